@@ -1,0 +1,63 @@
+"""What can go wrong, in the user's words.
+
+    GnnrlError                     1   every error that gnnrl raises on purpose
+    ├── ConfigError                2   a setting, limit, pattern or argument is wrong
+    ├── TraceError                 3   the network cannot be analysed
+    │   └── NothingToPrune         3   it can, but no channel of it may be removed
+    ├── UnreachableConstraint      4   no plan within the rules meets the limit
+    ├── DataError                  5   images, labels or a loader are unusable
+    │   └── EvaluationError        5   the user's way to judge a network failed
+    ├── ArtifactError              6   a file of weights, a plan or a saved result does not fit or is damaged
+    └── VerificationError          1   the pruned network is not what the plan promised (a fault of gnnrl)
+
+The number is the exit code of the command line. A message names the layer, key or file, what was found and
+what to do about it.
+"""
+
+
+class GnnrlError(Exception):
+    """Every error that gnnrl raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(GnnrlError, ValueError):
+    """A setting, limit, pattern or argument is wrong."""
+
+    exit_code = 2
+
+
+class TraceError(GnnrlError):
+    """The network cannot be analysed."""
+
+    exit_code = 3
+
+
+class NothingToPrune(TraceError):
+    """The network was analysed, but no channel of it may be removed."""
+
+
+class UnreachableConstraint(GnnrlError):
+    """No plan within the rules meets the limit."""
+
+    exit_code = 4
+
+
+class DataError(GnnrlError):
+    """Images, labels or a loader are unusable."""
+
+    exit_code = 5
+
+
+class EvaluationError(DataError):
+    """The user's way to judge a network failed or returned something that is not a finite number."""
+
+
+class ArtifactError(GnnrlError):
+    """A file of weights, a plan or a saved result does not fit or is damaged."""
+
+    exit_code = 6
+
+
+class VerificationError(GnnrlError):
+    """The pruned network is not what the plan promised: a fault of gnnrl, worth a report."""
