@@ -1,0 +1,1 @@
+"""What a network is: operations, channels, groups, size. Knows nothing of pruning or learning."""

@@ -1,0 +1,334 @@
+"""The hierarchical computational graph: motifs, their instances, and the observation that a policy reads.
+
+Level 1 is the graph of operations inside each distinct *motif* (a block that the network repeats), level 2 the graph of
+motif instances and of the groups that a plan decides about. A motif is what it is whatever its widths: equal blocks
+stay equal while the network shrinks and are embedded once. Yu et al. 2022, section 3 (hierarchical computational
+graph), with motifs found from the module tree instead of written by hand.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log2, prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnrl.agent.observation import EDGE_TYPES, Observation
+from gnnrl.network.cost import Budget
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network, Operation
+
+KINDS = (
+    "convolution",
+    "depthwise",
+    "grouped",
+    "transposed",
+    "linear",
+    "product",
+    "norm",
+    "activation",
+    "add",
+    "multiply",
+    "concatenate",
+    "pool",
+    "reshape",
+    "reduce",
+    "other",
+)
+_KIND_OF = {
+    **dict.fromkeys(["linear", "embedding"], "linear"),
+    **dict.fromkeys(["matmul", "bmm", "mm", "scaled_dot_product_attention"], "product"),
+    **dict.fromkeys(["batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"], "norm"),
+    **dict.fromkeys(["relu", "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "softmax"], "activation"),
+    **dict.fromkeys(["hardtanh", "leaky_relu", "elu", "mish", "prelu", "relu6"], "activation"),
+    **dict.fromkeys(["add", "sub"], "add"),
+    **dict.fromkeys(["mul", "div"], "multiply"),
+    **dict.fromkeys(["cat", "stack", "pad"], "concatenate"),
+    **dict.fromkeys(["view", "reshape", "flatten", "permute", "transpose", "unflatten", "slice", "chunk"], "reshape"),
+    **dict.fromkeys(["mean", "sum", "amax", "max"], "reduce"),
+}
+OPERATION_FEATURES = (*KINDS, "log_kernel", "log_stride", "log_expansion", "position", "reads_outside", "feeds_outside")
+INSTANCE_FEATURES = ("is_instance", "macs_now", "macs_dense", "log_resolution", "log_operations", "keep_ratio")
+GROUP_FEATURES = (
+    "is_group",
+    "keep_ratio",
+    "log_size",
+    "macs_price",
+    "params_price",
+    "macs_produced",
+    "log_places",
+    "instances",
+)
+SHARED_FEATURES = ("depth", "macs_left", "budget", "time")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One occurrence of a motif: its operations, and the groups that live in it."""
+
+    motif: int
+    name: str
+    operations: tuple[int, ...]
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """Motifs and instances of a network, and the static half of its observations.
+
+    Attributes:
+        motifs: for each motif the operations of its first instance.
+        members: instances that each group lives in.
+    """
+
+    network: Network
+    motifs: tuple[tuple[int, ...], ...]
+    instances: tuple[Instance, ...]
+    members: tuple[tuple[int, ...], ...]
+    operation_x: NDArray[np.float32]
+    operation_edges: Component
+    operation_motif: Component
+    edges: Component
+    edge_types: Component
+
+    @property
+    def node_features(self) -> int:
+        """Features of a level-2 node without the signals of pruning."""
+        return len(INSTANCE_FEATURES) + len(GROUP_FEATURES) + len(SHARED_FEATURES)
+
+
+def find_hierarchy(network: Network) -> Hierarchy:
+    """Find the motifs of a network from its module tree and the graph over them."""
+    blocks = _blocks(network)
+    signatures: dict[tuple[Any, ...], int] = {}
+    instances = []
+    of_operation = np.zeros(len(network.operations), np.int64)
+    by_tensor = _groups_by_tensor(network)
+    for index, (name, operations) in enumerate(blocks):
+        motif = signatures.setdefault(_signature(network, operations), len(signatures))
+        tensors = {tensor for number in operations for tensor in network.operations[number].parameters.values()}
+        groups = sorted({group for tensor in tensors for group in by_tensor.get(tensor, ())})
+        instances.append(Instance(motif, name, tuple(operations), tuple(groups)))
+        of_operation[operations] = index
+    motifs = tuple(next(i.operations for i in instances if i.motif == motif) for motif in range(len(signatures)))
+    members = tuple(
+        tuple(index for index, instance in enumerate(instances) if group in instance.groups)
+        for group in range(len(network.groups))
+    )
+    edges, types = _level_two_edges(network, of_operation, members, len(instances))
+    x, operation_edges, operation_motif = _level_one(network, motifs)
+    return Hierarchy(network, motifs, tuple(instances), members, x, operation_edges, operation_motif, edges, types)
+
+
+def _is_dense(operation: Operation) -> bool:
+    return "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name)
+
+
+def _blocks(network: Network) -> list[tuple[str, list[int]]]:
+    """Partition the operations: repeated modules with several layers, and runs of what is left around each layer."""
+    inside: dict[str, list[int]] = {}
+    for operation in network.operations:
+        for path, _ in operation.modules:
+            inside.setdefault(path, []).append(operation.index)
+    counts: dict[tuple[Any, ...], int] = {}
+    signatures = {}
+    for path, operations in inside.items():
+        if path and sum(_is_dense(network.operations[number]) for number in operations) > 1:
+            signatures[path] = _signature(network, operations)
+            counts[signatures[path]] = counts.get(signatures[path], 0) + 1
+    found: dict[str, list[int]] = {}
+    owner: dict[int, str] = {}
+    whole: set[str] = set()
+    for operation in network.operations:
+        repeated = [path for path, _ in operation.modules if counts.get(signatures.get(path, ()), 0) > 1]
+        if repeated:
+            name = repeated[-1]
+            whole.add(name)
+        elif _is_dense(operation) or not operation.inputs or owner[max(operation.inputs)] in whole:
+            name = f"{operation.module or operation.name}#{operation.index}"
+        else:
+            name = owner[max(operation.inputs)]
+        owner[operation.index] = name
+        found.setdefault(name, []).append(operation.index)
+    return [(name.partition("#")[0], operations) for name, operations in found.items()]
+
+
+def _signature(network: Network, operations: Sequence[int]) -> tuple[Any, ...]:
+    """What makes two blocks the same motif: kinds, static facts and inner dataflow, not widths or sizes."""
+    place = {number: position for position, number in enumerate(operations)}
+    rows = []
+    for number in operations:
+        operation = network.operations[number]
+        inner = tuple(place[source] for source in operation.inputs if source in place)
+        facts = (_kind(network, operation), *(round(value, 2) for value in _facts(network, operation)[:2]))
+        rows.append((operation.name, facts, inner, len(operation.inputs) - len(inner)))
+    return tuple(rows)
+
+
+def _facts(network: Network, operation: Operation) -> tuple[float, float, float]:
+    """Logarithms of kernel positions, stride and of the growth in channels."""
+    weight = network.shapes.get(operation.parameters.get("weight", ""), ())
+    kernel = prod(weight[2:]) if len(weight) > 2 else 1
+    stride = operation.settings.get("stride") or 1
+    steps = stride if isinstance(stride, int) else max(stride, default=1)
+    growth = 0.0
+    if len(weight) >= 2:
+        growth = log2(weight[0] / (weight[1] * int(operation.settings.get("groups", 1) or 1)))
+    return log2(kernel), log2(steps), growth
+
+
+def _kind(network: Network, operation: Operation) -> str:
+    if "conv" in operation.name and "weight" in operation.parameters:
+        groups, weight = operation.settings.get("groups", 1), network.shapes[operation.parameters["weight"]]
+        if "transpose" in operation.name:
+            return "transposed"
+        if groups == 1:
+            return "convolution"
+        return "depthwise" if weight[1] == 1 else "grouped"
+    return _KIND_OF.get(operation.name, "pool" if "pool" in operation.name else "other")
+
+
+def _level_one(network: Network, motifs: Sequence[Sequence[int]]) -> tuple[NDArray[np.float32], Component, Component]:
+    fed = {source: reader.index for reader in network.operations for source in reader.inputs}
+    rows: list[list[float]] = []
+    edges: list[tuple[int, int]] = []
+    owners: list[int] = []
+    for motif, operations in enumerate(motifs):
+        place = {number: len(rows) + position for position, number in enumerate(operations)}
+        for position, number in enumerate(operations):
+            operation = network.operations[number]
+            one_hot = [float(_kind(network, operation) == kind) for kind in KINDS]
+            outside = [float(any(source not in place for source in operation.inputs) or not operation.inputs)]
+            outside.append(float(fed.get(number, -1) not in place))
+            rows.append([*one_hot, *_facts(network, operation), position / max(len(operations) - 1, 1), *outside])
+            edges += [(place[source], place[number]) for source in operation.inputs if source in place]
+            owners.append(motif)
+    return (
+        np.array(rows, np.float32).reshape(-1, len(OPERATION_FEATURES)),
+        np.array(edges, np.int64).reshape(-1, 2).T,
+        np.array(owners, np.int64),
+    )
+
+
+def _groups_by_tensor(network: Network) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for group in network.groups:
+        for place in group.places:
+            found.setdefault(place.tensor, set()).add(group.index)
+    return found
+
+
+def _level_two_edges(
+    network: Network, of_operation: Component, members: Sequence[Sequence[int]], instances: int
+) -> tuple[Component, Component]:
+    flow = {
+        (int(of_operation[source]), int(of_operation[operation.index]))
+        for operation in network.operations
+        for source in operation.inputs
+        if of_operation[source] != of_operation[operation.index]
+    }
+    belongs = {(instance, instances + group) for group, found in enumerate(members) for instance in found}
+    edges, types = [], []
+    for name, pairs in (("dataflow", flow), ("member", belongs)):
+        for a, b in sorted(pairs):
+            edges += [(a, b), (b, a)]
+            types += [EDGE_TYPES.index(name), EDGE_TYPES.index(f"{name}_reverse")]
+    return np.array(edges, np.int64).reshape(-1, 2).T, np.array(types, np.int64)
+
+
+def observe(
+    hierarchy: Hierarchy,
+    widths: Component,
+    budget: Budget,
+    *,
+    time: float = 0.0,
+    signals: NDArray[np.float32] | None = None,
+) -> Observation:
+    """The state of a network at these widths [G], on its way to a budget.
+
+    Args:
+        time: share of the episode's steps that are over, in [0, 1].
+        signals: what pruning knows of each group [G, K] (error curves, importance, prior); none by default.
+    """
+    network, count = hierarchy.network, len(hierarchy.instances)
+    dense = network.widths
+    cost, full = network.cost.measure(widths), network.cost.measure(dense)
+    groups = _group_rows(hierarchy, widths)
+    instances = _instance_rows(hierarchy, widths)
+    known = np.zeros((len(dense), 0), np.float32) if signals is None else signals
+    shared = np.array([budget.excess(cost) - 1, 1 / budget.excess(full), time])
+    depth = np.linspace(0, 1, count)
+    first = np.array([found[0] if found else 0 for found in hierarchy.members], np.int64)
+    x = np.zeros((count + len(dense), hierarchy.node_features + known.shape[1]), np.float32)
+    wide, narrow = len(INSTANCE_FEATURES), len(GROUP_FEATURES)
+    x[:count, :wide] = instances
+    x[count:, wide : wide + narrow] = groups
+    x[:count, wide + narrow] = depth
+    x[count:, wide + narrow] = depth[first] if count else 0
+    x[:, wide + narrow + 1 : wide + narrow + len(SHARED_FEATURES)] = shared
+    x[count:, hierarchy.node_features :] = known
+    return Observation(
+        operation_x=torch.from_numpy(hierarchy.operation_x),
+        operation_edge_index=torch.from_numpy(hierarchy.operation_edges),
+        operation_motif=torch.from_numpy(hierarchy.operation_motif),
+        x=torch.from_numpy(x),
+        edge_index=torch.from_numpy(hierarchy.edges),
+        edge_type=torch.from_numpy(hierarchy.edge_types),
+        motif=torch.tensor([*(i.motif for i in hierarchy.instances), *([-1] * len(dense))]),
+        group_nodes=torch.arange(count, count + len(dense)),
+    )
+
+
+def _instance_rows(hierarchy: Hierarchy, widths: Component) -> NDArray[np.float64]:
+    network = hierarchy.network
+    dense = network.cost.macs_by_operation(network.widths, len(network.operations))
+    now = network.cost.macs_by_operation(widths, len(network.operations))
+    ratio = widths / network.widths
+    largest = max((prod(operation.shape[2:]) for operation in network.operations), default=1)
+    rows = []
+    for instance in hierarchy.instances:
+        operations = list(instance.operations)
+        resolution = max(prod(network.operations[number].shape[2:]) for number in operations)
+        rows.append(
+            [
+                1.0,
+                now[operations].sum() / max(dense.sum(), 1),
+                dense[operations].sum() / max(dense.sum(), 1),
+                log2(max(resolution, 1) / largest) / 8,
+                log2(len(operations)) / 4,
+                float(ratio[list(instance.groups)].mean()) if instance.groups else 1.0,
+            ]
+        )
+    return np.array(rows).reshape(-1, len(INSTANCE_FEATURES))
+
+
+def _group_rows(hierarchy: Hierarchy, widths: Component) -> NDArray[np.float64]:
+    network = hierarchy.network
+    dense = network.cost.measure(network.widths)
+    macs = network.cost.price("macs", widths) * network.widths / max(dense.macs, 1)
+    params = network.cost.price("params", widths) * network.widths / max(dense.params, 1)
+    return np.stack(
+        [
+            np.ones(len(widths)),
+            widths / network.widths,
+            np.log2(network.widths) / 8,
+            macs,
+            params,
+            np.array([group.macs_share for group in network.groups]),
+            np.log2([len(group.places) for group in network.groups]) / 4,
+            np.array([len(found) / max(len(hierarchy.instances), 1) for found in hierarchy.members]),
+        ],
+        1,
+    ).reshape(-1, len(GROUP_FEATURES))
+
+
+def describe(hierarchy: Hierarchy) -> Mapping[str, int]:
+    """How often each motif occurs, by the name of its first instance."""
+    names: dict[int, str] = {}
+    counts: dict[int, int] = {}
+    for instance in hierarchy.instances:
+        names.setdefault(instance.motif, instance.name)
+        counts[instance.motif] = counts.get(instance.motif, 0) + 1
+    return {f"{names[motif]}": counts[motif] for motif in counts}

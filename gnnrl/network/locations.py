@@ -1,0 +1,29 @@
+"""Lines of the user's code: where an operation stands, where an error came from."""
+
+import re
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+_TORCH = f"{Path(torch.__file__).parent}/"
+_OWN = f"{Path(__file__).parent}/"
+
+
+def last_user_line(text: str) -> str:
+    """file:line of the last frame of a printed stack that is not torch's own, else of the last frame."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', text)
+    own = [frame for frame in frames if not frame[0].startswith((_TORCH, _OWN))]
+    return ":".join((own or frames)[-1]) if frames else ""
+
+
+def user_location(error: BaseException) -> str:
+    """file:line of the innermost frame of an error that is the user's own, else of one that is not torch's."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((_TORCH, _OWN, "<")) and "gnnrl" not in frame.filename.split("/")[-2:-1]
+    ]
+    own = [frame for frame in frames if not frame.filename.startswith(sys.prefix)] or frames
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""

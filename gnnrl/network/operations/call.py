@@ -1,0 +1,168 @@
+"""What a rule sees of one operation of the program: its arguments by name, their labels, where it stands.
+
+A rule is a function `(Call) -> Value | list[Value]`. It reads labels with `call.value`, ties and freezes them, states
+the multiply-accumulates with `call.work` and returns the labels of the output.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import fx
+
+from gnnrl.network.labels import Component, LabelSpace, Reason, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Multiply-accumulates of one operation: `factor` times the sizes of labelled dimensions, for the whole batch."""
+
+    operation: int
+    factor: int
+    extents: tuple[Component, ...]
+
+
+@dataclass(slots=True)
+class Tensors:
+    """Parameters and buffers as the rules label them: the labels of each dimension, made when first asked for."""
+
+    shapes: dict[str, tuple[int, ...]]
+    space: LabelSpace
+    labels: dict[tuple[str, int], Component] = field(default_factory=dict)
+    _uses: dict[str, list[set[int]]] = field(default_factory=dict)
+
+    def value(self, name: str, dims: Sequence[int]) -> Value:
+        """Labels of a parameter whose dimensions `dims` may shrink in this use."""
+        shape = self.shapes[name]
+        wanted = [dim % len(shape) for dim in dims if shape[dim] > 1]
+        self._uses.setdefault(name, []).append(set(wanted))
+        components = []
+        for dim in wanted:
+            if (name, dim) not in self.labels:
+                self.labels[name, dim] = self.space.fresh(shape[dim])
+            components.append(self.labels[name, dim].reshape([-1 if d == dim else 1 for d in range(len(shape))]))
+        return Value(shape, tuple(components))
+
+    def freeze_disagreements(self) -> None:
+        """Freeze the dimensions that may shrink in one use of a parameter but not in another."""
+        for (name, dim), labels in self.labels.items():
+            if any(dim not in use for use in self._uses[name]):
+                self.space.freeze(labels, Reason(f"{name} is used in several ways, in one with a fixed size"))
+
+
+@dataclass(slots=True)
+class Call:
+    """One operation of the exported program, with its arguments by the names of the operator's schema.
+
+    Attributes:
+        zeros: results that are zero where a channel of them goes (see `zeros`).
+    """
+
+    node: fx.Node
+    index: int
+    name: str
+    module: str
+    location: str
+    arguments: dict[str, Any]
+    values: dict[fx.Node, Any]
+    constants: dict[fx.Node, Any]
+    tensors: Tensors
+    works: list[Work]
+    zeros: set[fx.Node]
+
+    @property
+    def space(self) -> LabelSpace:
+        """All labels of the network."""
+        return self.tensors.space
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the (first) output."""
+        return self.shapes[0]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of all outputs."""
+        result = self.node.meta["val"]
+        return [tuple(item.shape) for item in (result if isinstance(result, list | tuple) else [result])]
+
+    def __getitem__(self, name: str) -> Any:
+        """An argument as the program gives it."""
+        return self.arguments[name]
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor argument is there."""
+        return isinstance(self.arguments.get(name), fx.Node)
+
+    def shape_of(self, argument: str | fx.Node) -> tuple[int, ...]:
+        """Shape of a tensor argument."""
+        return tuple(self._node(argument).meta["val"].shape)
+
+    def parameter(self, argument: str | fx.Node) -> str | None:
+        """Name of the parameter or buffer that the argument is, None where it was computed."""
+        value = self.values.get(self._node(argument))
+        return value if isinstance(value, str) else None
+
+    def value(self, argument: str | fx.Node, dims: Sequence[int] | None = None) -> Value:
+        """Labels of a tensor argument; of a parameter those of `dims`, by default of all its dimensions."""
+        value = self.values[self._node(argument)]
+        if isinstance(value, str):
+            return self.tensors.value(value, range(len(self.tensors.shapes[value])) if dims is None else dims)
+        assert isinstance(value, Value), f"{argument} of {self.name} is not a tensor"
+        return value
+
+    def along(self, value: Value, dim: int) -> Component | None:
+        """Labels along one dimension, None where it is fixed."""
+        return self.space.along(value, dim, self.reason(f"{self.name} needs these channels in one dimension"))
+
+    def vanishes(self, argument: str | fx.Node) -> bool:
+        """Whether a tensor argument is zero where a channel of it goes."""
+        return self._node(argument) in self.zeros or self.parameter(argument) is not None
+
+    def reason(self, text: str) -> Reason:
+        """Why something is frozen, said of this operation."""
+        return Reason(text, self.name, self.module, self.location)
+
+    def freeze(self, value: Value, text: str, dims: Sequence[int] | None = None) -> None:
+        """Keep all channels of a tensor, or those of some dimensions."""
+        wanted = None if dims is None else {dim % len(value.shape) for dim in dims}
+        for component in value.components:
+            if wanted is None or any(component.shape[dim] > 1 for dim in wanted):
+                self.space.freeze(component, self.reason(text))
+
+    def tie(self, a: Component | None, b: Component | None, what: str) -> None:
+        """Tie two vectors of labels; where one is fixed the other is frozen."""
+        if a is not None and b is not None:
+            self.space.tie(a, b)
+        else:
+            for labels in (a, b):
+                if labels is not None:
+                    self.space.freeze(labels, self.reason(f"{self.name} {what}"))
+
+    def work(self, factor: int, *extents: Component | int | None) -> None:
+        """State the multiply-accumulates: a factor times fixed sizes and sizes of labelled dimensions."""
+        fixed = prod(extent for extent in extents if isinstance(extent, int))
+        labelled = tuple(np.ravel(extent) for extent in extents if isinstance(extent, np.ndarray))
+        self.works.append(Work(self.index, factor * fixed, labelled))
+
+    def _node(self, argument: str | fx.Node) -> fx.Node:
+        node = self.arguments[argument] if isinstance(argument, str) else argument
+        assert isinstance(node, fx.Node), f"{argument} of {self.name} is not a tensor"
+        return node
+
+
+Rule = Callable[[Call], "Value | list[Value]"]
+
+
+def vector(labels: Component | None, dim: int, shape: Sequence[int]) -> Value:
+    """The value of this shape whose channels lie along one dimension."""
+    if labels is None or len(labels) == 1:
+        return Value(tuple(shape))
+    return Value(tuple(shape), (labels.reshape([-1 if d == dim % len(shape) else 1 for d in range(len(shape))]),))
+
+
+def passed(value: Value, shape: Sequence[int]) -> Value:
+    """The same labels on a tensor of another size along fixed dimensions."""
+    return Value(tuple(shape), value.components)

@@ -1,0 +1,80 @@
+"""Operations that work element by element: the labels of the operands are unified position by position."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import fx
+
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.operations.call import Call, Rule, passed
+
+FIXED = "combines these channels with a tensor of fixed size"
+
+
+def same(call: Call) -> Value:
+    """Keep the labels: the output's elements depend on the input's element at the same position."""
+    return passed(call.value(next(iter(call.arguments))), call.shape)
+
+
+def elementwise(call: Call) -> Value:
+    """Unify the labels of all tensor operands, with broadcasting."""
+    nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node) and "val" in value.meta]
+    return unify(call, nodes, call.shape)
+
+
+def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int]) -> Value:
+    """Tie the labels of tensors that are broadcast to one shape; one fixed size freezes the others."""
+    rank = len(shape)
+    computed = [node for node in nodes if call.parameter(node) is None]
+    known = [_align(call.value(node), rank) for node in computed]
+    labelled = set().union(*(value.labelled() for value in known)) if known else set(range(rank))
+    for node in nodes:
+        if call.parameter(node) is not None:
+            offset = rank - len(call.shape_of(node))
+            dims = [dim - offset for dim in sorted(labelled) if dim >= offset]
+            known.append(_align(call.value(node, dims), rank))
+    for value in known:
+        for component in value.components:
+            if any(_fixed_against(component, other) for other in known if other is not value):
+                call.space.freeze(component, call.reason(f"{call.name} {FIXED}"))
+    merged: list[Component] = []
+    for value in known:
+        for component in value.components:
+            merged = merge(call, merged, component)
+    return Value(tuple(shape), tuple(merged))
+
+
+def _align(value: Value, rank: int) -> Value:
+    pad = (1,) * (rank - len(value.shape))
+    return Value(pad + value.shape, tuple(component.reshape(pad + component.shape) for component in value.components))
+
+
+def _fixed_against(component: Component, other: Value) -> bool:
+    """Whether another operand has a fixed size above one along a dimension that the component varies with."""
+    return any(size > 1 and other.shape[dim] > 1 and not other.varying(dim) for dim, size in enumerate(component.shape))
+
+
+def merge(call: Call, merged: list[Component], component: Component) -> list[Component]:
+    """Tie a component to those that vary with the same dimensions, or add it."""
+    kept = []
+    for other in merged:
+        if any(a > 1 and b > 1 for a, b in zip(component.shape, other.shape, strict=True)):
+            call.space.tie(component, other)
+            component = np.broadcast_arrays(other, component)[0]
+        else:
+            kept.append(other)
+    return [*kept, component]
+
+
+_SAME = """
+    relu relu6 gelu silu hardtanh hardswish hardsigmoid sigmoid tanh leaky_relu elu selu celu softplus mish logsigmoid
+    hardshrink softshrink tanhshrink threshold rrelu exp expm1 log log1p log2 sqrt rsqrt abs neg sign square reciprocal
+    sin cos erf ceil floor round clamp clamp_min clamp_max dropout feature_dropout alpha_dropout contiguous clone alias
+    detach to _to_copy type_as float half pow nan_to_num isnan isfinite logical_not bitwise_not zeros_like ones_like
+    full_like fill zero lift_fresh_copy positive trunc frac
+"""
+_ELEMENTWISE = """
+    add sub mul div maximum minimum atan2 eq ne lt le gt ge where lerp addcmul addcdiv masked_fill logical_and
+    logical_or rsub true_divide floor_divide remainder fmod
+"""
+RULES: dict[str, Rule] = {**dict.fromkeys(_SAME.split(), same), **dict.fromkeys(_ELEMENTWISE.split(), elementwise)}

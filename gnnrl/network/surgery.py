@@ -1,0 +1,145 @@
+"""Really remove channels: a new module of the same class with sliced parameters and buffers.
+
+The input model is never touched: the copy is made around the sliced tensors, so not even its weights are copied whole.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from gnnrl.errors import VerificationError
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+
+
+def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
+    """Copy a model with the kept units [one array for each group] and nothing of the others."""
+    alive = network.alive(kept)
+    positions = network.positions(alive)
+    keep: dict[str, dict[int, Component]] = {}
+    for (name, dim), index in positions.items():
+        keep.setdefault(name, {})[dim] = index
+    stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    memo: dict[int, Any] = {id(tensor): _sliced(tensor, keep.get(name, {})) for name, tensor in stored.items()}
+    small = copy.deepcopy(model, memo)
+    _drop_caches(small)
+    update_attributes(small)
+    for entry in network.stated(alive):
+        restate(small, **entry)
+    return small
+
+
+def _drop_caches(model: nn.Module) -> None:
+    """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    for module, mode in modes:
+        module.training = mode
+
+
+def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
+    """Integers above one that a module's own attributes state: (attribute, position in a tuple or list, value)."""
+    found: list[tuple[str, int | None, int]] = []
+    for name, value in vars(module).items():
+        if name.startswith("_") or name == "training":
+            continue
+        if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+            found.append((name, None, value))
+        elif isinstance(value, tuple | list):
+            found += [
+                (name, position, item)
+                for position, item in enumerate(value)
+                if isinstance(item, int) and not isinstance(item, bool) and item > 1
+            ]
+    return found
+
+
+def restate(model: nn.Module, module: str, attribute: str, position: int | None, size: int) -> None:
+    """Let an attribute of a user's module state another size."""
+    owner = model.get_submodule(module)
+    if position is None:
+        setattr(owner, attribute, size)
+        return
+    items = list(getattr(owner, attribute))
+    items[position] = size
+    setattr(owner, attribute, type(getattr(owner, attribute))(items))
+
+
+def update_attributes(model: nn.Module) -> None:
+    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are."""
+    for module in model.modules():
+        update = _UPDATES.get(type(module)) or next(
+            (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
+        )
+        if update:
+            update(module)
+
+
+def _sliced(tensor: Tensor, dims: dict[int, Component]) -> Tensor:
+    with torch.no_grad():
+        result = tensor.detach()
+        for dim, index in dims.items():
+            if index.size == 0:
+                raise VerificationError("a plan would leave a dimension without channels")
+            result = result.index_select(dim, torch.from_numpy(index).to(tensor.device))
+        result = result if dims else result.clone()
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(result, requires_grad=tensor.requires_grad)
+    return result
+
+
+def _convolution(module: Any) -> None:
+    weight, transposed = module.weight, isinstance(module, nn.modules.conv._ConvTransposeNd)
+    first, second = weight.shape[:2]
+    if module.groups > 1:
+        dense = module.in_channels if transposed else module.out_channels
+        per_group = (module.out_channels if transposed else module.in_channels) // module.groups
+        if (
+            transposed or module.groups >= per_group
+        ):  # the tracer's rule: whole groups go, else the same channels of each
+            module.groups = module.groups * first // dense
+    second *= module.groups
+    module.in_channels, module.out_channels = (first, second) if transposed else (second, first)
+
+
+def _linear(module: Any) -> None:
+    module.out_features, module.in_features = module.weight.shape
+
+
+def _embedding(module: Any) -> None:
+    module.embedding_dim = module.weight.shape[1]
+
+
+def _batch_norm(module: Any) -> None:
+    known = module.weight if module.weight is not None else module.running_mean
+    if known is not None:
+        module.num_features = known.shape[0]
+
+
+def _layer_norm(module: Any) -> None:
+    if module.weight is not None:
+        module.normalized_shape = tuple(module.weight.shape)
+
+
+def _group_norm(module: Any) -> None:
+    if module.weight is not None:
+        module.num_channels = module.weight.shape[0]
+
+
+def _prelu(module: Any) -> None:
+    module.num_parameters = module.weight.shape[0]
+
+
+_UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
+    nn.modules.conv._ConvNd: _convolution,
+    nn.Linear: _linear,
+    nn.Embedding: _embedding,
+    nn.modules.batchnorm._NormBase: _batch_norm,
+    nn.LayerNorm: _layer_norm,
+    nn.GroupNorm: _group_norm,
+    nn.PReLU: _prelu,
+}

@@ -1,0 +1,182 @@
+"""One operation at a time, between a layer of 8 channels and its reader: what goes together, or why nothing may go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnnrl.network.structure import Network
+from gnnrl.network.surgery import remove
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.verification import verify
+from tests.topologies import images
+
+
+class Between(nn.Module):
+    """A convolution to 8 channels, an operation, and a convolution or linear layer that reads its result."""
+
+    def __init__(self, operation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.make = nn.Conv2d(3, 8, 3, padding=1)
+        self.operation = operation
+        made = operation(torch.zeros(2, 8, 4, 4))
+        self.image = made.ndim == 4
+        self.read = nn.Conv2d(made.shape[1], 3, 1) if self.image else nn.Linear(made.shape[-1], 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read(self.operation(self.make(x)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Units that remain removable in the layer before the operation (0: none), and the reason where it is none."""
+
+    operation: Callable[[Tensor], Tensor]
+    units: int
+    reason: str = ""
+
+
+constant = torch.rand(1, 8, 1, 1) + 0.5
+grid = torch.rand(4, 4)
+
+CASES = {
+    # element by element
+    "relu": Case(torch.relu, 8),
+    "in place": Case(lambda x: x.relu_().mul_(2), 8),
+    "chain": Case(lambda x: F.hardswish(F.gelu(x).clamp(-1, 1)).tanh().exp(), 8),
+    "scalar": Case(lambda x: 1.0 / (x.abs() + 1) - 3, 8),
+    "itself": Case(lambda x: x * x + x, 8),
+    "where": Case(lambda x: torch.where(x > 0, x, -x), 8),
+    "masked": Case(lambda x: x.masked_fill(x < 0, 0.5), 8),
+    "pixels": Case(lambda x: x * grid, 8),
+    "a constant for each channel": Case(lambda x: x * constant, 0, "tensor of fixed size"),
+    "dropout": Case(lambda x: F.dropout2d(F.dropout(x, 0.5, False), 0.5, False), 8),
+    # shapes
+    "flatten": Case(lambda x: x.flatten(1), 8),
+    "view": Case(lambda x: x.view(x.shape[0], -1), 8),
+    "reshape there and back": Case(lambda x: x.reshape(x.shape[0], -1, 16).reshape(x.shape[0], -1, 4, 4), 8),
+    "channels last": Case(lambda x: x.permute(0, 2, 3, 1), 0, "read"),
+    "tokens": Case(lambda x: x.flatten(2).transpose(1, 2), 8),
+    "movedim": Case(lambda x: x.movedim(1, -1).movedim(-1, 1), 8),
+    "swapaxes": Case(lambda x: x.swapaxes(2, 3), 8),
+    "squeeze": Case(lambda x: F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1), 8),
+    "unsqueeze": Case(lambda x: x.unsqueeze(2).squeeze(2), 8),
+    "unflatten": Case(lambda x: x.unflatten(1, (-1, 2)).flatten(1, 2), 0, "the code states this size itself"),
+    "select of channels": Case(lambda x: x - x[:, 0, None], 0, "constant positions"),
+    "halves by position": Case(lambda x: (lambda y: y[:, 0] * y[:, 1])(x.unflatten(1, (2, -1))), 4),
+    "unbind of channels": Case(lambda x: sum(x.unbind(1))[:, None], 0, "constant positions"),
+    "pairs": Case(lambda x: x.unflatten(1, (-1, 2)).sum(2), 4),
+    "halves": Case(lambda x: x.unflatten(1, (2, -1)).sum(1), 4),
+    "repeat channels": Case(lambda x: x.repeat(1, 2, 1, 1), 8),
+    "repeat space": Case(lambda x: x.repeat(1, 1, 2, 2), 8),
+    "tile": Case(lambda x: x.tile(1, 1, 1, 3), 8),
+    "expand": Case(lambda x: x.mean((2, 3), keepdim=True).expand(-1, -1, 4, 4), 8),
+    "flip space": Case(lambda x: x.flip(2, 3), 8),
+    "roll space": Case(lambda x: x.roll(1, 2), 8),
+    "roll channels": Case(lambda x: x.roll(2, 1), 0, "roll shifts channels"),
+    "pad space": Case(lambda x: F.pad(x, (1, 2, 0, 1)), 8),
+    "reflect": Case(lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), 8),
+    "pad channels": Case(lambda x: F.pad(x, (0, 0, 0, 0, 2, 1)), 8),
+    "unpad": Case(lambda x: x[..., 1:-1, 1:-1], 8),
+    "first channels": Case(lambda x: x[:, :4], 0, "constant positions"),
+    "index of space": Case(lambda x: x[:, :, torch.tensor([0, 2])], 8),
+    "index of channels": Case(lambda x: x[:, torch.tensor([0, 2, 5])], 0, "constant positions"),
+    "index_select": Case(lambda x: x.index_select(1, torch.tensor([1, 0])), 0, "constant positions"),
+    "index_select of space": Case(lambda x: x.index_select(2, torch.tensor([1, 0])), 8),
+    "select of space": Case(lambda x: x.select(2, 1).flatten(1), 8),
+    # several
+    "cat": Case(lambda x: torch.cat([x, x.relu()], 1), 8),
+    "cat in space": Case(lambda x: torch.cat([x, x.relu()], 2), 8),
+    "cat with fixed channels": Case(
+        lambda x: torch.cat([x, torch.ones_like(x[:, 0, None])], 1), 0, "constant positions"
+    ),
+    "stack": Case(lambda x: torch.stack([x, -x], 1).amax(1), 8),
+    "stack and flatten": Case(lambda x: torch.stack([x, -x], 2).flatten(1, 2), 8),
+    "unbind": Case(lambda x: torch.cat(x.unflatten(1, (2, -1)).unbind(1)[::-1], 1), 4),
+    "chunk": Case(lambda x: torch.maximum(*x.chunk(2, 1)), 4),
+    "split": Case(lambda x: (lambda a, b, c, d: torch.cat([d, a * b, c], 1))(*x.split(x.shape[1] // 4, 1)), 2),
+    "unequal split": Case(lambda x: (lambda a, b: torch.cat([b, a], 1))(*x.split([3, 5], 1)), 0, "unequal"),
+    "tensor_split of space": Case(lambda x: sum(x.tensor_split(2, 2)), 8),
+    "split of space": Case(lambda x: (lambda a, b: a + b)(*x.split(2, 2)), 8),
+    # reductions
+    "mean of space": Case(lambda x: x.mean((2, 3)), 8),
+    "sum of space": Case(lambda x: x.sigmoid().sum((2, 3)), 8),
+    "var of space": Case(lambda x: x.var((2, 3)), 8),
+    "max of space": Case(lambda x: x.amax((2, 3), keepdim=True), 8),
+    "max with indices": Case(lambda x: x.max(2).values, 0, ""),
+    "mean of channels": Case(lambda x: x.mean(1, keepdim=True), 0, "taken over these channels"),
+    "sum of channels": Case(lambda x: x.relu().sum(1, keepdim=True), 8),
+    "sum of sigmoids": Case(lambda x: x.sigmoid().sum(1, keepdim=True), 0, "count even where they are zero"),
+    "sum of sums": Case(lambda x: (x + 1).sum(1, keepdim=True), 0, "count even where they are zero"),
+    "sum of products": Case(lambda x: (x * x.sigmoid()).sum(1, keepdim=True), 8),
+    "sum of shifted": Case(lambda x: (x / 2 - x.relu()).sum(1, keepdim=True), 8),
+    "sum of clamped": Case(lambda x: x.clamp(min=0.5).sum(1, keepdim=True), 0, "count even where they are zero"),
+    "sum of clamped at zero": Case(lambda x: x.clamp(-1, 1).sum(1, keepdim=True), 8),
+    "sum of everything": Case(lambda x: x.relu().sum().expand(x.shape[0], 1), 8),
+    "norm of channels": Case(lambda x: x.norm(dim=1, keepdim=True), 0, "taken over these channels"),
+    "softmax of channels": Case(lambda x: x.softmax(1), 0, "taken over these channels"),
+    "softmax of space": Case(lambda x: x.flatten(2).softmax(2).view(x.shape), 8),
+    "logsumexp of space": Case(lambda x: x.logsumexp((2, 3)), 8),
+    # pooling
+    "pools": Case(lambda x: F.max_pool2d(x, 2) + F.avg_pool2d(x, 2) + F.adaptive_max_pool2d(x, 2), 8),
+    "resize": Case(lambda x: F.interpolate(x, scale_factor=2) + F.interpolate(x, size=(8, 8), mode="bilinear"), 8),
+    "pool of channels": Case(lambda x: F.max_pool1d(x.flatten(2).transpose(1, 2), 2), 0, "taken over these channels"),
+    "shuffle": Case(lambda x: F.pixel_shuffle(x, 2), 2),
+    "unshuffle": Case(lambda x: F.pixel_unshuffle(x, 2), 8),
+    # products
+    "gram": Case(lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2), 0, ""),
+    "positions": Case(lambda x: x.flatten(2).transpose(1, 2) @ x.flatten(2), 8),
+    "positions of sigmoids": Case(
+        lambda x: x.sigmoid().flatten(2).transpose(1, 2) @ x.sigmoid().flatten(2), 0, "count even where they are zero"
+    ),
+    "softmax attention": Case(
+        lambda x: (lambda t: (t @ t.transpose(1, 2)).softmax(-1) @ t)(x.flatten(2).transpose(1, 2)), 8
+    ),
+    "a fixed matrix": Case(lambda x: x.flatten(2) @ torch.ones(16, 2), 0, ""),
+    "bmm": Case(lambda x: torch.bmm(x.flatten(2).transpose(1, 2), x.flatten(2)), 8),
+    "a vector": Case(lambda x: x.flatten(2) @ torch.ones(16), 0, "a matrix by a vector"),
+    # normalisations
+    "group norm": Case(lambda x: F.group_norm(x, 2), 4),
+    "group norm of single channels": Case(lambda x: F.group_norm(x, 8), 0, "a group of its own"),
+    "layer norm of everything": Case(lambda x: F.layer_norm(x, x.shape[1:]), 0, "several dimensions at once"),
+    "layer norm of space": Case(lambda x: F.layer_norm(x, x.shape[2:]), 8),
+    "instance norm": Case(F.instance_norm, 8),
+    "batch statistics": Case(lambda x: F.batch_norm(x, None, None, training=True), 8),
+    # without rules
+    "sort": Case(lambda x: x.sort(1).values, 0, "has no rule"),
+    "cumsum of space": Case(lambda x: x.cumsum(2), 0, "has no rule"),
+}
+
+
+def traced(name: str) -> tuple[Between, Network]:
+    torch.manual_seed(0)
+    model = Between(CASES[name].operation).eval()
+    return model, trace(model, images(size=4))
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_units_of_a_layer_before_an_operation(name: str) -> None:
+    _, network = traced(name)
+    expected = CASES[name]
+    found = [group for group in network.groups if any(place.tensor == "make.weight" for place in group.places)]
+
+    assert [group.size for group in found] == ([expected.units] if expected.units else [])
+    if not expected.units:
+        reasons = [
+            str(r) for g in network.frozen for r in g.reasons if any(p.tensor == "make.weight" for p in g.places)
+        ]
+        assert any(expected.reason in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.units))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_removing_before_an_operation_is_zeroing(name: str, seed: int) -> None:
+    model, network = traced(name)
+    rng = np.random.default_rng(seed)
+    kept = [np.sort(rng.permutation(group.size)[: max(1, group.size // 2)]) for group in network.groups]
+
+    verify(model, remove(model, network, kept), network, kept, images(size=4))

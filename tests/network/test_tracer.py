@@ -1,0 +1,159 @@
+import copy
+import inspect
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gnnrl.errors import ConfigError, TraceError
+from gnnrl.network.tracer import trace
+from tests.topologies import Head, Traced, conv, images, traced
+
+
+def line_of(cls: type, text: str) -> str:
+    """file:line of the first line of a class that holds a text."""
+    lines, start = inspect.getsourcelines(cls)
+    return f"{inspect.getsourcefile(cls)}:{start + next(i for i, line in enumerate(lines) if text in line)}"
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        if y.mean() > 0:
+            return y
+        return -y
+
+
+class Accumulates(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.inner = Inner()
+        self.head = Head(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.inner(self.stem(x)))
+
+
+class Inner(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(1)
+
+
+def test_a_wrong_input_shape_is_named_with_the_line_that_fails() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(10, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x.flatten(1))
+
+    with pytest.raises(ConfigError) as error:
+        trace(Reader(), torch.zeros(2, 3, 4))
+
+    assert "float32 [2, 3, 4] on cpu" in str(error.value)
+    assert line_of(Reader, "self.linear(x") in str(error.value)
+
+
+def test_control_flow_on_data_names_the_line_that_stands_in_the_way() -> None:
+    with pytest.raises(TraceError) as error:
+        trace(Branches(), images())
+
+    assert "Branches cannot be traced" in str(error.value)
+    assert line_of(Branches, "if y.mean()") in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(bad: float) -> None:
+    model = copy.deepcopy(traced("chain").model)
+    with torch.no_grad():
+        model[2][0].weight[0, 0, 0, 0] = bad
+
+    with pytest.raises(TraceError, match=re.escape("2.0.weight holds NaN or infinite values")):
+        trace(model, images())
+
+
+def test_lazy_modules_are_refused_until_they_are_initialised() -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Conv2d(4, 2, 1))
+
+    with pytest.raises(TraceError, match=re.escape("0.weight is not initialised")):
+        trace(model, images())
+    model(images())
+
+    assert trace(model, images()).group("0").size == 4
+
+
+def test_an_operation_without_a_rule_freezes_what_it_touches_and_says_where() -> None:
+    network = trace(Accumulates(), images())
+
+    assert not network.groups
+    frozen = next(group for group in network.frozen if group.name == "stem.0")
+    assert frozen.size == 8
+    reason = frozen.reasons[0]
+    assert "has no rule" in reason.text
+    assert (reason.operation, reason.module) == ("cumsum", "inner")
+    assert reason.location == line_of(Inner, "cumsum")
+
+
+def test_the_inputs_and_outputs_of_the_network_are_never_pruned(case: Traced) -> None:
+    for group in case.network.groups:
+        assert group.size > 0
+    output = [group for group in case.network.frozen if any("output" in str(reason) for reason in group.reasons)]
+
+    assert case.name in {"without_rule", "maxout"} or output
+
+
+def test_a_parameter_that_is_returned_stays() -> None:
+    class Returns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.conv = nn.Parameter(torch.ones(1, 4, 1, 1)), nn.Conv2d(3, 4, 3)
+            self.last = nn.Conv2d(4, 2, 1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.last(self.conv(x) * self.scale), self.scale * 1
+
+    assert not trace(Returns(), images()).groups
+
+
+def test_tracing_twice_gives_the_same_fingerprint_whatever_the_weights() -> None:
+    case = traced("residual")
+    other = copy.deepcopy(case.model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(2)
+
+    assert trace(other, images()).fingerprint == case.network.fingerprint
+    assert traced("chain").network.fingerprint != case.network.fingerprint
+
+
+def test_operations_know_their_modules_parameters_and_settings() -> None:
+    network = traced("padding_shortcut").network
+    operation = next(o for o in network.operations if o.parameters.get("weight") == "2.conv1.0.weight")
+
+    assert operation.name == "conv2d"
+    assert operation.module == "2.conv1.0"
+    assert [name for _, name in operation.modules][-3:] == ["BasicBlock", "Sequential", "Conv2d"]
+    assert list(operation.settings["stride"]) == [2, 2]
+    assert operation.shape == (2, 16, 4, 4)
+
+
+def test_networks_in_float64_and_on_meta_tensors_are_traced_too() -> None:
+    case = traced("chain")
+    double = trace(copy.deepcopy(case.model).double(), images().double())
+
+    assert [group.size for group in double.groups] == [group.size for group in case.network.groups]
+    assert double.cost.measure(double.widths).bytes > case.network.cost.measure(case.network.widths).bytes
+
+
+def test_a_network_prints_as_a_table_with_reasons() -> None:
+    text = str(traced("spatial_attention").network)
+
+    assert "a.0" in text
+    assert "mean is taken over these channels" in text

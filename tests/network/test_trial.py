@@ -1,0 +1,109 @@
+"""Sizes that the user's own code states: bound to the plan where an attribute holds them, else frozen with the line."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.network.surgery import remove
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.verification import verify
+from tests.topologies import Head, conv, images
+
+
+class Stated(nn.Module):
+    """Reshapes by attributes: one number, and one inside a tuple."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels, self.shape, self.level = channels, (channels, 8, 8), channels
+        self.body = conv(3, channels)
+        self.last = conv(channels, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x).flatten(2)
+        y = y.view(-1, self.channels, 64).relu()
+        return self.last(y.reshape(-1, *self.shape))
+
+
+class Constant(nn.Module):
+    """Says 12 where it means the width, and 10 nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = conv(3, 10), conv(10, 12), Head(12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.b(self.a(x))
+        x = x.view(-1, 12, 8, 8)
+        return self.head(x)
+
+
+def test_an_attribute_that_states_a_width_follows_the_plan() -> None:
+    model = Stated(12).eval()
+    network = trace(model, images())
+    group = network.group("body.0")
+    kept = [[1, 5, 7] if other is group else list(range(other.size)) for other in network.groups]
+
+    small = remove(model, network, kept)
+
+    assert (small.channels, small.shape) == (3, (3, 8, 8))
+    verify(model, small, network, kept, images())
+
+
+def test_an_attribute_that_has_the_same_size_by_chance_is_left_alone() -> None:
+    model = Stated(12).eval()
+    network = trace(model, images())
+
+    small = remove(model, network, [[0]] * len(network.groups))
+
+    assert small.level == 12
+    assert (model.channels, model.shape) == (12, (12, 8, 8))
+
+
+def test_modules_of_one_class_are_bound_alike() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Stated(12), Stated(9)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x) + self.second(x)
+
+    model = Two().eval()
+    network = trace(model, images())
+    small = remove(model, network, [range((group.size + 1) // 2) for group in network.groups])
+
+    assert (small.first.channels, small.second.channels) == (6, 5)
+    assert small(images()).shape == (2, 4, 8, 8)
+
+
+def test_a_constant_in_the_code_freezes_its_group_and_names_its_line() -> None:
+    model = Constant().eval()
+    network = trace(model, images())
+    lines, start = inspect.getsourcelines(Constant)
+    line = start + next(number for number, text in enumerate(lines) if "view(" in text)
+
+    assert [group.name for group in network.groups] == ["a.0"]
+    reason = next(group for group in network.frozen if group.name == "b.0").reasons[0]
+    assert "the code states this size itself" in reason.text
+    assert reason.location == f"{__file__}:{line}"
+
+
+def test_a_view_that_runs_with_wrong_sizes_is_noticed() -> None:
+    """`view(n, -1, 4)` of fewer channels makes fewer rows of four, or rows that mix: whatever goes must be right."""
+
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.linear = nn.Linear(6, 8), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(self.a(x).view(x.shape[0], -1, 4)).sum(1)
+
+    model = Rows().eval()
+    x = torch.randn(2, 6)
+    network = trace(model, x)
+    kept = [range((group.size + 1) // 2) for group in network.groups]
+
+    verify(model, remove(model, network, kept), network, kept, x)
