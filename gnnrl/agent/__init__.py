@@ -1,0 +1,1 @@
+"""How ratios are chosen: observations, encoders, policies and PPO. Knows nothing of networks or pruning."""

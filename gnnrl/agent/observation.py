@@ -1,0 +1,156 @@
+"""What the policy sees: one network, as it is now, as a graph of two levels.
+
+Level 1 holds the operations inside each distinct motif (repeated block), level 2 the instances of the motifs and the
+groups that the policy decides about. The same graph is carried to and from Gymnasium's spaces here.
+
+N1 = operations, F1 = their features, M = distinct motifs, N = level-2 nodes, F2 = their features, G = groups.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+EDGE_TYPES = ("dataflow", "dataflow_reverse", "member", "member_reverse")
+"""What an edge of level 2 means; `edge_type` indexes this tuple."""
+
+MOST_MOTIFS = 1 << 20
+"""A bound that Gymnasium's discrete spaces need; no network comes near it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One state: the hierarchical computational graph of a network as it is now.
+
+    Attributes:
+        operation_x: features of the operations inside all distinct motifs, float32 [N1, F1].
+        operation_edge_index: dataflow between them, int64 [2, E1].
+        operation_motif: motif that each operation belongs to, 0 to M - 1, int64 [N1].
+        x: features of the level-2 nodes, motif instances first, then groups, float32 [N, F2].
+        edge_index: edges of level 2, int64 [2, E].
+        edge_type: position of each edge's meaning in `EDGE_TYPES`, int64 [E].
+        motif: motif that each node is an instance of, -1 for a group, int64 [N].
+        group_nodes: node of each group, in the order of the action, int64 [G].
+
+    Raises:
+        ValueError: the tensors do not fit together; the message names all that do not.
+    """
+
+    operation_x: Tensor
+    operation_edge_index: Tensor
+    operation_motif: Tensor
+    x: Tensor
+    edge_index: Tensor
+    edge_type: Tensor
+    motif: Tensor
+    group_nodes: Tensor
+
+    def __post_init__(self) -> None:
+        operations, nodes, edges = len(self.operation_x), len(self.x), self.edge_index.shape[-1]
+        expected = {
+            "operation_x": (torch.float32, (operations, self.operation_x.shape[-1])),
+            "operation_edge_index": (torch.int64, (2, self.operation_edge_index.shape[-1])),
+            "operation_motif": (torch.int64, (operations,)),
+            "x": (torch.float32, (nodes, self.x.shape[-1])),
+            "edge_index": (torch.int64, (2, edges)),
+            "edge_type": (torch.int64, (edges,)),
+            "motif": (torch.int64, (nodes,)),
+            "group_nodes": (torch.int64, (len(self.group_nodes),)),
+        }
+        found = {name: (getattr(self, name).dtype, tuple(getattr(self, name).shape)) for name in expected}
+        wrong = [
+            f"{name} is {found[name][0]} {list(found[name][1])}, expected {dtype} {list(shape)}"
+            for name, (dtype, shape) in expected.items()
+            if found[name] != (dtype, shape)
+        ]
+        if wrong:
+            raise ValueError(f"Observation does not fit together: {'; '.join(wrong)}.")
+
+    @property
+    def num_groups(self) -> int:
+        """Number of groups, which is the length of the action."""
+        return len(self.group_nodes)
+
+    @property
+    def num_motifs(self) -> int:
+        """Number of distinct motifs, also of those that hold no operation."""
+        used = torch.cat([self.operation_motif, self.motif])
+        return int(used.max()) + 1 if len(used) else 0
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same observation on a device."""
+        return dataclasses.replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+def observation_space(observation: Observation) -> spaces.Dict:
+    """Describe the observations of one network as a Gymnasium space.
+
+    The numbers of features and of groups are fixed by the network. Everything else may change from step to step:
+    two blocks that were equal stop being so as soon as they are pruned differently.
+    """
+    # An edge-less GraphInstance that has edge_links is in no Graph space, so both levels carry edge features.
+    return spaces.Dict(
+        {
+            "operations": spaces.Graph(_reals(observation.operation_x.shape[1]), _shares(1)),
+            "operation_motif": _indices(0),
+            "nodes": spaces.Graph(_reals(observation.x.shape[1]), _shares(len(EDGE_TYPES))),
+            "motif": _indices(-1),
+            "group_nodes": spaces.Box(0, np.iinfo(np.int64).max, (observation.num_groups,), np.int64),
+        }
+    )
+
+
+def to_space(observation: Observation) -> dict[str, Any]:
+    """Carry an observation into `observation_space`: NumPy arrays, edge types as one-hot edge features."""
+    operation_edges = np.ones((observation.operation_edge_index.shape[1], 1), np.float32)
+    edges = np.eye(len(EDGE_TYPES), dtype=np.float32)[_array(observation.edge_type)]
+    return {
+        "operations": spaces.GraphInstance(
+            _array(observation.operation_x), operation_edges, _array(observation.operation_edge_index.T)
+        ),
+        "operation_motif": _array(observation.operation_motif),
+        "nodes": spaces.GraphInstance(_array(observation.x), edges, _array(observation.edge_index.T)),
+        "motif": _array(observation.motif),
+        "group_nodes": _array(observation.group_nodes),
+    }
+
+
+def from_space(element: Mapping[str, Any]) -> Observation:
+    """Carry an element of `observation_space` back: the inverse of `to_space`."""
+    operations, nodes = element["operations"], element["nodes"]
+    return Observation(
+        operation_x=torch.tensor(operations.nodes),
+        operation_edge_index=_links(operations),
+        operation_motif=torch.tensor(element["operation_motif"]),
+        x=torch.tensor(nodes.nodes),
+        edge_index=_links(nodes),
+        edge_type=torch.tensor(nodes.edges).argmax(dim=1),
+        motif=torch.tensor(element["motif"]),
+        group_nodes=torch.tensor(element["group_nodes"]),
+    )
+
+
+def _reals(length: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, (length,), np.float32)
+
+
+def _shares(length: int) -> spaces.Box:
+    return spaces.Box(0.0, 1.0, (length,), np.float32)
+
+
+def _indices(lowest: int) -> spaces.Sequence:
+    return spaces.Sequence(spaces.Discrete(MOST_MOTIFS, start=lowest), stack=True)
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    # A copy: Gymnasium users may write into what they are given.
+    return np.array(tensor.cpu().contiguous().numpy())
+
+
+def _links(graph: spaces.GraphInstance) -> Tensor:
+    return torch.tensor(graph.edge_links, dtype=torch.int64).T.contiguous()

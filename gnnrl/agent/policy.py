@@ -1,0 +1,288 @@
+"""From embeddings to decisions: the contract between PPO and a policy, and the policies that gnnrl brings.
+
+B = observations, G = groups of one observation, ΣG = groups of all of them. An action is one unbounded number a group;
+what it means (the residual that is added to the closed-form plan) is the environment's business.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.agent.batching import ObservationBatch, batch
+from gnnrl.agent.encoder import MultiStageEncoder, graph_embedding
+from gnnrl.agent.losses import gaussian_entropy, gaussian_log_prob
+from gnnrl.agent.observation import Observation
+from gnnrl.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What a policy does in one state.
+
+    Attributes:
+        action: one number a group, float32 [G].
+        log_prob: log-probability of each of them when it was drawn, float32 [G].
+        value: the critic's opinion of the state.
+    """
+
+    action: Tensor
+    log_prob: Tensor
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What a policy thinks now of actions that were taken before; differentiable.
+
+    Attributes:
+        log_prob: log-probability of each component, float32 [ΣG].
+        entropy: entropy of each component's distribution, float32 [ΣG].
+        value: the critic's opinion of each observation, float32 [B].
+    """
+
+    log_prob: Tensor
+    entropy: Tensor
+    value: Tensor
+
+
+class Policy(Protocol):
+    """What PPO needs of a policy: an `nn.Module` with `act` and `evaluate`.
+
+    Write your own by subclassing `nn.Module`; nothing of gnnrl has to be inherited. Two laws hold, and PPO checks the
+    first one in every update:
+
+    1. as long as the parameters do not change, `evaluate(batch([observation]), decision.action).log_prob` equals
+       `decision.log_prob`: no dropout, no statistics of the batch, no randomness outside the generator;
+    2. components are independent: `log_prob` has one entry a group.
+    """
+
+    def act(
+        self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
+    ) -> Decision:
+        """Decide in one state, without gradients; `deterministic` asks for the mode."""
+
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
+        """Judge actions [ΣG] that were taken in B states, with gradients."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what is trained."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return named tensors that define the policy."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Take over what `state_dict` returned."""
+
+    def to(self, device: torch.device) -> Any:
+        """Move the policy to a device, in place."""
+
+
+class SharedLogStd(nn.Module):
+    """One learned log-std for all components, so that it fits networks of any size.
+
+        log σ = floor + softplus(raw)
+
+    A clamp at the floor would have no gradient below it: the policy could never become curious again.
+    """
+
+    def __init__(self, init: float, floor: float) -> None:
+        super().__init__()
+        if init <= floor:
+            raise ConfigError(f"log_std_init={init} must be above the floor {floor}.")
+        self.floor = floor
+        self.raw = nn.Parameter(torch.tensor(math.log(math.expm1(init - floor))))
+
+    def forward(self) -> Tensor:
+        """Return log σ, a scalar."""
+        return self.floor + nn.functional.softplus(self.raw)
+
+
+class NodeActor(nn.Module):
+    """Size-agnostic head: one mean a group from its node's and its graph's embedding.
+
+    The last layer starts at zero, so the first mean is exactly 0 for every group of every network.
+    """
+
+    def __init__(self, encoder: MultiStageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = _perceptron(2 * encoder.embedding_dim, encoder.embedding_dim, 1, gain=0.0)
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return means [ΣG]."""
+        nodes = self.encoder(batch)
+        graphs = graph_embedding(nodes, batch)[batch.observation_graph[batch.group_observation]]
+        mean: Tensor = self.head(torch.cat([nodes[batch.group_nodes], graphs], dim=1))
+        return mean.squeeze(1)
+
+
+class FixedActor(nn.Module):
+    """The paper's head: `action_dim` means from the embedding of the whole graph, for one network only."""
+
+    def __init__(self, encoder: MultiStageEncoder, action_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.action_dim = action_dim
+        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, action_dim, gain=0.0)
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return means [ΣG].
+
+        Raises:
+            ConfigError: an observation has another number of groups.
+        """
+        _refuse_other_sizes(batch, self.action_dim, "the fixed head")
+        mean: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
+        return mean[batch.observation_graph].flatten()
+
+
+class Critic(nn.Module):
+    """Value of a state from the embedding of the whole graph, through an encoder of its own."""
+
+    def __init__(self, encoder: MultiStageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, 1, gain=1.0)
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return values [B]."""
+        value: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
+        return value[batch.observation_graph, 0]
+
+
+class ActorCritic(nn.Module):
+    """A diagonal Gaussian around an actor's means, and a critic: any two modules that share no parameter.
+
+    Args:
+        actor: maps an `ObservationBatch` to means [ΣG].
+        critic: maps an `ObservationBatch` to values [B].
+        log_std_init: log-std of every component at the start.
+        log_std_floor: below this log-std the policy never falls.
+
+    Raises:
+        ConfigError: `log_std_init` is not above `log_std_floor`.
+    """
+
+    def __init__(
+        self, actor: nn.Module, critic: nn.Module, *, log_std_init: float = -1.0, log_std_floor: float = -3.0
+    ) -> None:
+        super().__init__()
+        self.actor = actor
+        self.critic = critic
+        self.log_std = SharedLogStd(log_std_init, log_std_floor)
+
+    @classmethod
+    def build(
+        cls,
+        observation: Observation,
+        *,
+        head: Literal["node", "fixed"] = "node",
+        action_dim: int | None = None,
+        hidden_dim: int = 64,
+        embedding_dim: int = 64,
+        layers: tuple[int, int] = (2, 3),
+        stages: int = 2,
+        log_std_init: float = -1.0,
+        seed: int = 0,
+    ) -> Self:
+        """Build gnnrl's actor and critic, each with an encoder of its own, for observations like this one.
+
+        Args:
+            observation: an observation with the numbers of features that the policy will see.
+            head: "node" for networks of any size, "fixed" for one network as in the paper.
+            action_dim: number of groups of the fixed head; by default that of the observation.
+            hidden_dim: see `MultiStageEncoder`, like `embedding_dim`, `layers` and `stages`.
+            embedding_dim: width of the node embeddings and of the heads.
+            layers: steps of message passing in stage 1 and in stage 2.
+            stages: 2, or 1 without motifs.
+            log_std_init: log-std at the start.
+            seed: of the initial weights; the global random state is left alone.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        dims = observation.operation_x.shape[1], observation.x.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages)
+            actor = NodeActor(encoder) if head == "node" else FixedActor(encoder, action_dim or observation.num_groups)
+            critic = Critic(MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages))
+        return cls(actor, critic, log_std_init=log_std_init)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
+    ) -> Decision:
+        """Decide in one state, without gradients; `deterministic` asks for the mean."""
+        single = batch([observation])
+        mean, log_std = self.actor(single), self.log_std()
+        action = mean if deterministic else _draw(mean, log_std, generator)
+        return Decision(action, gaussian_log_prob(action, mean, log_std), self.critic(single).item())
+
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
+        """Judge actions [ΣG] that were taken in B states, with gradients."""
+        log_std = self.log_std().expand_as(action)
+        return Judgement(
+            gaussian_log_prob(action, self.actor(batch), log_std), gaussian_entropy(log_std), self.critic(batch)
+        )
+
+
+class GaussianPolicy(nn.Module):
+    """A free Gaussian for each group and a constant value: no graph, no features, one network.
+
+    The arm of the ablation that says what the graph is worth: one-step PPO with it is close to a natural evolution
+    strategy. Its means are the parameters, so it wants a learning rate near 2e-2. Raises ConfigError when an
+    observation has another number of groups.
+    """
+
+    def __init__(self, num_groups: int, *, log_std_init: float = -1.0, log_std_floor: float = -3.0) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(num_groups))
+        self.value = nn.Parameter(torch.zeros(()))
+        self.log_std = SharedLogStd(log_std_init, log_std_floor)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
+    ) -> Decision:
+        """Decide in one state, without gradients; `deterministic` asks for the mean."""
+        _refuse_other_sizes(batch([observation]), len(self.mean), "this policy")
+        log_std = self.log_std()
+        action = self.mean.clone() if deterministic else _draw(self.mean, log_std, generator)
+        return Decision(action, gaussian_log_prob(action, self.mean, log_std), self.value.item())
+
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
+        """Judge actions [ΣG] that were taken in B states, with gradients."""
+        _refuse_other_sizes(batch, len(self.mean), "this policy")
+        log_std = self.log_std().expand_as(action)
+        mean = self.mean.repeat(len(batch))
+        return Judgement(
+            gaussian_log_prob(action, mean, log_std), gaussian_entropy(log_std), self.value.expand(len(batch))
+        )
+
+
+def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
+    # Noise is always drawn on the CPU, so a seed gives the same actions on every device.
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    return mean + torch.exp(log_std) * noise
+
+
+def _perceptron(in_dim: int, hidden_dim: int, out_dim: int, gain: float) -> nn.Sequential:
+    hidden, output = nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)
+    for layer, layer_gain in ((hidden, math.sqrt(2)), (output, gain)):
+        nn.init.orthogonal_(layer.weight, layer_gain)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(hidden, nn.ReLU(), output)
+
+
+def _refuse_other_sizes(batch: ObservationBatch, action_dim: int, owner: str) -> None:
+    other = sorted(set(batch.num_groups) - {action_dim})
+    if other:
+        raise ConfigError(
+            f"{owner} decides about {action_dim} groups, but the network has {', '.join(map(str, other))}. "
+            'Use head="node", which fits networks of any size, or a policy built for this network.'
+        )

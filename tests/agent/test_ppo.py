@@ -1,0 +1,187 @@
+import dataclasses
+import json
+
+import pytest
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from gnnrl.agent.batching import ObservationBatch
+from gnnrl.agent.observation import Observation
+from gnnrl.agent.policy import ActorCritic, GaussianPolicy, Policy
+from gnnrl.agent.ppo import PPO, PPOConfig
+from gnnrl.agent.rollout import Rollout, Step
+from tests.agent.problems import chain, play_bandit, with_features
+
+OBSERVATION = chain(num_groups=4)
+TARGET = torch.tensor([0.6, -0.4, 0.2, -0.8])
+
+
+def small(observation: Observation = OBSERVATION) -> ActorCritic:
+    return ActorCritic.build(observation, hidden_dim=16, embedding_dim=16, layers=(1, 2))
+
+
+def error(policy: Policy) -> float:
+    return (policy.act(OBSERVATION, deterministic=True).action - TARGET).square().mean().item()
+
+
+def test_a_bandit_with_a_known_answer_is_solved_by_the_graph_policy() -> None:
+    policy = small()
+    play_bandit(PPO(policy, PPOConfig(), seed=0), OBSERVATION, TARGET, updates=15)
+    assert error(policy) < 0.1 * TARGET.square().mean()
+
+
+def test_a_bandit_with_a_known_answer_is_solved_by_the_free_gaussian() -> None:
+    policy = GaussianPolicy(4)
+    play_bandit(PPO(policy, PPOConfig(learning_rate=2e-2), seed=0), OBSERVATION, TARGET, updates=15)
+    assert error(policy) < 0.1 * TARGET.square().mean()
+
+
+def play_two_steps(ppo: PPO, states: tuple[Observation, Observation]) -> tuple[float, Rollout]:
+    """The first state wants +0.5 and the second −0.5, and only the end of the episode pays for either."""
+    first, second = (ppo.act(state) for state in states)
+    reward = -(first.action - 0.5).square().mean().item() - (second.action + 0.5).square().mean().item()
+    return reward, Rollout(
+        [
+            Step(states[0], first.action, first.log_prob, first.value, 0.0, False, next_value=second.value),
+            Step(states[1], second.action, second.log_prob, second.value, reward, True),
+        ]
+    )
+
+
+def test_a_decision_process_of_two_steps_is_solved() -> None:
+    start = chain(num_groups=2)
+    states = start, with_features(start, -start.x)
+    policy = small(start)
+    ppo = PPO(policy, PPOConfig(batch_size=20), seed=0)
+    for _ in range(30):
+        rollout = Rollout([step for _ in range(10) for step in play_two_steps(ppo, states)[1].steps])
+        stats = ppo.update(rollout)
+    assert stats.value_loss > 0
+    actions = [policy.act(state, deterministic=True).action.mean().item() for state in states]
+    assert actions == pytest.approx([0.5, -0.5], abs=0.25)
+
+
+def test_the_first_ratio_of_every_update_is_one() -> None:
+    stats = play_bandit(PPO(small(), PPOConfig(batch_size=3), seed=0), OBSERVATION, TARGET, updates=5)
+    assert max(update.first_ratio_deviation for update in stats) < 1e-5
+    assert all(update.n_updates > 0 for update in stats)
+
+
+class Forgetful(nn.Module):
+    """An actor with dropout, the fault of the original code: what it says now is not what it said then."""
+
+    def __init__(self, actor: nn.Module) -> None:
+        super().__init__()
+        self.actor = actor
+
+    def forward(self, batch: ObservationBatch) -> torch.Tensor:
+        return nn.functional.dropout(self.actor(batch) + 1)
+
+
+def test_a_policy_that_contradicts_itself_is_caught() -> None:
+    honest = small()
+    ppo = PPO(ActorCritic(Forgetful(honest.actor), honest.critic), PPOConfig(), seed=0)
+    with pytest.raises(RuntimeError, match="dropout"):
+        play_bandit(ppo, OBSERVATION, TARGET, updates=1)
+
+
+def test_the_same_seed_plays_the_same_game_and_another_does_not() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        policy = small()
+        play_bandit(PPO(policy, PPOConfig(batch_size=4), seed=seed), OBSERVATION, TARGET, updates=2)
+        return nn.utils.parameters_to_vector(policy.parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_a_resumed_search_is_the_uninterrupted_one_bit_by_bit() -> None:
+    config = PPOConfig(batch_size=4)
+    ppo = PPO(small(), config, seed=0)
+    play_bandit(ppo, OBSERVATION, TARGET, updates=2)
+    written = safetensors.torch.save(ppo.state_dict())
+    expected = play_bandit(ppo, OBSERVATION, TARGET, updates=2)
+
+    resumed = PPO(small(chain(seed=7)), config, seed=99)
+    resumed.load_state_dict(safetensors.torch.load(written))
+    assert play_bandit(resumed, OBSERVATION, TARGET, updates=2) == expected
+    left, right = ppo.state_dict(), resumed.state_dict()
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_snapshot_does_not_change_afterwards() -> None:
+    ppo = PPO(small(), PPOConfig(), seed=0)
+    play_bandit(ppo, OBSERVATION, TARGET, updates=1)
+    snapshot = ppo.state_dict()
+    before = {name: tensor.clone() for name, tensor in snapshot.items()}
+    PPO(small(), PPOConfig(), seed=0).load_state_dict(snapshot)
+    play_bandit(ppo, OBSERVATION, TARGET, updates=1)
+    assert all(torch.equal(snapshot[name], before[name]) for name in snapshot)
+
+
+def test_a_reward_that_is_not_finite_changes_nothing_and_is_reported() -> None:
+    policy = GaussianPolicy(4)
+    ppo = PPO(policy, PPOConfig(), seed=0)
+    decision = ppo.act(OBSERVATION)
+    rollout = Rollout(
+        [
+            Step(OBSERVATION, decision.action, decision.log_prob, decision.value, reward, True)
+            for reward in (1.0, float("nan"))
+        ]
+    )
+    stats = ppo.update(rollout)
+    assert (stats.stop, stats.n_updates) == ("non_finite", 0)
+    assert policy.mean.tolist() == [0.0] * 4
+
+
+def test_equal_rewards_teach_nothing() -> None:
+    policy = GaussianPolicy(4)
+    ppo = PPO(policy, PPOConfig(), seed=0)
+    decisions = [ppo.act(OBSERVATION) for _ in range(4)]
+    ppo.update(Rollout([Step(OBSERVATION, d.action, d.log_prob, d.value, 0.5, True) for d in decisions]))
+    assert policy.mean.tolist() == [0.0] * 4
+
+
+def test_an_update_stops_when_the_policy_has_moved_far_enough() -> None:
+    config = PPOConfig(target_kl=1e-4, learning_rate=0.1)
+    stats = play_bandit(PPO(GaussianPolicy(4), config, seed=0), OBSERVATION, TARGET, updates=1)[0]
+    assert stats.stop == "target_kl"
+    assert stats.approx_kl > 1e-4
+    assert 0 < stats.n_updates < config.n_epochs
+
+
+def test_annealing_ends_at_a_standstill() -> None:
+    policy = GaussianPolicy(4)
+    ppo = PPO(policy, PPOConfig(anneal=True), seed=0)
+    decisions = [ppo.act(OBSERVATION) for _ in range(4)]
+    steps = [
+        Step(OBSERVATION, d.action, d.log_prob, d.value, float(reward), True) for reward, d in enumerate(decisions)
+    ]
+    assert ppo.update(Rollout(steps), progress=1.0).learning_rate == 0.0
+    assert policy.mean.tolist() == [0.0] * 4
+
+
+def test_asking_for_the_mode_does_not_disturb_the_random_state() -> None:
+    ppo = PPO(GaussianPolicy(4), PPOConfig(), seed=0)
+    before = ppo.generator.get_state()
+    ppo.act(OBSERVATION, deterministic=True)
+    assert ppo.value(OBSERVATION) == 0.0
+    assert torch.equal(ppo.generator.get_state(), before)
+
+
+def test_an_empty_rollout_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one step"):
+        PPO(GaussianPolicy(4), PPOConfig(), seed=0).update(Rollout())
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(ValidationError, match="lr"):
+        PPOConfig.model_validate({"lr": 1e-3})
+
+
+def test_statistics_can_be_written_as_json() -> None:
+    stats = play_bandit(PPO(GaussianPolicy(4), PPOConfig(), seed=0), OBSERVATION, TARGET, updates=1)[0]
+    assert json.loads(json.dumps(dataclasses.asdict(stats))) == dataclasses.asdict(stats)
