@@ -1,0 +1,1 @@
+"""Named networks and data: what gnnrl can work on without being given anything. Knows nothing of pruning."""

@@ -1,0 +1,224 @@
+"""Labelled images and their fixed splits: a folder or archive of class folders, or the embedded digits.
+
+N = images, C = channels, H and W = the network's input size. Pixels are kept as uint8 and normalised when a batch
+is asked for, so 50,000 images of 32x32 take 150 MB. Larger images stay encoded until they are needed.
+
+An image's class is the folder it lies in; classes are numbered in alphabetical order. Splits are drawn from the
+files sorted by path, permuted with `numpy.random.RandomState(seed).permutation(n)`:
+
+| source | train | reward | test |
+| --- | --- | --- | --- |
+| train/ and test/, as folders or archives | the first 90 % of train/ | the last 10 % of train/ | test/ |
+| train/ and val/ | the first 90 % of train/ | the last 10 % of train/ | val/ |
+| train/, val/ and test/ | train/ | val/ | test/ |
+| anything else | the first 80 % | the next 10 % | the last 10 % |
+
+Calibration images are the first 1,000 of the training split.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gnnrl.errors import ConfigError, DataError
+from gnnrl.zoo.digits import REWARD, TEST, TRAIN, load_digits
+from gnnrl.zoo.pixels import Content, Pixels, PixelsInMemory, collect
+from gnnrl.zoo.sources import ARCHIVE_SUFFIXES, Progress, read_images
+
+CALIBRATION_IMAGES = 1000
+SPLITS = ("train", "val", "test")
+
+
+class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Labelled images, normalised as (pixel / 255 - mean) / std on demand.
+
+    Args:
+        pixels: gives uint8 [n, C, H, W] for n positions.
+        labels: int64 [number of images in `pixels`].
+        positions: int64 [N], which images of `pixels` belong to this split, in order.
+        mean: of each channel, in [0, 1].
+        std: of each channel, > 0.
+    """
+
+    def __init__(
+        self, pixels: Pixels, labels: Tensor, positions: Tensor, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        self.pixels = pixels
+        self.labels = labels[positions]
+        self.positions = positions
+        self._scale = 1 / (255 * torch.tensor(std).view(1, -1, 1, 1))
+        self._shift = torch.tensor(mean).view(1, -1, 1, 1) / torch.tensor(std).view(1, -1, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return one image, float32 [C, H, W], and its label, int64 []."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        images, labels = self.batch(torch.tensor([index % len(self)]))
+        return images[0], labels[0]
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images, float32 [n, C, H, W], and labels, int64 [n], at n indices of this split."""
+        pixels = self.pixels(self.positions[indices])
+        return pixels.to(torch.float32).mul_(self._scale).sub_(self._shift), self.labels[indices]
+
+
+@dataclass(frozen=True)
+class DataSplits:
+    """What a compression needs: no image is in two of train, reward and test."""
+
+    train: ImageDataset
+    calibration: ImageDataset
+    """The first images of `train`; their labels are seldom needed."""
+    reward: ImageDataset
+    test: ImageDataset
+    """Read once, at the end."""
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Names of images that could not be decoded."""
+
+
+def load_data(
+    path: str | Path,
+    *,
+    image_size: tuple[int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> DataSplits:
+    """Read labelled images and cut them into splits.
+
+    Args:
+        path: a folder or an archive (tar, zip) of class folders, a folder with train and test as folders or
+            archives, or "digits" for the embedded ones, whose splits do not depend on the seed.
+        image_size: height and width. Other images are scaled to cover it and cropped at the centre.
+        mean: of each channel, in [0, 1]; its length decides between grey (1) and colour (3).
+        std: of each channel.
+        seed: draws the splits.
+        progress: is called with (done, total) while reading, for each source anew.
+
+    Raises:
+        ConfigError: mean and std do not fit each other, or the digits are asked for in another size.
+        DataError: the source is missing, damaged or unsafe, has too few images or classes, or more than 1 % of its
+            images cannot be decoded.
+    """
+    if len(mean) not in (1, 3) or len(std) != len(mean) or min(std) <= 0:
+        raise ConfigError(f"mean and std need 1 or 3 numbers each, std above 0; got {list(mean)} and {list(std)}.")
+    if str(path) == "digits":
+        return _load_digits(image_size, mean, std)
+    path = Path(path)
+    names, pixels, skipped = collect(_read(path, progress), (len(mean), *image_size), path)
+    roots = _find_roots(names, path)
+    classes, labels = _label(names, roots, path)
+    cut = _cut(roots, seed, path)
+    train, reward, test = (ImageDataset(pixels, labels, positions, mean, std) for positions in cut)
+    calibration = ImageDataset(pixels, labels, cut[0][:CALIBRATION_IMAGES], mean, std)
+    return DataSplits(train, calibration, reward, test, classes, tuple(skipped))
+
+
+def check_labels(labels: Tensor, outputs: int) -> None:
+    """Check that a network with `outputs` logits can tell labels, int64 [N], apart.
+
+    Raises:
+        DataError: a label has no logit.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= outputs:
+        raise DataError(
+            f"labels run from {low} to {high}, but the network tells {outputs} classes apart (0 to {outputs - 1}). "
+            "Use the data that the network was made for, or a network with a logit for each class."
+        )
+
+
+def _load_digits(image_size: tuple[int, int], mean: Sequence[float], std: Sequence[float]) -> DataSplits:
+    images, labels = load_digits()
+    if (len(mean), *image_size) != tuple(images.shape[1:]):
+        height, width = image_size
+        raise ConfigError(
+            f"the embedded digits are grey images of 8x8 pixels, the network takes {len(mean)} x {height} x {width}. "
+            "Give the network its own data, or use digits-resnet."
+        )
+    pixels, positions = PixelsInMemory(images), torch.arange(len(images))
+    train, calibration, reward, test = (
+        ImageDataset(pixels, labels, positions[part], mean, std)
+        for part in (TRAIN, slice(TRAIN.start, TRAIN.start + CALIBRATION_IMAGES), REWARD, TEST)
+    )
+    return DataSplits(train, calibration, reward, test, tuple("0123456789"))
+
+
+def _read(path: Path, progress: Progress | None) -> Iterator[tuple[str, Content]]:
+    """Yield the images of a source; those of train.tar, test.zip and so on as if they lay in train/ and test/."""
+    archives = {
+        split: archive
+        for split in SPLITS
+        for suffix in ARCHIVE_SUFFIXES
+        if (archive := path / f"{split}{suffix}").is_file()
+    }
+    if "train" not in archives or len(archives) == 1:
+        yield from read_images(path, progress)
+    else:
+        for split, archive in archives.items():
+            for name, content in read_images(archive, progress):
+                yield f"{split}/{name}", content
+
+
+def _find_roots(names: list[str], source: Path) -> dict[str, list[int]]:
+    """Return the positions of the images of each split, or of all under "" where the source has no splits.
+
+    Raises:
+        DataError: an image lies outside any class folder.
+    """
+    paths = [name.split("/") for name in names]
+    while len({path[0] for path in paths}) == 1 and all(len(path) > 2 for path in paths):
+        paths = [path[1:] for path in paths]
+    tops = {path[0] for path in paths}
+    splits = {split for split in SPLITS if split in tops} if "train" in tops and len(tops) > 1 else set()
+    depth = 3 if tops == splits else 2
+    for path, name in zip(paths, names, strict=True):
+        if len(path) < depth:
+            raise DataError(f"{source}: {name} lies in no class folder; images are expected as class_name/{path[-1]}.")
+    if tops != splits:
+        return {"": list(range(len(names)))}
+    return {split: [i for i, path in enumerate(paths) if path[0] == split] for split in SPLITS if split in splits}
+
+
+def _label(names: list[str], roots: dict[str, list[int]], source: Path) -> tuple[tuple[str, ...], Tensor]:
+    """Number the folders that the images lie in, alphabetically; train/ must have them all."""
+    folders = [name.split("/")[-2] for name in names]
+    classes = sorted(set(folders))
+    if len(classes) < 2:
+        raise DataError(f"{source}: all images lie in one class folder, {classes[0]!r}; at least two are needed.")
+    unknown = sorted(set(classes) - {folders[i] for i in roots.get("train", range(len(names)))})
+    if unknown:
+        raise DataError(f"{source}: train/ lacks the class folders {', '.join(unknown[:5])}, which another split has.")
+    numbers = {name: number for number, name in enumerate(classes)}
+    return tuple(classes), torch.tensor([numbers[folder] for folder in folders])
+
+
+def _cut(roots: dict[str, list[int]], seed: int, source: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the positions of the training, reward and test images, as the module's table says."""
+    pool = torch.tensor(roots.get("train", roots.get("")))
+    pool = pool[torch.from_numpy(np.random.RandomState(seed).permutation(len(pool)))]
+    tenth = len(pool) // 10
+    if "" in roots:
+        cut = (
+            pool[: len(pool) - 2 * tenth],
+            pool[len(pool) - 2 * tenth : len(pool) - tenth],
+            pool[len(pool) - tenth :],
+        )
+    elif len(roots) == 3:
+        cut = (pool, torch.tensor(roots["val"]), torch.tensor(roots["test"]))
+    else:
+        held_out = roots.get("test", roots.get("val"))
+        cut = (pool[: len(pool) - tenth], pool[len(pool) - tenth :], torch.tensor(held_out))
+    if not all(len(part) for part in cut):
+        raise DataError(f"{source}: {len(pool)} images are too few to split; 10 are the least.")
+    return cut

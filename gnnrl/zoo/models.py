@@ -1,0 +1,211 @@
+"""From the name of a network to the network itself, with the inputs and the weights that fit it.
+
+    cifar-resnet20            a CIFAR ResNet of 6n + 2 layers
+    digits-resnet             the network for the embedded digits
+    torchvision:resnet18      any classifier of torchvision
+    timm:convnext_tiny        any classifier of timm
+    package.module:factory    a function of the user's that returns a network
+    models/mine.py:factory    the same in a file
+
+Importing this module loads neither torchvision nor timm. A user's module runs as code: it must come from the user,
+never from a file that gnnrl reads.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
+from gnnrl.zoo.networks import cifar_resnet, digits_resnet
+from gnnrl.zoo.weights import load_weights
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CIFAR_PREFIX, DIGITS_NAME = "cifar-resnet", "digits-resnet"
+OWN_NAMES = (*(f"{CIFAR_PREFIX}{depth}" for depth in (20, 32, 44, 56, 110, 1202)), DIGITS_NAME)
+LIBRARIES = ("torchvision", "timm")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network is fed with."""
+
+    shape: tuple[int, ...]
+    """Of one batch, with batch size 1: (1, C, H, W) for images."""
+    mean: tuple[float, ...]
+    """Of each channel, in [0, 1]: images are given as (pixel / 255 - mean) / std."""
+    std: tuple[float, ...]
+
+
+def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
+    """Build the network that a name stands for.
+
+    Args:
+        spec: a name of one of the six kinds in the module's table.
+        pretrained: load the weights that its authors publish: the shipped ones for the digits, a download for
+            torchvision and timm. The CIFAR ResNets have none, and a user's factory loads its own.
+
+    Raises:
+        ConfigError: the name is unknown, its library is not installed, or the user's factory failed.
+        ArtifactError: published weights cannot be had.
+    """
+    prefix, colon, name = spec.rpartition(":")
+    if not colon:
+        return _resolve_own(spec, pretrained)
+    if prefix in LIBRARIES:
+        return _resolve_library(prefix, name, pretrained)
+    return _resolve_factory(prefix, name)
+
+
+def input_spec(spec: str) -> InputSpec:
+    """Look up the shape and the normalisation that a named network was made for.
+
+    Raises:
+        ConfigError: the name is unknown, or stands for a user's factory, which gnnrl knows nothing about.
+    """
+    prefix, colon, name = spec.rpartition(":")
+    if prefix == "timm":
+        return _timm_input(name)
+    if prefix == "torchvision":
+        return _torchvision_input(name)
+    if colon:
+        raise ConfigError(f"{spec} is your own network: give the shape of its input, for instance 1,3,224,224.")
+    if spec == DIGITS_NAME:
+        return InputSpec((1, 1, 8, 8), DIGITS_MEAN, DIGITS_STD)
+    _own_depth(spec)
+    return InputSpec((1, 3, 32, 32), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def example_inputs(spec: str | InputSpec) -> tuple[Tensor, ...]:
+    """Make the arguments of one forward pass: standard normal numbers, the same ones each time.
+
+    Raises:
+        ConfigError: as `input_spec`.
+    """
+    shape = (spec if isinstance(spec, InputSpec) else input_spec(spec)).shape
+    return (torch.randn(shape, generator=torch.Generator().manual_seed(0)),)
+
+
+def _resolve_own(spec: str, pretrained: bool) -> nn.Module:
+    if spec == DIGITS_NAME:
+        network = digits_resnet()
+        if pretrained:
+            load_weights(network, DIGITS_WEIGHTS)
+        return network
+    network = cifar_resnet(_own_depth(spec))
+    if pretrained:
+        raise ConfigError(f"{spec} has no published weights in gnnrl; give a file of weights.")
+    return network
+
+
+def _own_depth(spec: str) -> int:
+    depth = spec.removeprefix(CIFAR_PREFIX)
+    if depth == spec or not depth.isdecimal():
+        kinds = "torchvision:NAME, timm:NAME, package.module:factory or file.py:factory"
+        raise ConfigError(f"there is no network {spec!r}. {_suggest(spec, OWN_NAMES)}Others are given as {kinds}.")
+    return int(depth)
+
+
+def _resolve_library(library: str, name: str, pretrained: bool) -> nn.Module:
+    models = _import_library(library)
+    _check_known(models, library, name)
+    try:
+        if library == "timm":
+            network: nn.Module = models.create_model(name, pretrained=pretrained)
+        else:
+            network = models.get_model(name, weights="DEFAULT" if pretrained else None)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ArtifactError(
+            f"{library}:{name} cannot be had with its published weights ({error}). "
+            "Fetch them by hand and give the file of weights."
+        ) from error
+    return network
+
+
+def _import_library(library: str) -> ModuleType:
+    try:
+        return importlib.import_module("timm" if library == "timm" else "torchvision.models")
+    except ImportError as error:
+        raise ConfigError(f"{library} cannot be imported ({error}); pip install 'gnnrl-compress[vision]'.") from error
+
+
+def _check_known(models: ModuleType, library: str, name: str) -> None:
+    known: list[str] = models.list_models()
+    # timm's names may carry a tag of the weights: resnet50.a1_in1k
+    if name not in known and not (library == "timm" and name.split(".")[0] in known):
+        raise ConfigError(f"{library} has no network {name!r}. {_suggest(name, known)}")
+
+
+def _timm_input(name: str) -> InputSpec:
+    timm = _import_library("timm")
+    _check_known(timm, "timm", name)
+    config = timm.get_pretrained_cfg(name)
+    if config is None:
+        return InputSpec((1, 3, 224, 224), IMAGENET_MEAN, IMAGENET_STD)
+    return InputSpec((1, *config.input_size), tuple(config.mean), tuple(config.std))
+
+
+def _torchvision_input(name: str) -> InputSpec:
+    models = _import_library("torchvision")
+    _check_known(models, "torchvision", name)
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    side = preset.crop_size[0] if hasattr(preset, "crop_size") else 224
+    mean, std = getattr(preset, "mean", IMAGENET_MEAN), getattr(preset, "std", IMAGENET_STD)
+    return InputSpec((1, 3, side, side), tuple(mean), tuple(std))
+
+
+def _resolve_factory(origin: str, name: str) -> nn.Module:
+    spec = f"{origin}:{name}"
+    with _importable_from(Path(origin).resolve().parent if origin.endswith(".py") else Path.cwd()):
+        module = _import_user_module(origin, spec)
+        factory: Callable[[], object] | None = getattr(module, name, None)
+        if not callable(factory):
+            found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            raise ConfigError(f"{spec}: {origin} has no function {name!r}. {_suggest(name, found)}".rstrip())
+        try:
+            network = factory()
+        except Exception as error:
+            raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{spec}: {name}() returned {type(network).__name__}, not a torch.nn.Module.")
+    return network
+
+
+def _import_user_module(origin: str, spec: str) -> ModuleType:
+    try:
+        if not origin.endswith(".py"):
+            return importlib.import_module(origin)
+        loader = SourceFileLoader(Path(origin).stem, origin)
+        module = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=origin))
+        sys.modules.setdefault(loader.name, module)  # dataclasses and torch.export look a class's module up
+        loader.exec_module(module)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{spec}: there is no file {origin}.") from error
+    except Exception as error:
+        raise ConfigError(f"{spec}: importing {origin} failed with {type(error).__name__}: {error}") from error
+    return module
+
+
+@contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    """Let a user's module import its neighbours, as `python file.py` would."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

@@ -1,0 +1,144 @@
+"""From encoded images to pixels: small images are decoded at once and kept, larger ones whenever they are needed.
+
+N = images, C = 1 (grey) or 3 (colour), H and W = the size asked for. Pixels are uint8 [N, C, H, W].
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from gnnrl.errors import DataError
+
+Content = bytes | Path
+Shape = tuple[int, int, int]
+"""(C, H, W)."""
+Pixels = Callable[[Tensor], Tensor]
+"""Gives uint8 [n, C, H, W] for int64 [n] positions."""
+T = TypeVar("T")
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM", "TIFF")
+MAX_PIXELS = 100_000_000
+DECODED_BYTES = 3 * 64 * 64
+CORRUPT_SHARE = 0.01
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+class PixelsInMemory:
+    """Decoded images, uint8 [N, C, H, W]."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __call__(self, positions: Tensor) -> Tensor:
+        """Return uint8 [n, C, H, W]."""
+        return self.images[positions]
+
+
+class PixelsOnDemand:
+    """Encoded images, decoded each time they are asked for."""
+
+    def __init__(self, names: list[str], contents: list[Content], shape: Shape) -> None:
+        self.names = names
+        self.contents = contents
+        self.shape = shape
+
+    def __call__(self, positions: Tensor) -> Tensor:
+        """Return uint8 [n, C, H, W].
+
+        Raises:
+            DataError: an image whose header was sound cannot be decoded.
+        """
+        return _stack([self._decode(position) for position in positions.tolist()])
+
+    def _decode(self, position: int) -> npt.NDArray[np.uint8]:
+        try:
+            return decode(self.contents[position], self.shape)
+        except UNREADABLE as error:
+            raise DataError(f"{self.names[position]}: the image is damaged ({error}); remove it.") from error
+
+
+class Collection(NamedTuple):
+    """Images in the order of their names."""
+
+    names: list[str]
+    pixels: Pixels
+    skipped: list[str]
+    """Names of images that cannot be decoded; they are not in `names`."""
+
+
+def collect(images: Iterable[tuple[str, Content]], shape: Shape, source: Path) -> Collection:
+    """Sort the images of a source by name and make their pixels available.
+
+    Raises:
+        DataError: there are none, or more than 1 % of them cannot be decoded.
+    """
+    channels, height, width = shape
+    if channels * height * width <= DECODED_BYTES:
+        names, arrays, skipped = _sift(images, partial(decode, shape=shape), source)
+        return Collection(names, PixelsInMemory(_stack(arrays)), skipped)
+    names, contents, skipped = _sift(images, _probe, source)
+    return Collection(names, PixelsOnDemand(names, contents, shape), skipped)
+
+
+def decode(content: Content, shape: Shape) -> npt.NDArray[np.uint8]:
+    """Decode one image to uint8 [H, W, C], scaled to cover H x W and cropped at the centre.
+
+    Raises:
+        OSError, ValueError, SyntaxError, EOFError, struct.error: Pillow's many ways to say that it is damaged.
+    """
+    channels, height, width = shape
+    with _open(content) as image:
+        pixels = image.convert("L" if channels == 1 else "RGB")
+    if pixels.size != (width, height):
+        pixels = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(pixels).reshape(height, width, channels)
+
+
+def _sift(
+    images: Iterable[tuple[str, Content]], read: Callable[[Content], T], source: Path
+) -> tuple[list[str], list[T], list[str]]:
+    """Return the names of the images that can be read, in order, what was read, and the names of the others."""
+    good: list[tuple[str, T]] = []
+    skipped: list[str] = []
+    for name, content in images:
+        try:
+            good.append((name, read(content)))
+        except UNREADABLE:
+            skipped.append(name)
+    if not good and not skipped:
+        raise DataError(f"{source}: there is no image in it; expected are files like class_name/0001.jpg.")
+    if len(skipped) > CORRUPT_SHARE * (len(good) + len(skipped)):
+        raise DataError(
+            f"{source}: {len(skipped):,} of {len(good) + len(skipped):,} images cannot be decoded (1 % may): "
+            f"{', '.join(sorted(skipped)[:5])}; remove or replace them."
+        )
+    good.sort(key=lambda image: image[0])
+    return [name for name, _ in good], [content for _, content in good], skipped
+
+
+def _probe(content: Content) -> Content:
+    """Return an image as it is, if its header is sound."""
+    with _open(content):
+        return content
+
+
+@contextmanager
+def _open(content: Content) -> Iterator[Image.Image]:
+    with Image.open(BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+        yield image
+
+
+def _stack(arrays: list[npt.NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)

@@ -1,0 +1,140 @@
+"""Files of weights: read without running code, checked as a whole, then loaded into a network or not at all."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from gnnrl.errors import ArtifactError
+
+PICKLE_SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
+WRAPPERS = ("model", "model_state_dict", "state_dict")
+PREFIXES = ("module.", "_orig_mod.")
+SHOWN_DIFFERENCES = 5
+SAVE_HINT = "save its weights with safetensors.torch.save_model(model, 'weights.safetensors')"
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a file of weights into a network, strictly: all of them fit, or the network is left as it was.
+
+    Accepts safetensors and state dicts saved by torch (.pt, .pth), also inside {"state_dict": ...} or
+    {"model": ...}, and with the prefix that DataParallel or torch.compile puts before every name.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, could run code, belongs to another network, or holds numbers
+            that are not finite.
+    """
+    path = Path(path)
+    own = model.state_dict()
+    tensors = _add_tied(_strip(_read(path), own), own)
+    differences = _compare(own, tensors)
+    if differences:
+        more = len(differences) - SHOWN_DIFFERENCES
+        raise ArtifactError(
+            f"{path}: these are the weights of another network than {type(model).__name__}:\n"
+            + "\n".join(f"  - {difference}" for difference in differences[:SHOWN_DIFFERENCES])
+            + (f"\n  - and {more} more" if more > 0 else "")
+            + "\nGive the network that the weights were made for, or the weights of this one."
+        )
+    for name, tensor in tensors.items():
+        if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise ArtifactError(f"{path}: {count:,} numbers of {name} are NaN or infinite; the training diverged.")
+    model.load_state_dict(tensors)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such file of weights.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix not in PICKLE_SUFFIXES:
+            raise ArtifactError(
+                f"{path}: weights are read from .safetensors, or from state dicts in .pt and .pth. A .pt2 is a program "
+                f"that can run any code when it is loaded: load it yourself where you trust it, and {SAVE_HINT}."
+            )
+        _refuse_program(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ArtifactError(
+            f"{path}: holds more than tensors: loading it could run any code hidden in it, so it was not loaded. "
+            f"Where you trust the file, load the network yourself and {SAVE_HINT}."
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{path}: the file is damaged or no file of weights ({_first_line(error)}).") from error
+    return _unwrap(path, content)
+
+
+def _refuse_program(path: Path) -> None:
+    """Refuse TorchScript and exported programs, whatever the file is called."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = [name.partition("/")[2] for name in archive.namelist()]
+    if any(name.startswith(("code/", "models/")) or name == "archive_format" for name in names):
+        raise ArtifactError(
+            f"{path}: is a TorchScript or exported program, which can run any code when loaded, not a state dict. "
+            f"Where you trust the file, load it yourself and {SAVE_HINT}."
+        )
+
+
+def _unwrap(path: Path, content: object) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise ArtifactError(f"{path}: holds a {type(content).__name__}, not a state dict; {SAVE_HINT}.")
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            raise ArtifactError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor; {SAVE_HINT}.")
+    return dict(content)
+
+
+def _strip(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take away a wrapper's prefix that every name of the file has and the network's names have not."""
+    for prefix in PREFIXES * 2:
+        if all(name.startswith(prefix) for name in tensors) and not any(name.startswith(prefix) for name in own):
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _add_tied(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add the other names of tied parameters: safetensors saves each tensor once."""
+    saved = {_identity(tensor): name for name, tensor in own.items() if name in tensors}
+    tied = {
+        name: tensors[saved[_identity(tensor)]]
+        for name, tensor in own.items()
+        if name not in tensors and _identity(tensor) in saved
+    }
+    return tensors | tied
+
+
+def _identity(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def _compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Say how a file's tensors differ from a network's: shapes first, then what is missing, then what is too much."""
+    shapes = [
+        f"{name} is {list(found[name].shape)} in the file, {list(tensor.shape)} in the network"
+        for name, tensor in own.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    # files older than PyTorch 0.4.1 lack this count, which only BatchNorm without momentum reads
+    missing = [
+        f"{name} is missing in the file"
+        for name in own
+        if name not in found and not name.endswith("num_batches_tracked")
+    ]
+    unexpected = [f"{name} is unknown to the network" for name in sorted(found) if name not in own]
+    return shapes + missing + unexpected
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__
