@@ -1,0 +1,1 @@
+"""How a network shrinks: plans, criteria, surgery, repair. Knows nothing of learning."""

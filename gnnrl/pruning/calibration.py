@@ -1,0 +1,226 @@
+"""Calibration: what the dense network computes on a few hundred images. Recorded once, used by every candidate.
+
+For every layer call the outputs at sampled positions (what a repaired layer should compute), for dense layers the
+covariance of the inputs (what the error curves need), and the energy of the tensor that the result is added to.
+"""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.errors import DataError
+from gnnrl.network.tracer import evaluating
+from gnnrl.pruning.layer_calls import LayerCall, Observer, Sampler, Watch, normalise, parameter_names
+
+_ACTIVATION_BUDGET = 4e8
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean [p] and covariance [p, p] of a layer's inputs, p = input channels · kernel positions, float32."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+@dataclass(slots=True)
+class LayerRecord:
+    """What the dense network did in one layer call.
+
+    Attributes:
+        name: name of the weight.
+        rows: rows that the layer read.
+        target: outputs at the sampled positions [n, O].
+        branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
+        energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
+            addition, the normalised output, or the output itself.
+        scale: factor that the normalisation after the layer applies to each output [O].
+    """
+
+    name: str
+    rows: int
+    samples: int
+    target: Tensor
+    energy: float
+    scale: Tensor
+    branch_target: tuple[int, Tensor] | None = None
+    moments: Moments | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Inputs and what the dense network made of them.
+
+    Attributes:
+        inputs: positional arguments of one forward pass over all calibration images.
+        labels: their labels, where the data has some.
+        layers: records by the number of the layer call.
+    """
+
+    inputs: tuple[Tensor, ...]
+    labels: Tensor | None
+    layers: dict[int, LayerRecord]
+    sampler: Sampler = field(default_factory=Sampler)
+
+    @property
+    def images(self) -> int:
+        """Number of calibration images."""
+        return len(self.inputs[0])
+
+    def of_weight(self, name: str) -> list[LayerRecord]:
+        """Records of all calls with this weight."""
+        return [record for record in self.layers.values() if record.name == name]
+
+    def batches(self, size: int = 125) -> Iterable[tuple[Tensor, Tensor]]:
+        """Labelled batches.
+
+        Raises:
+            DataError: the data has no labels.
+        """
+        if self.labels is None:
+            raise DataError("the calibration data has no labels; give batches of (x, y) or choose another criterion")
+        starts = range(0, self.images, size)
+        return [(self.inputs[0][k : k + size], self.labels[k : k + size]) for k in starts]
+
+
+@torch.no_grad()
+def calibrate(
+    model: nn.Module, data: Iterable[Any], *, images: int = 500, sampler: Sampler | None = None, moments: bool = True
+) -> Calibration:
+    """Run a dense network on calibration data and record what repair and error curves need.
+
+    Args:
+        data: batches `x`, `(x, y)` or `(x1, x2, ..., y)`; read until `images` are seen.
+        images: images to use at most; fewer where their activations would not fit into memory.
+        moments: also collect the covariance of the inputs of dense layers.
+
+    Raises:
+        DataError: the data has no batches, or batches that are not tensors.
+    """
+    device = next(model.parameters()).device
+    inputs, labels = gather(data, images, _arity(model))
+    inputs = tuple(value.to(device) for value in inputs)
+    sampler = sampler or Sampler()
+    with evaluating(model):
+        bound = _affordable(model, inputs)
+        inputs = tuple(value[:bound] for value in inputs)
+        recorder = _Recorder(model, sampler, moments)
+        with Watch(recorder.observer):
+            model(*inputs)
+    return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
+
+
+def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Collect the first images of a loader: the inputs of one forward pass and the labels, if any."""
+    parts: list[Sequence[Tensor]] = []
+    seen = 0
+    for batch in data:
+        items = list(batch) if isinstance(batch, tuple | list) else [batch]
+        if not all(isinstance(item, Tensor) for item in items):
+            raise DataError(f"calibration batches must be tensors x or tuples (x, y), got {type(items[0]).__name__}")
+        if parts and len(items) != len(parts[0]):
+            raise DataError("calibration batches differ in their number of tensors")
+        parts.append(items)
+        seen += len(items[0])
+        if seen >= images:
+            break
+    if not seen:
+        raise DataError(
+            "the calibration data has no batches; give a loader or a list of batches (a generator runs dry)"
+        )
+    joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
+    labels = joined.pop() if len(joined) > arity else None
+    return tuple(joined), labels
+
+
+def _arity(model: nn.Module) -> int:
+    parameters = inspect.signature(model.forward).parameters.values()
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return max(len(required), 1)
+
+
+def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """Images whose largest activation stays within the budget of one forward pass."""
+    largest = 1
+
+    def layer(call: LayerCall) -> Tensor:
+        nonlocal largest
+        output = call.run()
+        largest = max(largest, output.numel())
+        return output
+
+    def norm(arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
+        return normalise(arguments["input"], arguments)
+
+    with Watch(Observer(layer, norm, lambda *_: None)):
+        model(*(value[:1] for value in inputs))
+    return int(max(2, min(len(inputs[0]), _ACTIVATION_BUDGET / 4 / largest)))
+
+
+class _Recorder:
+    """Records the layer calls of a dense network."""
+
+    def __init__(self, model: nn.Module, sampler: Sampler, moments: bool) -> None:
+        self.layers: dict[int, LayerRecord] = {}
+        self.observer = Observer(self._layer, self._norm, self._addition)
+        self._names = parameter_names(model)
+        self._sampler = sampler
+        self._moments = moments
+
+    def _layer(self, call: LayerCall) -> Tensor:
+        output = call.run()
+        name = self._names.get(id(call.weight))
+        if name is None or not call.dense:
+            return output
+        inputs = call.weight[0].numel()
+        samples = self._sampler.count(inputs)
+        target = self._sampler.outputs(output, call.kind, samples)
+        scale = torch.ones(target.shape[1], device=target.device)
+        record = LayerRecord(name, call.rows, samples, target, _energy(target), scale)
+        if self._moments and inputs <= _WIDEST:
+            record.moments = _moments(self._sampler.patches(call, samples))
+        self.layers[call.order] = record
+        return output
+
+    def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
+        output = normalise(arguments["input"], arguments)
+        record = self.layers.get(call.order) if call is not None and call.norm is not None else None
+        if call is not None and record is not None:
+            record.scale = norm_scale(arguments)
+            record.energy = _energy(self._sampler.outputs(output, call.kind, record.samples), centred=True)
+        return output
+
+    def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
+        record = self.layers.get(call.order)
+        if record is not None:
+            total = self._sampler.outputs(branch + other, call.kind, record.samples)
+            record.branch_target = (number, total)
+            record.energy = _energy(total)
+
+
+_WIDEST = 6000
+
+
+def norm_scale(norm: dict[str, Any]) -> Tensor:
+    """Factor γ / σ that a batch normalisation applies to each channel [C]."""
+    variance: Tensor = norm["running_var"]
+    scale: Tensor = norm["weight"] if norm["weight"] is not None else torch.ones_like(variance)
+    factor: Tensor = (variance + norm["eps"]).rsqrt()
+    return scale * factor
+
+
+def _energy(value: Tensor, *, centred: bool = False) -> float:
+    shifted = value - value.mean(0) if centred else value
+    return max(float(shifted.square().mean(0).sum()), 1e-12)
+
+
+def _moments(rows: Tensor) -> Moments:
+    mean = rows.mean(0)
+    covariance = rows.T @ rows / len(rows) - mean[:, None] * mean
+    return Moments(mean, covariance)

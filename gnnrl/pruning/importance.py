@@ -1,0 +1,123 @@
+"""Importance criteria: one score for every unit of every group, comparable between groups of one network.
+
+A criterion says which units go first; `Plan.ranked` also lets it decide how many go from which group.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnnrl.errors import ConfigError, DataError
+from gnnrl.network.structure import Group, Network
+from gnnrl.network.tracer import evaluating
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+def importance(
+    criterion: str, model: nn.Module, network: Network, batches: Batches | None = None, seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """Score all units by a criterion of this name: l1, l2, bn_scale, taylor or random.
+
+    Args:
+        batches: labelled images (x, y) of the calibration split; `taylor` needs them.
+
+    Returns:
+        One array [units] for each group.
+
+    Raises:
+        ConfigError: an unknown criterion, or `taylor` without batches.
+    """
+    if criterion == "random":
+        rng = np.random.default_rng(seed)
+        return [rng.random(group.size) for group in network.groups]
+    if criterion == "taylor":
+        if batches is None:
+            raise ConfigError("the criterion taylor needs labelled calibration data; give some or choose l2")
+        return _collect(network, _taylor_terms(model, batches))
+    if criterion == "bn_scale":
+        return _bn_scale(model, network)
+    if criterion in ("l1", "l2"):
+        return _magnitude(model, network, 1 if criterion == "l1" else 2)
+    raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(CRITERIA)}")
+
+
+CRITERIA = ("l1", "l2", "bn_scale", "taylor", "random")
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def _collect(
+    network: Network, terms: dict[str, Tensor], finish: Callable[[Tensor], Tensor] = lambda total: total
+) -> list[NDArray[np.float64]]:
+    """Sum elementwise terms over all places of each unit."""
+    return [finish(_summed(group, terms)).cpu().numpy() for group in network.groups]
+
+
+def _summed(group: Group, terms: dict[str, Tensor]) -> Tensor:
+    total = torch.zeros(group.size, dtype=torch.float64)
+    for place in group.places:
+        if place.tensor in terms:
+            term = terms[place.tensor]
+            others = [dim for dim in range(term.ndim) if dim != place.dim]
+            along = (term.sum(others) if others else term).double().cpu()
+            total += along[torch.from_numpy(place.positions)].sum(1)
+    return total
+
+
+def _magnitude(model: nn.Module, network: Network, order: int) -> list[NDArray[np.float64]]:
+    """Norm of all weights that a unit touches, relative to the mean of its group."""
+    terms = {name: tensor.abs() ** order for name, tensor in _tensors(model).items() if tensor.ndim > 1}
+    scores = _collect(network, terms, lambda total: total ** (1 / order))
+    return [score / max(score.mean(), 1e-30) for score in scores]
+
+
+def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
+    """Mean |γ| of the batch normalisations that a unit passes (Liu et al. 2017); l2 where there is none."""
+    scales = {
+        operation.parameters["weight"]
+        for operation in network.operations
+        if operation.name in ("batch_norm", "instance_norm") and "weight" in operation.parameters
+    }
+    terms = {name: tensor.abs() for name, tensor in _tensors(model).items() if name in scales}
+    ones = {name: torch.ones_like(tensor) for name, tensor in terms.items()}
+    result = []
+    for group, fallback in zip(network.groups, _magnitude(model, network, 2), strict=True):
+        count = _summed(group, ones)
+        score = (_summed(group, terms) / count.clamp_min(1)).numpy()
+        result.append(np.where(count.numpy() > 0, score, fallback * max(float(score.mean()), 1e-3)))
+    return result
+
+
+def _taylor_terms(model: nn.Module, batches: Batches) -> dict[str, Tensor]:
+    """|w · ∂loss/∂w| of every parameter, gradients summed over the calibration data (Molchanov et al. 2019)."""
+    parameters = dict(model.named_parameters())
+    kept = {name: (parameter.requires_grad, parameter.grad) for name, parameter in parameters.items()}
+    seen = 0
+    try:
+        for parameter in parameters.values():
+            parameter.requires_grad_(parameter.is_floating_point())
+            parameter.grad = None
+        with evaluating(model), torch.enable_grad():
+            device = next(iter(parameters.values())).device
+            for x, y in batches:
+                F.cross_entropy(model(x.to(device)).float(), y.to(device)).backward()  # type: ignore[no-untyped-call]
+                seen += len(x)
+        if not seen:
+            raise DataError("the calibration data has no batches, so the criterion taylor has nothing to look at")
+        return {
+            name: (parameter.detach() * parameter.grad).abs()
+            for name, parameter in parameters.items()
+            if parameter.grad is not None
+        }
+    finally:
+        for name, parameter in parameters.items():
+            requires_grad, grad = kept[name]
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad

@@ -1,0 +1,180 @@
+"""Plan: how wide every group will be, and which of its units stay."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.network.cost import Budget
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+from gnnrl.pruning.projection import Projection, WidthRules
+
+Scores = Sequence[NDArray[np.float64]]
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How wide every group will be, and which of its units stay.
+
+    Attributes:
+        fingerprint: the network that the plan is for.
+        names: names of its groups.
+        widths: channels kept in each group.
+        kept: indices of the kept units of each group, ascending; None leaves the choice to an importance criterion.
+    """
+
+    fingerprint: str
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    kept: tuple[tuple[int, ...], ...] | None = None
+
+    @classmethod
+    def of_widths(cls, network: Network, widths: ArrayLike, orders: Sequence[ArrayLike] | None = None) -> "Plan":
+        """The plan with these widths [G] that keeps the last units of each removal order.
+
+        Raises:
+            ConfigError: a width is not between one and the group's size.
+        """
+        chosen = tuple(int(width) for width in np.asarray(widths))
+        names = tuple(group.name for group in network.groups)
+        for group, width in zip(network.groups, chosen, strict=True):
+            if not 1 <= width <= group.size:
+                raise ConfigError(f"width of {group.name} must be between 1 and {group.size}, got {width}")
+        if orders is None:
+            return cls(network.fingerprint, names, chosen)
+        kept = tuple(
+            tuple(sorted(int(unit) for unit in np.asarray(order)[len(np.asarray(order)) - width :]))
+            for order, width in zip(orders, chosen, strict=True)
+        )
+        return cls(network.fingerprint, names, chosen, kept)
+
+    @classmethod
+    def uniform(cls, network: Network, constraint: str | Budget, rules: WidthRules | None = None) -> "Plan":
+        """The plan that gives every group the same keep ratio."""
+        projection = Projection.build(network, constraint, rules)
+        sizes = network.widths.astype(np.float64)
+        return cls.of_widths(network, projection.of_family(lambda ratio: sizes * ratio, 0.0, 1.0))
+
+    @classmethod
+    def ranked(
+        cls, network: Network, constraint: str | Budget, scores: Scores, rules: WidthRules | None = None
+    ) -> "Plan":
+        """The plan that removes the units with the lowest scores of the whole network first.
+
+        Args:
+            scores: importance of every unit, one array for each group, comparable between groups.
+        """
+        return cls.ranked_within(Projection.build(network, constraint, rules), scores)
+
+    @classmethod
+    def ranked_within(cls, projection: Projection, scores: Scores) -> "Plan":
+        """`ranked` for a projection that was built before."""
+        ranks = _global_ranks(scores)
+        total = float(sum(len(rank) for rank in ranks))
+        widths = projection.of_family(
+            lambda share: np.array([float((rank >= total * (1 - share)).sum()) for rank in ranks]), 0.0, 1.0
+        )
+        return cls.of_widths(projection.network, widths, removal_orders(scores))
+
+    def with_kept(self, scores: Scores) -> "Plan":
+        """The same widths with the units of the highest scores kept; unchanged where units are chosen already."""
+        if self.kept is not None:
+            return self
+        kept = tuple(
+            tuple(sorted(int(unit) for unit in order[len(order) - width :]))
+            for order, width in zip(removal_orders(scores), self.widths, strict=True)
+        )
+        return Plan(self.fingerprint, self.names, self.widths, kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON document."""
+        kept = None if self.kept is None else [list(units) for units in self.kept]
+        groups = [
+            {"name": name, "width": width, "kept": None if kept is None else kept[index]}
+            for index, (name, width) in enumerate(zip(self.names, self.widths, strict=True))
+        ]
+        return {"format": FORMAT, "fingerprint": self.fingerprint, "groups": groups}
+
+    @classmethod
+    def from_dict(cls, document: Any) -> "Plan":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ArtifactError: the document is not a plan; the message names the entry.
+        """
+        try:
+            if document["format"] != FORMAT:
+                raise ArtifactError(f"the plan has format {document['format']!r}; this version reads format {FORMAT}")
+            groups = [_read_group(entry) for entry in document["groups"]]
+            fingerprint = document["fingerprint"]
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"the plan is damaged: {type(error).__name__} {error}") from None
+        if not isinstance(fingerprint, str):
+            raise ArtifactError("the plan is damaged: its fingerprint is not text")
+        units = [kept for _, _, kept in groups if kept is not None]
+        if units and len(units) < len(groups):
+            raise ArtifactError("the plan is damaged: some groups name the units they keep and some do not")
+        return cls(
+            fingerprint,
+            tuple(name for name, _, _ in groups),
+            tuple(width for _, width, _ in groups),
+            tuple(units) if units else None,
+        )
+
+    def dumps(self) -> str:
+        """The JSON text of the plan."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def check(self, network: Network) -> None:
+        """Refuse a plan that is not for this network.
+
+        Raises:
+            ArtifactError: names the first group that differs.
+        """
+        names = tuple(group.name for group in network.groups)
+        if self.names != names:
+            differing = sorted(set(self.names) ^ set(names))[:5]
+            raise ArtifactError(
+                f"the plan is for another network than {network.model_class}: it has {len(self.names)} groups, the "
+                f"network {len(names)}; differing: {', '.join(differing) or 'their order'}"
+            )
+        for index, group in enumerate(network.groups):
+            kept = self.kept[index] if self.kept is not None else ()
+            if not 1 <= self.widths[index] <= group.size or (kept and max(kept) >= group.size):
+                raise ArtifactError(
+                    f"the plan keeps {self.widths[index]} channels of {group.name} with the last at "
+                    f"{max(kept, default=self.widths[index] - 1)}, but the group has {group.size}"
+                )
+
+
+def removal_orders(scores: Scores) -> list[Component]:
+    """Units of each group from the least to the most important; equal scores by position."""
+    return [np.argsort(np.asarray(score), kind="stable") for score in scores]
+
+
+def _global_ranks(scores: Scores) -> list[NDArray[np.int64]]:
+    flat = np.concatenate([np.asarray(score, np.float64) for score in scores])
+    ranks = np.empty(len(flat), np.int64)
+    ranks[np.argsort(flat, kind="stable")] = np.arange(len(flat))
+    return list(np.split(ranks, np.cumsum([len(score) for score in scores])[:-1]))
+
+
+def _read_group(entry: Mapping[str, Any]) -> tuple[str, int, tuple[int, ...] | None]:
+    name, width, kept = entry["name"], entry["width"], entry.get("kept")
+    if not isinstance(name, str) or not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise ArtifactError(f"the plan is damaged: group {name!r} has width {width!r}")
+    if kept is None:
+        return name, width, None
+    if not isinstance(kept, list) or any(not isinstance(unit, int) or isinstance(unit, bool) for unit in kept):
+        raise ArtifactError(f"the plan is damaged: the kept units of {name} are not a list of integers")
+    if kept != sorted(set(kept)) or len(kept) != width or kept[0] < 0:
+        raise ArtifactError(
+            f"the plan is damaged: the kept units of {name} must be {width} different, ascending, non-negative numbers"
+        )
+    return name, width, tuple(kept)

@@ -1,0 +1,58 @@
+"""prune(model, example_inputs, plan): trace, remove, verify, and repair where there is data for it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from gnnrl.errors import ConfigError
+from gnnrl.network.structure import Network
+from gnnrl.network.surgery import remove
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.importance import importance
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.reconstruction import REPAIRS, repair
+from gnnrl.pruning.verification import verify
+
+
+def prune(
+    model: nn.Module,
+    example_inputs: Any,
+    plan: Plan,
+    *,
+    network: Network | None = None,
+    criterion: str = "l2",
+    calibration: Iterable[Any] | None = None,
+    repair_by: str = "ls",
+) -> nn.Module:
+    """Really remove what a plan says, from a copy of the model.
+
+    Args:
+        plan: widths; where it does not name the kept units, those of the highest score stay.
+        network: what `trace` returned for this model, to save tracing it again.
+        criterion: importance criterion for a plan without kept units.
+        calibration: batches for the repair; without them nothing is repaired.
+        repair_by: "ls", "bn" or "none".
+
+    Returns:
+        A new module of the same class, verified against the plan.
+
+    Raises:
+        ArtifactError: the plan is for another network.
+        VerificationError: the result is not what the plan promised.
+    """
+    if repair_by not in REPAIRS:
+        raise ConfigError(f"unknown repair {repair_by!r}; choose one of {', '.join(REPAIRS)}")
+    network = network or trace(model, example_inputs)
+    plan.check(network)
+    if plan.kept is None:
+        plan = plan.with_kept(importance(criterion, model, network))
+    assert plan.kept is not None
+    small = remove(model, network, plan.kept)
+    verify(model, small, network, plan.kept, example_inputs)
+    settings = REPAIRS[repair_by]
+    if calibration is not None and settings is not None:
+        record = calibrate(model, calibration, moments=False)
+        repair(small, network, plan.kept, record, settings)
+    return small

@@ -1,0 +1,118 @@
+"""Verification: is the pruned network what the plan promised?
+
+Three checks before any repair: it runs and its outputs have the shapes of the dense network's; its counted size is the
+predicted one; and it computes what the dense network computes with the removed channels zeroed.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from gnnrl.errors import VerificationError
+from gnnrl.network.structure import Network
+from gnnrl.network.tracer import as_arguments, evaluating
+
+TOLERANCE = 1e-4
+_OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked.
+
+    Attributes:
+        macs: multiply-accumulates of one sample as predicted and counted.
+        params: number of parameters as predicted and counted.
+        difference: largest difference to the masked dense network, relative to its largest output; None where the
+            network normalises over channels, so that zeroing is not removing.
+    """
+
+    macs: int
+    params: int
+    difference: float | None
+
+
+@torch.no_grad()
+def verify(
+    model: nn.Module, small: nn.Module, network: Network, kept: Sequence[ArrayLike], example_inputs: Any
+) -> Verification:
+    """Compare a freshly pruned (not yet repaired) network with its plan and with the masked dense network.
+
+    Raises:
+        VerificationError: any of the three differs.
+    """
+    predicted = network.cost.measure(np.array([np.size(units) for units in kept]))
+    dense_output = _run(model, example_inputs)
+    output = _run(small, example_inputs)
+    shapes, expected = [tuple(x.shape) for x in output], [tuple(x.shape) for x in dense_output]
+    if shapes != expected:
+        raise VerificationError(f"the pruned network returns {shapes}, the dense one {expected}")
+    macs, params = count_macs(small, example_inputs) // network.batch_size, sum(p.numel() for p in small.parameters())
+    if (macs, params) != (predicted.macs, predicted.params):
+        raise VerificationError(
+            f"the pruned network has {macs:,} MACs and {params:,} parameters, the plan promised "
+            f"{predicted.macs:,} and {predicted.params:,}"
+        )
+    if any(operation.name in _OVER_CHANNELS for operation in network.operations):
+        return Verification(macs, params, None)
+    masked = _run(mask(model, network, kept), example_inputs)
+    difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
+    if not difference <= TOLERANCE:
+        raise VerificationError(
+            f"the pruned network differs from the masked dense one by {difference:.2g} of its largest output"
+        )
+    return Verification(macs, params, difference)
+
+
+def count_macs(model: nn.Module, example_inputs: Any) -> int:
+    """Multiply-accumulates of a forward pass as torch counts them (half the FLOPs)."""
+    with sdpa_kernel(SDPBackend.MATH), _written_out(), FlopCounterMode(display=False) as counter:
+        _run(model, example_inputs)
+    return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Let torch's own attention run operation by operation: its fused form is not counted."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
+    """A copy of the dense network in which everything that belongs to removed channels is zero."""
+    masked = copy.deepcopy(model)
+    alive = network.alive(kept)
+    stored = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
+    variances = {
+        operation.parameters["running_var"] for operation in network.operations if "running_var" in operation.parameters
+    }
+    with torch.no_grad():
+        for (name, dim), owner in network.owners.items():
+            if name not in variances:
+                keep = torch.from_numpy(alive[owner]).to(stored[name].device)
+                stored[name].mul_(keep.reshape([-1 if d == dim else 1 for d in range(stored[name].ndim)]))
+    return masked
+
+
+def _run(model: nn.Module, example_inputs: Any) -> list[Tensor]:
+    args, kwargs = as_arguments(example_inputs)
+    with evaluating(model), torch.no_grad():
+        return [leaf for leaf in tree_leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) if a.numel() else 0.0

@@ -1,0 +1,146 @@
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gnnrl.errors import DataError
+from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.layer_calls import Sampler
+from tests.topologies import fresh, images, topology, traced
+
+EVERYTHING = Sampler(per_input=10**6, least=10**9, work=1e18)
+
+
+def generator(count: int, size: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
+    for _ in range(count):
+        yield images(batch=size), torch.zeros(size, dtype=torch.long)
+
+
+def test_images_are_read_until_there_are_enough() -> None:
+    read = generator(100)
+    record = calibrate(traced("chain").model, read, images=10)
+
+    assert record.images == 10
+    assert len(list(read)) == 97
+    assert record.labels is not None
+    assert len(record.labels) == 10
+
+
+def test_a_short_loader_gives_what_it_has() -> None:
+    assert calibrate(traced("chain").model, generator(2), images=500).images == 8
+
+
+def test_a_generator_that_ran_dry_is_refused() -> None:
+    data = generator(2)
+    list(data)
+
+    with pytest.raises(DataError, match="runs dry"):
+        calibrate(traced("chain").model, data)
+
+
+@pytest.mark.parametrize("batch", [["a", "b"], [{"x": 1}], ["text"]])
+def test_batches_that_are_no_tensors_are_refused(batch: list[object]) -> None:
+    with pytest.raises(DataError, match="must be tensors"):
+        calibrate(traced("chain").model, [batch])
+
+
+def test_batches_that_differ_are_refused() -> None:
+    with pytest.raises(DataError, match="differ in their number"):
+        calibrate(traced("chain").model, [images(), (images(), torch.zeros(2))])
+
+
+def test_labels_are_optional_until_they_are_needed() -> None:
+    record = calibrate(traced("chain").model, [images(batch=4)])
+
+    assert record.labels is None
+    with pytest.raises(DataError, match="no labels"):
+        record.batches()
+    assert [len(x) for x, _ in calibrate(traced("chain").model, generator(3)).batches(5)] == [5, 5, 2]
+
+
+def test_several_inputs_come_before_the_label() -> None:
+    case = traced("two_inputs")
+    x, y = images(batch=4), torch.randn(4, 4)
+    without = calibrate(case.model, [(x, y)])
+    labelled = calibrate(case.model, [(x, y, torch.zeros(4))])
+
+    assert len(without.inputs) == len(labelled.inputs) == 2
+    assert without.labels is None
+    assert labelled.labels is not None
+
+
+def test_what_is_recorded_is_what_the_network_computes() -> None:
+    layer = nn.Conv2d(3, 4, 3, padding=1)
+    x = images(batch=3)
+    (record,) = calibrate(nn.Sequential(layer), [x], sampler=EVERYTHING).layers.values()
+    patches = torch.nn.functional.unfold(x, 3, padding=1).transpose(1, 2).flatten(0, 1)
+    target = layer(x).movedim(1, -1).flatten(0, -2).detach()
+
+    assert record.name == "0.weight"
+    torch.testing.assert_close(record.target, target)
+    assert record.energy == pytest.approx(float(target.square().mean(0).sum()), rel=1e-4)
+    assert record.moments is not None
+    torch.testing.assert_close(record.moments.mean, patches.mean(0))
+    torch.testing.assert_close(record.moments.covariance, torch.cov(patches.T, correction=0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_scale_of_a_normalisation_is_gamma_over_sigma() -> None:
+    case = traced("chain")
+    record = calibrate(case.model, [images(batch=8)]).of_weight("0.0.weight")[0]
+    norm = case.model[0][1]
+
+    torch.testing.assert_close(record.scale, (norm.weight / (norm.running_var + norm.eps).sqrt()).detach())
+
+
+def test_only_dense_layers_are_recorded() -> None:
+    record = calibrate(traced("depthwise").model, [images(batch=8)])
+
+    assert {layer.name for layer in record.layers.values()} == {
+        "0.0.weight",
+        "2.0.weight",
+        "4.0.weight",
+        "5.linear.weight",
+    }
+
+
+def test_a_shared_layer_has_a_record_for_each_call() -> None:
+    record = calibrate(traced("shared_module").model, [images(batch=8)])
+
+    assert len(record.of_weight("shared.0.weight")) == 2
+
+
+def test_a_branch_knows_the_sum_it_ends_in() -> None:
+    case = traced("residual")
+    x = images(batch=4)
+    record = calibrate(case.model, [x], sampler=EVERYTHING).of_weight("1.conv2.0.weight")[0]
+    with torch.no_grad():
+        stem = case.model[0](x)
+        stream = case.model[1].conv2(case.model[1].conv1(stem)) + stem
+
+    assert record.branch_target is not None
+    torch.testing.assert_close(record.branch_target[1], stream.movedim(1, -1).flatten(0, -2), rtol=1e-4, atol=1e-5)
+
+
+def test_the_network_is_as_it_was() -> None:
+    case = topology("bottleneck")
+    model, twin = case.model.train(), fresh(case)
+    calibrate(model, generator(2))
+
+    assert model.training
+    assert all(module.training for module in model.modules())
+    for a, b in zip(model.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_moments_can_be_left_out() -> None:
+    record = calibrate(traced("chain").model, [images()], moments=False)
+
+    assert all(layer.moments is None for layer in record.layers.values())
+
+
+def test_networks_in_float64_are_calibrated() -> None:
+    record = calibrate(copy.deepcopy(traced("chain").model).double(), [images().double()])
+
+    assert all(layer.target.dtype == torch.float64 for layer in record.layers.values())

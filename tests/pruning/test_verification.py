@@ -1,0 +1,120 @@
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gnnrl.errors import ArtifactError, ConfigError, VerificationError
+from gnnrl.network.surgery import remove
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.pruner import prune
+from gnnrl.pruning.verification import count_macs, mask, verify
+from tests.topologies import images, traced
+
+CASE = traced("residual")
+KEPT = [np.arange(6), np.arange(5), np.arange(4)]
+
+
+def small() -> nn.Module:
+    return remove(CASE.model, CASE.network, KEPT)
+
+
+def test_what_surgery_made_is_accepted() -> None:
+    found = verify(CASE.model, small(), CASE.network, KEPT, CASE.example_inputs)
+
+    assert found.difference is not None
+    assert found.difference < 1e-5
+    assert found.params == sum(parameter.numel() for parameter in small().parameters())
+
+
+@pytest.mark.parametrize("share", [1.01, 0.0])
+def test_a_changed_weight_is_caught(share: float) -> None:
+    changed = small()
+    with torch.no_grad():
+        changed[3].linear.weight[:, 0] *= share
+
+    with pytest.raises(VerificationError, match="differs from the masked dense one"):
+        verify(CASE.model, changed, CASE.network, KEPT, CASE.example_inputs)
+
+
+def test_other_units_than_planned_are_caught() -> None:
+    with pytest.raises(VerificationError, match="differs"):
+        verify(CASE.model, small(), CASE.network, [[0, 1, 2, 3, 4, 7], *KEPT[1:]], CASE.example_inputs)
+
+
+def test_another_size_is_caught() -> None:
+    with pytest.raises(VerificationError, match=r"MACs and .* parameters, the plan promised"):
+        verify(CASE.model, small(), CASE.network, [np.arange(7), *KEPT[1:]], CASE.example_inputs)
+
+
+def test_another_output_shape_is_caught() -> None:
+    changed = small()
+    changed[3].linear = nn.Linear(6, 4)
+
+    with pytest.raises(VerificationError, match="returns"):
+        verify(CASE.model, changed, CASE.network, KEPT, CASE.example_inputs)
+
+
+def test_an_output_that_is_not_finite_is_caught() -> None:
+    changed = small()
+    with torch.no_grad():
+        changed[3].linear.bias[0] = float("nan")
+
+    with pytest.raises(VerificationError):
+        verify(CASE.model, changed, CASE.network, KEPT, CASE.example_inputs)
+
+
+def test_masking_leaves_the_dense_network_alone_and_zeroes_what_goes() -> None:
+    before = copy.deepcopy(CASE.model.state_dict())
+    masked = mask(CASE.model, CASE.network, KEPT)
+
+    assert not masked[0][0].weight[6:].any()
+    assert torch.equal(masked[0][0].weight[:6], CASE.model[0][0].weight[:6])
+    assert all(torch.equal(value, before[name]) for name, value in CASE.model.state_dict().items())
+
+
+def test_macs_are_half_of_the_counted_flops() -> None:
+    """One image: 8 x 8 positions, 3 x 3 kernel, 3 to 5 channels."""
+    assert count_macs(nn.Conv2d(3, 5, 3, padding=1), images(batch=1)) == 64 * 9 * 3 * 5
+
+
+def test_attention_is_counted_in_every_form() -> None:
+    """16 positions of width 8: three projections, weights, values, and the projection of the output."""
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+
+    class Self(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Tensor) -> Any:
+            return self.layer(x, x, x, need_weights=False)[0]
+
+    assert count_macs(Self(), torch.randn(1, 16, 8)) == 4 * 16 * 8 * 8 + 2 * 16 * 16 * 8
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_prune_goes_the_whole_way_and_leaves_the_model_alone() -> None:
+    plan = Plan.uniform(CASE.network, "macs<=50%")
+    before = copy.deepcopy(CASE.model.state_dict())
+
+    found = prune(CASE.model, CASE.example_inputs, plan)
+    repaired = prune(CASE.model, CASE.example_inputs, plan, network=CASE.network, calibration=[images(batch=64)])
+
+    assert found[0][0].weight.shape[0] == plan.widths[0]
+    x = images(batch=64)
+    with torch.no_grad():
+        errors = [float((model(x) - CASE.model(x)).square().mean()) for model in (found, repaired)]
+    assert errors[1] < errors[0]
+    assert all(torch.equal(value, before[name]) for name, value in CASE.model.state_dict().items())
+
+
+def test_prune_refuses_plans_of_other_networks_and_unknown_repairs() -> None:
+    plan = Plan.uniform(CASE.network, "macs<=50%")
+
+    with pytest.raises(ArtifactError, match="another network"):
+        prune(traced("chain").model, images(), plan)
+    with pytest.raises(ConfigError, match="unknown repair 'magic'; choose one of none, bn, ls"):
+        prune(CASE.model, images(), plan, repair_by="magic")
