@@ -1,0 +1,62 @@
+"""gnnrl: shrink any PyTorch network to a size limit; a graph network and PPO decide how much of every layer to keep."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gnnrl.bundle import load as load
+    from gnnrl.compression import CompressionResult as CompressionResult
+    from gnnrl.compression import compress as compress
+    from gnnrl.environment import PruningEnv as PruningEnv
+    from gnnrl.errors import GnnrlError as GnnrlError
+    from gnnrl.network.cost import measure as measure
+    from gnnrl.network.structure import Network as Network
+    from gnnrl.network.tracer import trace as trace
+    from gnnrl.pruning.importance import importance as importance
+    from gnnrl.pruning.plan import Plan as Plan
+    from gnnrl.pruning.projection import WidthRules as WidthRules
+    from gnnrl.pruning.pruner import prune as prune
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CompressionResult": "gnnrl.compression",
+    "GnnrlError": "gnnrl.errors",
+    "Network": "gnnrl.network.structure",
+    "Plan": "gnnrl.pruning.plan",
+    "PruningEnv": "gnnrl.environment",
+    "WidthRules": "gnnrl.pruning.projection",
+    "compress": "gnnrl.compression",
+    "importance": "gnnrl.pruning.importance",
+    "load": "gnnrl.bundle",
+    "measure": "gnnrl.network.cost",
+    "prune": "gnnrl.pruning.pruner",
+    "trace": "gnnrl.network.tracer",
+}
+
+__all__ = [
+    "CompressionResult",
+    "GnnrlError",
+    "Network",
+    "Plan",
+    "PruningEnv",
+    "WidthRules",
+    "__version__",
+    "compress",
+    "importance",
+    "load",
+    "measure",
+    "prune",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `import gnnrl` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gnnrl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

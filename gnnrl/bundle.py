@@ -1,0 +1,213 @@
+"""A saved result: a directory with weights, plan and manifest; no pickle, checked by SHA-256, written atomically.
+
+out/weights.safetensors   every parameter and buffer of the small network
+out/plan.json             widths and kept units of every group
+out/manifest.json         what it is, and the digest of the other files
+"""
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.network.surgery import restate, stated_sizes, update_attributes
+from gnnrl.pruning.plan import Plan
+
+FORMAT = 1
+WEIGHTS, PLAN, MANIFEST = "weights.safetensors", "plan.json", "manifest.json"
+_LARGEST_JSON = 64 * 2**20
+
+
+def save(directory: str | Path, model: nn.Module, plan: Plan, facts: Mapping[str, Any], *, force: bool = False) -> Path:
+    """Write a small network and its plan.
+
+    Args:
+        facts: JSON values that describe the result; they go into the manifest.
+        force: replace a directory that is there already.
+
+    Raises:
+        ConfigError: the directory is there and not empty, or cannot be written.
+    """
+    target = Path(directory)
+    check_target(target, force=force)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}; choose another directory") from error
+    try:
+        save_file(
+            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors(model).items()}, staging / WEIGHTS
+        )
+        (staging / WEIGHTS).chmod(0o644)
+        (staging / PLAN).write_text(plan.dumps())
+        digests = {name: _digest(staging / name) for name in (WEIGHTS, PLAN)}
+        manifest = {"format": FORMAT, "class": type(model).__name__, "sha256": digests, **facts}
+        (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        _publish(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return target
+
+
+def check_target(target: str | Path, *, force: bool = False) -> None:
+    """Refuse an output directory that holds something, before any work is done.
+
+    Raises:
+        ConfigError: it is a file, cannot be written, or is there and not empty; `force` replaces saved results only.
+    """
+    path = Path(target)
+    if path.is_file():
+        raise ConfigError(f"{path} is a file; choose a directory for the result")
+    if path.is_dir() and any(path.iterdir()) and not force:
+        raise ConfigError(f"{path} is not empty; choose another directory, or force to replace it")
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
+    home = next(parent for parent in path.absolute().parents if parent.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise ConfigError(f"{path} cannot be written: {home} is no directory that you may write to")
+
+
+def _publish(staging: Path, target: Path) -> None:
+    for path in (*staging.iterdir(), staging):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    staging.chmod(0o755)
+    old = None
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
+        target.rename(old)
+    staging.rename(target)
+    if old is not None:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer by its first name; tied ones once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def read_manifest(directory: str | Path) -> dict[str, Any]:
+    """Read a manifest and check the digests of the files it names.
+
+    Raises:
+        ArtifactError: a file is missing, damaged or of another format.
+    """
+    folder = Path(directory)
+    manifest = _read_json(folder / MANIFEST)
+    if manifest.get("format") != FORMAT:
+        raise ArtifactError(f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
+    digests = manifest.get("sha256")
+    if not isinstance(digests, dict) or set(digests) != {WEIGHTS, PLAN}:
+        raise ArtifactError(f"{folder / MANIFEST} must name the digests of {WEIGHTS} and {PLAN}, and of nothing else")
+    for name in (WEIGHTS, PLAN):
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            raise ArtifactError(f"{path} is missing (or a link); save the result again")
+        if _digest(path) != digests[name]:
+            raise ArtifactError(f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; save the result again")
+    return manifest
+
+
+def read_plan(directory: str | Path) -> Plan:
+    """Read the plan of a saved result, or a plan file.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    path = Path(directory)
+    return Plan.from_dict(_read_json(path / PLAN if path.is_dir() else path))
+
+
+def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
+    """Make the small network of a saved result from a fresh (dense) instance of the user's class.
+
+    The fresh model is not changed; nothing named in the files is imported or executed.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or belongs to another network; names the first differences.
+    """
+    folder = Path(directory)
+    manifest = read_manifest(folder)
+    try:
+        stored = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{folder / WEIGHTS} cannot be read: {error}") from error
+    own = tensors(fresh_model)
+    if problems := _differences(own, stored):
+        raise ArtifactError(
+            f"{folder} holds another network than {type(fresh_model).__name__}: {'; '.join(problems[:5])}"
+            f"{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. "
+            "Give the class and settings it was made with."
+        )
+    memo: dict[int, Any] = {}
+    for name, tensor in own.items():
+        value = stored[name].to(device=tensor.device, dtype=tensor.dtype)
+        if isinstance(tensor, nn.Parameter):
+            value = nn.Parameter(value, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = value
+    small = copy.deepcopy(fresh_model, memo)
+    update_attributes(small)
+    _restate_all(small, manifest.get("attributes", []), folder / MANIFEST)
+    return small
+
+
+def _restate_all(model: nn.Module, entries: Any, path: Path) -> None:
+    """Set the sizes that a manifest gives, where the user's modules state a size already, and nothing else."""
+    modules = dict(model.named_modules())
+    found: list[Any] = entries if isinstance(entries, list) else [entries]
+    for entry in found:
+        try:
+            name, attribute, position, size = (entry[key] for key in ("module", "attribute", "position", "size"))
+            stated = [(known, place) for known, place, _ in stated_sizes(modules[name])]
+            sound = (attribute, position) in stated and isinstance(size, int) and 0 < size < 2**31
+        except (KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise ArtifactError(f"{path} states an attribute that the network does not have: {entry!r}")
+        restate(model, name, attribute, position, size)
+
+
+def _differences(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> list[str]:
+    problems = [f"{name} is not in the file" for name in own if name not in stored]
+    problems += [f"the network has no {name}" for name in stored if name not in own]
+    for name in own.keys() & stored.keys():
+        a, b = own[name].shape, stored[name].shape
+        if len(a) != len(b) or any(small > full for small, full in zip(b, a, strict=True)):
+            problems.append(f"{name} is {list(b)} in the file, {list(a)} in the network")
+        elif (
+            own[name].dtype != stored[name].dtype and own[name].is_floating_point() != stored[name].is_floating_point()
+        ):
+            problems.append(f"{name} is {stored[name].dtype} in the file, {own[name].dtype} in the network")
+    return problems
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ArtifactError(f"{path} does not exist; a saved result has {WEIGHTS}, {PLAN} and {MANIFEST}")
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ArtifactError(f"{path} is larger than {_LARGEST_JSON // 2**20} MiB, no plan or manifest is")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} must hold a JSON object")
+    return document
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

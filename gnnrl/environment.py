@@ -1,0 +1,148 @@
+"""PruningEnv: the DNN-graph environment (Yu et al. 2022) as a Gymnasium environment.
+
+    dense network -> size evaluator -> (limit not met) -> graph generator -> agent -> action
+         ^                                                                        |
+         +-------------------------- pruner: the narrower network <--------------+
+    limit met -> accuracy evaluator -> reward, terminated
+
+The graph is built anew after every step, from the network as it is now. Within an episode only widths change, which is
+honest because the size of the widths is the size of the pruned network (tested); the network is really pruned, repaired
+and judged when the limit holds.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from gnnrl.agent.observation import Observation, observation_space, to_space
+from gnnrl.errors import ConfigError
+from gnnrl.network.cost import Budget
+from gnnrl.network.hierarchy import find_hierarchy, observe
+from gnnrl.network.labels import Component
+from gnnrl.pruning.projection import Projection
+
+ACTION_BOUND = 4.0
+MISSED = -1.0
+FREE_RATIO = 0.5
+Prior = Callable[[Projection], Component]
+
+
+class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
+    """One network on its way to one limit.
+
+    The action holds one number for each group. With `projection="exact"` it says how far to leave the prior plan
+    (`Projection.around`), onto the limit of the step, so every episode meets its limit after exactly `steps` steps
+    (limits fall geometrically). With `projection="none"`, the paper's free dynamics, each step removes a share of what
+    is left of every group, from nothing at the lowest action to half at the highest, until the limit holds or
+    `max_steps` are over.
+
+    The reward is 0 until the episode ends, then the score of the pruned network; an episode that ends without meeting
+    the limit is truncated and gets -1.
+
+    Args:
+        projection_onto: the network, its limit and the allowed widths.
+        score: judges widths [G] that meet the limit; higher is better.
+        prior: the plan that action 0 stands for, for a projection; by default equal keep ratios.
+        signals: what pruning knows of each group, shown to the policy [G, K].
+        steps: pruning steps in an episode with exact projection.
+        max_steps: steps after which a free episode is cut off.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own attribute)
+
+    def __init__(
+        self,
+        projection_onto: Projection,
+        score: Callable[[Component], float],
+        *,
+        prior: Prior | None = None,
+        signals: NDArray[np.float32] | None = None,
+        steps: int = 1,
+        projection: Literal["exact", "none"] = "exact",
+        max_steps: int = 5,
+    ) -> None:
+        if steps < 1 or max_steps < 1 or projection not in ("exact", "none"):
+            raise ConfigError(
+                f"steps and max_steps must be at least 1 and projection 'exact' or 'none', got {steps}, {max_steps} "
+                f"and {projection!r}"
+            )
+        self._target = projection_onto
+        self._score = score
+        self._prior = prior
+        self._signals = signals
+        self._steps = steps if projection == "exact" else max_steps
+        self._exact = projection == "exact"
+        self._hierarchy = find_hierarchy(projection_onto.network)
+        self._dense = projection_onto.network.cost.measure(projection_onto.network.widths)
+        self._priors: dict[Budget, Component] = {}
+        self.widths = projection_onto.network.widths
+        self._left = self.widths.astype(np.float64)
+        self._time = 0
+        groups = len(projection_onto.network.groups)
+        self.action_space = spaces.Box(-ACTION_BOUND, ACTION_BOUND, (groups,), np.float32)
+        self.observation_space = observation_space(self.observation())
+
+    @property
+    def prior(self) -> Component:
+        """Widths of the plan that action 0 stands for at the limit [G]."""
+        return self._prior_of(self._target)
+
+    def observation(self) -> Observation:
+        """The state as tensors: the hierarchical graph of the network as it is now."""
+        return observe(
+            self._hierarchy, self.widths, self._target.budget, time=self._time / self._steps, signals=self._signals
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start from the dense network."""
+        super().reset(seed=seed, options=options)
+        self.widths = self._target.network.widths
+        self._left = self.widths.astype(np.float64)
+        self._time = 0
+        return to_space(self.observation()), self._info()
+
+    def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Prune once.
+
+        Returns:
+            The narrower network's graph, the reward, whether the limit holds, whether a free episode was cut off, and
+            {"widths", "macs", "score"}.
+        """
+        wish = np.clip(np.asarray(action, np.float64), -ACTION_BOUND, ACTION_BOUND)
+        self._time += 1
+        self.widths = self._projected(wish) if self._exact else self._removed(wish)
+        terminated = self._target.holds(self.widths)
+        truncated = not terminated and self._time >= self._steps
+        info = self._info()
+        reward = MISSED if truncated else 0.0
+        if terminated:
+            reward = info["score"] = self._score(self.widths)
+        return to_space(self.observation()), float(reward), terminated, truncated, info
+
+    def _projected(self, wish: NDArray[np.float64]) -> Component:
+        budget = self._target.budget.on_the_way(self._dense, self._time / self._steps)
+        step = self._target.step(self.widths, budget)
+        if not step.holds(step.narrowest):
+            step = self._target.step(self._target.network.widths, budget)
+        prior = self._prior_of(self._target.step(self._target.network.widths, budget))
+        return step.around(np.minimum(prior, self.widths), wish)
+
+    def _removed(self, wish: NDArray[np.float64]) -> Component:
+        self._left = self._left * (1 - FREE_RATIO * (wish + ACTION_BOUND) / (2 * ACTION_BOUND))
+        pairs = zip(self._target.ladders, self._left + 1e-9, strict=True)
+        return np.array([ladder[max(np.searchsorted(ladder, width, side="right") - 1, 0)] for ladder, width in pairs])
+
+    def _prior_of(self, projection: Projection) -> Component:
+        if projection.budget not in self._priors:
+            uniform = projection.of_logits(np.zeros(len(projection.network.groups)))
+            self._priors[projection.budget] = uniform if self._prior is None else self._prior(projection)
+        return self._priors[projection.budget]
+
+    def _info(self) -> dict[str, Any]:
+        return {"widths": self.widths.copy(), "macs": self._target.network.cost.measure(self.widths).macs}

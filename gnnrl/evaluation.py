@@ -1,0 +1,150 @@
+"""Plan in, score out: what one reward costs.
+
+The candidate is really pruned, repaired and judged. Every candidate sees the same images (common random numbers), equal
+plans are judged once.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gnnrl.errors import ConfigError, EvaluationError
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+from gnnrl.network.surgery import remove
+from gnnrl.pruning.calibration import Calibration
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.reconstruction import REPAIRS, repair
+
+Evaluate = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One judged plan.
+
+    Attributes:
+        number: how many plans were judged before.
+        score: what the user's function returned; higher is better.
+        seconds: time of surgery, repair and judgement.
+    """
+
+    number: int
+    widths: tuple[int, ...]
+    score: float
+    macs: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Seconds:
+    """Where the time of a search goes.
+
+    Attributes:
+        forward: the network's own forward passes, of calibration and reward.
+        algebra: the solves of the repair.
+        surgery: removing channels.
+    """
+
+    forward: float = 0.0
+    algebra: float = 0.0
+    surgery: float = 0.0
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Judges plans of one network.
+
+    Attributes:
+        orders: removal order of each group's units; a plan keeps the last ones.
+        calibration: what the dense network computes; needed by every repair but "none".
+        repair: "ls" (least squares and batch normalisation), "bn" or "none".
+        trials: all plans judged so far.
+    """
+
+    model: nn.Module
+    network: Network
+    evaluate: Evaluate
+    orders: Sequence[Component]
+    calibration: Calibration | None = None
+    repair: str = "ls"
+    trials: list[Trial] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
+    _scores: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.repair not in REPAIRS:
+            raise ConfigError(f"unknown repair {self.repair!r}; choose one of {', '.join(REPAIRS)}")
+        if REPAIRS[self.repair] is not None and self.calibration is None:
+            raise ConfigError(f"repair {self.repair!r} needs calibration data; give some or choose repair 'none'")
+
+    def plan(self, widths: Component | Sequence[int]) -> Plan:
+        """The plan that keeps the most important units at these widths [G]."""
+        return Plan.of_widths(self.network, widths, self.orders)
+
+    def build(self, plan: Plan) -> nn.Module:
+        """Really prune and repair a candidate."""
+        assert plan.kept is not None
+        start = perf_counter()
+        small = remove(self.model, self.network, plan.kept)
+        self.seconds.surgery += perf_counter() - start
+        settings = REPAIRS[self.repair]
+        if settings is not None and self.calibration is not None:
+            start = perf_counter()
+            algebra = repair(small, self.network, plan.kept, self.calibration, settings)
+            self.seconds.algebra += algebra
+            self.seconds.forward += perf_counter() - start - algebra
+        return small
+
+    def known(self, widths: Component | Sequence[int]) -> float | None:
+        """The score of a plan that was judged before."""
+        return self._scores.get(tuple(int(width) for width in widths))
+
+    def score(self, widths: Component | Sequence[int]) -> float:
+        """Score of the plan with these widths [G]; judged once.
+
+        Raises:
+            EvaluationError: the user's function failed or returned something that is not a finite number.
+        """
+        key = tuple(int(width) for width in widths)
+        if key in self._scores:
+            return self._scores[key]
+        begin = perf_counter()
+        small = self.build(self.plan(key))
+        start = perf_counter()
+        value = judged(self.evaluate, small)
+        self.seconds.forward += perf_counter() - start
+        macs = self.network.cost.measure(np.array(key)).macs
+        self.trials.append(Trial(len(self.trials), key, value, macs, perf_counter() - begin))
+        self._scores[key] = value
+        return value
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the highest score; of equal ones the first."""
+        if not self.trials:
+            raise EvaluationError("no plan was judged yet")
+        return max(self.trials, key=lambda trial: trial.score)
+
+
+def judged(evaluate: Evaluate, model: nn.Module) -> float:
+    """Call the user's function and check what it returns.
+
+    Raises:
+        EvaluationError: it failed, or its result is not a finite number.
+    """
+    try:
+        value: Any = evaluate(model)
+        score = float(value)
+    except Exception as error:
+        raise EvaluationError(
+            f"the evaluation function failed on a pruned network: {type(error).__name__}: {error}"
+        ) from error
+    if not math.isfinite(score):
+        raise EvaluationError(f"the evaluation function returned {value!r}; it must return a finite number")
+    return score

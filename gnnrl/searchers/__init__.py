@@ -1,0 +1,1 @@
+"""How plans are searched: one interface, one budget of reward evaluations."""

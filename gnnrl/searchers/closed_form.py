@@ -1,0 +1,31 @@
+"""Searchers without a search: one plan, one evaluation to say how good it is."""
+
+import numpy as np
+
+from gnnrl.pruning.plan import Plan
+from gnnrl.searchers.task import Task
+
+
+def uniform(task: Task) -> None:
+    """Give every group the same keep ratio."""
+    sizes = task.network.widths.astype(np.float64)
+    task.score(task.projection.of_family(lambda ratio: sizes * ratio, 0.0, 1.0))
+
+
+def ranked(task: Task) -> None:
+    """Remove the least important units of the whole network."""
+    task.score(np.array(Plan.ranked_within(task.projection, task.scores).widths))
+
+
+def curves(task: Task) -> None:
+    """Minimise the summed error curves."""
+    task.score(task.prior(task.projection))
+
+
+def random(task: Task) -> None:
+    """Draw logits of keep ratios from a normal distribution around uniform, project, judge."""
+    rng = np.random.default_rng(task.seed)
+    uniform_first = np.zeros(len(task.network.groups))
+    task.score(task.projection.of_logits(uniform_first))
+    for _ in range(20 * task.evaluations):
+        task.score(task.projection.of_logits(rng.normal(0.0, 1.0, len(task.network.groups))))
