@@ -1,0 +1,289 @@
+"""The paper's environment: prune by ratios until the FLOPs are few enough, then judge the pruned network.
+
+G = groups of channels that go together, one number of the action each. F1, F2 = features of operations and nodes.
+"""
+
+import copy
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from gnnrl import bundle
+from gnnrl.agent.observation import Observation
+from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
+from gnnrl.evaluation import Evaluator, judged
+from gnnrl.network.cost import Budget
+from gnnrl.network.hierarchy import find_hierarchy, observe
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.curves import error_curves
+from gnnrl.pruning.importance import importance
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.reconstruction import REPAIRS
+from gnnrl.searchers.task import Task
+from gnnrl.training import evaluator
+from gnnrl.zoo.batches import Batches, LabelledData, batched
+
+MAX_TIMESTEPS = 5
+LEAST_KEPT = 0.1
+MISSED = -100.0
+BEST = "best_network"
+
+
+class GraphEnv:
+    """A network on its way to fewer FLOPs, as the paper plays it: any network that `torch.export` accepts.
+
+    The action is a vector of pruning ratios: number g removes the share `clip(a_g, 0, 1)` of what is left of group g.
+    So 0 and below (tanh goes down to -1) keep the group as it is, and nothing grows back. A group keeps a tenth of its
+    channels, and at least one. Ratios add up over the steps of an episode until the limit holds or `max_timesteps` are
+    over. The state is the graph of the network as it is now: every feature is a fact, none is random.
+
+    The reward is 0 until the episode ends, then minus the top-1 error in percent, in [-100, 0], of the really pruned
+    and repaired network on `val_loader`; -100 where the limit was missed. Nothing is trained on `val_loader`: the
+    repair reads the inputs of its first batches without their labels, unless `calibration` gives others.
+
+    Args:
+        net: the network to prune; it is not changed.
+        n_layer: length of the action, one number a group; None or -1 to take it from the network (`action_dim`).
+        dataset: a name for your own use; the reward is top-1 for every dataset.
+        val_loader: batches (inputs, labels) that can be read again and again. Hold them out of the training data, and
+            keep the test set for the end: after a search it would measure nothing any more.
+        compression_ratio: share of the FLOPs to remove, in (0, 1); the limit is macs <= (1 - ratio) of the network's.
+        g_in_size: features of a node that the policy expects. Smaller states are padded with zeros, larger ones
+            projected by a fixed orthonormal matrix; from `feature_size` on nothing is lost.
+        log_dir: the best network so far is written to `log_dir/best_network`; None writes nothing.
+            `gnnrl.load(fresh_net, log_dir + "/best_network")` reads it.
+        input_x: example input, batch dimension first.
+        device: where networks are judged.
+        args: parsed arguments as in the paper's scripts; only `max_timesteps` is read.
+        max_timesteps: steps in an episode at most; 5 unless `args` says otherwise.
+        model_name: not read, because the graph comes from the network itself.
+        calibration: batches of inputs for the repair, instead of those of `val_loader`.
+        repair: "ls" (least squares and batch normalisation), "bn" or "none".
+
+    Raises:
+        ConfigError: arguments are out of their range, or `n_layer` is not the number of groups.
+        NothingToPrune: no channel of the network may be removed.
+        UnreachableConstraint: the ratio is out of reach; the message says which is not.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        n_layer: int | None,
+        dataset: str,
+        val_loader: LabelledData,
+        compression_ratio: float,
+        g_in_size: int,
+        log_dir: str | Path | None,
+        input_x: Any,
+        device: torch.device | str = "cpu",
+        args: Any = None,
+        *,
+        max_timesteps: int | None = None,
+        model_name: str | None = None,
+        calibration: Iterable[Any] | None = None,
+        repair: str = "ls",
+    ) -> None:
+        if model_name is not None:
+            warnings.warn(f"model_name={model_name!r} is not read: the graph comes from the network", stacklevel=2)
+        self.dataset = dataset
+        self.g_in_size = g_in_size
+        self.max_timesteps = max_timesteps or int(getattr(args, "max_timesteps", None) or MAX_TIMESTEPS)
+        _check(compression_ratio, g_in_size, self.max_timesteps, repair, val_loader)
+        self._best_dir = None if log_dir is None else _target(Path(log_dir) / BEST)
+        dense = copy.deepcopy(net.module if isinstance(net, nn.DataParallel) else net).to(device).eval()
+        network = trace(dense, _moved(input_x, device))
+        projection = _reachable(network, compression_ratio)
+        self.action_dim = len(network.groups)
+        if n_layer not in (None, -1, self.action_dim):
+            raise ConfigError(_wrong_length("n_layer", n_layer, network))
+        self.n_layer = self.action_dim
+        self._projection = projection
+        self._hierarchy = find_hierarchy(network)
+        self._evaluator, self._signals = _judging(dense, projection, batched(val_loader, 250), calibration, repair)
+        self.dense_accuracy = 100 * judged(self._evaluator.evaluate, dense)
+        self.best_accuracy = 0.0
+        self.reset()
+
+    @property
+    def feature_size(self) -> int:
+        """Number of real features: with this `g_in_size` or a larger one the state is not projected."""
+        state = self._observation()
+        return max(state.operation_x.shape[1], state.x.shape[1])
+
+    @property
+    def widths(self) -> Component:
+        """Channels left in each group [G]."""
+        return _widths(self._projection.network, self.preserve_ratio)
+
+    @property
+    def flops_ratio(self) -> float:
+        """FLOPs of the network as it is now, as a share of the original's."""
+        network = self._projection.network
+        return network.cost.measure(self.widths).macs / network.cost.measure(network.widths).macs
+
+    @property
+    def pruned_model(self) -> nn.Module | None:
+        """The network at the end of an episode that met the limit, really pruned and repaired; None before."""
+        met = self.done and self._projection.holds(self.widths)
+        return self._evaluator.build(self._evaluator.plan(self.widths)) if met else None
+
+    def reset(self) -> Observation:
+        """Start again from the original network and return its state."""
+        self.preserve_ratio: NDArray[np.float64] = np.ones(self.action_dim)
+        self.done = False
+        self._time = 0
+        self.current_states = self._state()
+        return self.current_states
+
+    def step(self, action: ArrayLike | Tensor, time_step: int | None = None) -> tuple[Observation, float, bool]:
+        """Prune once.
+
+        Args:
+            action: pruning ratios [G].
+            time_step: number of the step in the episode, from 1; the environment counts as well.
+
+        Returns:
+            The state of the smaller network, the reward, and whether the episode is over.
+
+        Raises:
+            ConfigError: the action has another length or is not finite, or the episode is over.
+        """
+        ratios = self._ratios(action)
+        self._time = max(self._time + 1, time_step or 0)
+        self.preserve_ratio = np.clip(self.preserve_ratio * (1 - ratios), LEAST_KEPT, 1)
+        met = self._projection.holds(self.widths)
+        self.done = met or self._time >= self.max_timesteps
+        reward = self._judge() if met else MISSED if self.done else 0.0
+        self.current_states = self._state()
+        return self.current_states, reward, self.done
+
+    def _ratios(self, action: ArrayLike | Tensor) -> NDArray[np.float64]:
+        if self.done:
+            raise ConfigError("the episode is over; call reset() to start the next one")
+        plain = action.detach().cpu().numpy() if isinstance(action, Tensor) else action
+        ratios = np.asarray(plain, np.float64).flatten()
+        if len(ratios) != self.action_dim:
+            raise ConfigError(_wrong_length("the length of the action", len(ratios), self._projection.network))
+        if not np.isfinite(ratios).all():
+            raise ConfigError("the action holds NaN or infinite numbers; the policy has diverged")
+        return np.clip(ratios, 0.0, 1.0)
+
+    def _judge(self) -> float:
+        """Reward of the network as it is now; the best one is kept."""
+        accuracy = 100 * self._evaluator.score(self.widths)
+        if accuracy > self.best_accuracy or len(self._evaluator.trials) == 1:
+            self.best_accuracy = accuracy
+            if self._best_dir is not None:
+                self._save(self._best_dir)
+        return accuracy - 100
+
+    def _save(self, target: Path) -> None:
+        plan = self._evaluator.plan(self.widths)
+        facts = {"dataset": self.dataset, "accuracy": self.best_accuracy, "flops_ratio": self.flops_ratio}
+        bundle.save(target, self._evaluator.build(plan), plan, facts, force=True)
+
+    def _observation(self) -> Observation:
+        time = min(self._time / self.max_timesteps, 1.0)
+        return observe(self._hierarchy, self.widths, self._projection.budget, time=time, signals=self._signals)
+
+    def _state(self) -> Observation:
+        real = self._observation()
+        return dataclasses.replace(
+            real, operation_x=fitted(real.operation_x, self.g_in_size), x=fitted(real.x, self.g_in_size)
+        )
+
+
+def fitted(x: Tensor, size: int) -> Tensor:
+    """Give features [N, F] another length: padded with zeros, or projected by a fixed orthonormal matrix [F, size].
+
+    A projection x Q keeps what lies in a space of `size` dimensions: a group has 26 features of its own and an instance
+    10, so 30 numbers lose nothing of the 32.
+    """
+    missing = size - x.shape[1]
+    if missing >= 0:
+        return nn.functional.pad(x, (0, missing))
+    random = torch.randn(x.shape[1], size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    q, r = torch.linalg.qr(random)
+    projected: Tensor = x @ (q * r.diagonal().sign()).float()
+    return projected
+
+
+def _widths(network: Network, ratio: ArrayLike) -> Component:
+    left = np.floor(network.widths * np.asarray(ratio, np.float64) + 1e-9)
+    return np.asarray(np.maximum(left, 1), np.int64)
+
+
+def _reachable(network: Network, ratio: float) -> Projection:
+    """The limit of a compression ratio, refused where groups of a tenth of their channels do not meet it."""
+    dense, floor = (network.cost.measure(_widths(network, left)).macs for left in (1.0, LEAST_KEPT))
+    limit = dense - math.ceil(dense * ratio)
+    if network.groups and floor > limit:
+        largest = math.floor(1000 * (1 - floor / dense)) / 1000
+        raise UnreachableConstraint(
+            f"compression_ratio={ratio} cannot be met: with a tenth of every group {network.model_class} still has "
+            f"{floor:,} of {dense:,} MACs. The largest ratio within reach is {largest}."
+        )
+    return Projection.build(network, Budget((("macs", limit),)))
+
+
+def _judging(
+    dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None, repair: str
+) -> tuple[Evaluator, NDArray[np.float32]]:
+    """What judges pruned networks, and what the closed form knows of each group."""
+    network, device = projection.network, next(dense.parameters()).device
+    record = calibrate(dense, _inputs(batches) if calibration is None else calibration)
+    curves = error_curves(dense, network, record)
+    orders = [curve.order for curve in curves]
+    judge = Evaluator(dense, network, evaluator(batches, device=str(device)), orders, record, repair)
+    scores = importance("l2", dense, network)
+    return judge, Task(projection, judge, curves, scores, evaluations=0, seed=0).signals()
+
+
+def _wrong_length(what: str, found: int | None, network: Network) -> str:
+    names = [group.name for group in network.groups]
+    listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return (
+        f"{what} is {found}, but {network.model_class} has {len(names)} groups of channels to decide about "
+        f"({listed}): give n_layer=None and Agent(action_dim={len(names)}), which is env.action_dim"
+    )
+
+
+def _check(ratio: float, g_in_size: int, max_timesteps: int, repair: str, val_loader: object) -> None:
+    wrong = []
+    if not 0 < ratio < 1:
+        wrong.append(f"compression_ratio is the share of the FLOPs to remove, in (0, 1), not {ratio}")
+    if g_in_size < 1 or max_timesteps < 1:
+        wrong.append(f"g_in_size and max_timesteps must be at least 1, not {g_in_size} and {max_timesteps}")
+    if repair not in REPAIRS:
+        wrong.append(f"repair is one of {', '.join(REPAIRS)}, not {repair!r}")
+    if wrong:
+        raise ConfigError(f"graph_env: {'; '.join(wrong)}")
+    if isinstance(val_loader, Iterator):
+        raise DataError("val_loader is read for every reward, but a generator runs dry; give a DataLoader or a list")
+
+
+def _target(directory: Path) -> Path:
+    """Refuse a directory that holds anything but a saved result, before any work is done."""
+    bundle.check_target(directory, force=(directory / bundle.MANIFEST).is_file())
+    return directory
+
+
+def _moved(input_x: Any, device: torch.device | str) -> Any:
+    return torch.utils._pytree.tree_map_only(torch.Tensor, lambda value: value.to(device), input_x)
+
+
+def _inputs(batches: Iterable[Any]) -> Iterator[Any]:
+    """The inputs of labelled batches, without the labels."""
+    return (batch[0] if isinstance(batch, list | tuple) else batch for batch in batches)
