@@ -1,0 +1,203 @@
+"""Where commands talk: narration of the stages on stderr, live on a terminal, line by line elsewhere, or not at all.
+
+With `--json` stdout is one object and nothing else; the narration stays where a person can see it: on a terminal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Protocol
+
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
+
+WIDEST = 100
+_PLAIN_STEPS = 10
+_BAR = 20
+
+
+def stdout() -> Console:
+    """The console for results; 80 columns where it is not a terminal."""
+    return _console(stderr=False)
+
+
+def print_error(message: str) -> None:
+    """Print one message on stderr, for people."""
+    console = _console(stderr=True)
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=not console.is_terminal)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    console.width = min(console.width, WIDEST)
+    return console
+
+
+class Narrator(Protocol):
+    """Tells what a command is doing."""
+
+    def begin(self, stage: str) -> None:
+        """End the stage before, and begin one."""
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Say how far the stage is."""
+
+    def note(self, text: str) -> None:
+        """Say what the stage found."""
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+
+
+class Silent:
+    """Tells nothing."""
+
+    def begin(self, stage: str) -> None:
+        """Do not tell."""
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Do not tell."""
+
+    def note(self, text: str) -> None:
+        """Do not tell."""
+
+    def warn(self, text: str) -> None:
+        """Do not tell."""
+
+
+class Lines:
+    """Tells on a stream that is no terminal: a line a stage, and one at every tenth of a long stage."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._told = 0
+
+    def begin(self, stage: str) -> None:
+        """Print the stage's name."""
+        self._stage, self._told = stage, 0
+        self._print(stage)
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Print a line at every tenth."""
+        step = done * _PLAIN_STEPS // max(total, 1)
+        if step > self._told:
+            self._told = step
+            self._print(f"  {done:,} of {total:,}{note and f', {note}'}")
+
+    def note(self, text: str) -> None:
+        """Print what was found."""
+        self._print(f"  {text}")
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)
+
+
+class Live:
+    """Tells on a terminal: one line a stage, with a bar and the time left while it lasts."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def begin(self, stage: str) -> None:
+        """Tick the stage before off, and add a line."""
+        self._finish()
+        self._task = self._progress.add_task(stage, total=None, note="")
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Move the bar."""
+        if self._task is not None:  # the end is left to `begin`, which ticks the stage off
+            self._progress.update(self._task, completed=min(done, total - 1e-3), total=total, note=note)
+
+    def note(self, text: str) -> None:
+        """Write beside the stage."""
+        if self._task is not None:
+            self._progress.update(self._task, note=text)
+
+    def warn(self, text: str) -> None:
+        """Print above the stages."""
+        self._progress.console.print(Text.assemble(("warning: ", "yellow"), text))
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, total=1, completed=1)
+        self._task = None
+
+    def close(self) -> None:
+        """Tick the last stage off."""
+        self._finish()
+
+
+@contextmanager
+def narration(*, quiet: bool) -> Iterator[Narrator]:
+    """Choose how to tell, and clean the screen up at the end, also after an error.
+
+    Args:
+        quiet: tell nothing where nobody watches, that is without a terminal.
+    """
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        yield Silent() if quiet else Lines(console)
+        return
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        _State(table_column=Column(ratio=1)),
+        _Clock(),
+    )
+    with Progress(*columns, console=console, expand=True) as progress:
+        live = Live(progress)
+        yield live
+        live.close()
+
+
+class _State(ProgressColumn):
+    """How far a stage is, as a bar, while its end is in sight; and what is known of it."""
+
+    def render(self, task: Task) -> Table:
+        """Draw bar and note side by side."""
+        row: list[RenderableType] = [Text(task.fields["note"], no_wrap=True, overflow="ellipsis")]
+        if not task.finished and task.total is not None:
+            row.insert(0, ProgressBar(total=task.total, completed=task.completed, width=_BAR))
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_row(*row)
+        return grid
+
+
+class _Clock(ProgressColumn):
+    """Time left of a stage, or the time that it took."""
+
+    max_refresh = 0.2
+
+    def render(self, task: Task) -> Text:
+        """Write seconds, or minutes and seconds."""
+        if task.finished or not task.total:
+            return Text(_duration(task.finished_time or task.elapsed or 0.0), style="dim")
+        left = (task.elapsed or 0.0) / max(task.completed, 1e-9) * (task.total - task.completed)
+        return Text(f"{_duration(left)} left" if task.completed >= 1 else "", style="cyan")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02} min"
+
+
+class Stopwatch:
+    """Seconds since the command began."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter()
+
+    def seconds(self) -> float:
+        """Read it."""
+        return perf_counter() - self._start

@@ -1,0 +1,258 @@
+"""A compression as the command line asks for it: what can be refused is refused first, then data, work and result."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnnrl.cli.console import Narrator, Stopwatch
+from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair, Searcher
+from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
+from gnnrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gnnrl.compression import CompressionResult
+    from gnnrl.evaluation import Trial
+    from gnnrl.network.structure import Network
+    from gnnrl.zoo.data import DataSplits
+
+_STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifying", "test": "testing"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a compression is asked to do; each field is an option of `gnnrl prune`."""
+
+    source: Source
+    data: str
+    constraint: str
+    out: Path
+    force: bool = False
+    searcher: Searcher = "ppo"
+    episodes: int = 150
+    importance: Importance = "curves"
+    repair: Repair = "ls"
+    metric: Metric = "top1"
+    calibration_images: int = 500
+    min_width: int = 1
+    round_to: int = 1
+    keep: tuple[str, ...] = ()
+    finetune_epochs: int = 3
+    learning_rate: float = 0.03
+    batch_size: int = 128
+    augment: Augmentation = "crop"
+    label_smoothing: float = 0.0
+    precision: Precision = "float32"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+
+
+def run_job(job: Job, narrator: Narrator) -> dict[str, Any]:
+    """Compress, save, and return all facts that `--json` prints.
+
+    Raises:
+        GnnrlError: see `gnnrl.errors`; nothing is written in any case.
+    """
+    watch = Stopwatch()
+    _import_engine(narrator)
+    with _limited_threads(job.threads):
+        facts = _work(job, narrator)
+    return {**facts, "seconds": round(watch.seconds(), 2)}
+
+
+def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
+    from gnnrl.bundle import check_target
+
+    check_target(job.out, force=job.force)
+    _check_settings(job)
+    fed = load_network(job.source, job.device, narrator)
+    network = _refuse_unreachable(job, fed, narrator)
+    data = load_splits(job.data, fed, narrator)
+    result = _compress(job, fed, network, data, narrator)
+    facts = _facts(job, fed, result, data, narrator)
+    result.save(job.out, force=job.force)
+    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
+    return {**facts, "out": str(job.out)}
+
+
+def _check_settings(job: Job) -> None:
+    """Refuse what needs neither network nor data to be seen as wrong."""
+    from gnnrl.network.cost import Constraint
+
+    Constraint.parse(job.constraint)
+    source = job.source
+    if not (source.weights or source.pretrained or is_own(source.model)):
+        raise ConfigError(
+            f"{source.model} has random weights: give --weights FILE, or --pretrained where its authors publish some"
+        )
+
+
+def _import_engine(narrator: Narrator) -> None:
+    """Import what every job needs; it takes seconds."""
+    narrator.begin("loading PyTorch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch_geometric's use of torch.jit concerns no user
+        import_module("gnnrl.compression")
+
+
+def _refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
+    """Trace the network and check that the limit can be met, before any data is read.
+
+    Raises:
+        ConfigError, TraceError, UnreachableConstraint: what is wrong with network, limit or rules.
+    """
+    from gnnrl.network.tracer import trace
+    from gnnrl.pruning.projection import Projection
+
+    narrator.begin("tracing")
+    inputs = tuple(value.to(job.device) for value in fed.example_inputs)
+    network = trace(fed.model, inputs)
+    Projection.build(network, job.constraint, _rules(job))
+    dense = network.cost.measure(network.widths)
+    narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
+    return network
+
+
+def _rules(job: Job) -> Any:
+    from gnnrl.pruning.projection import WidthRules
+
+    return WidthRules(job.min_width, job.round_to, job.keep)
+
+
+def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
+    from gnnrl.compression import compress
+    from gnnrl.training import evaluator
+    from gnnrl.zoo.batches import batched
+
+    precision = _precision(job)
+    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=precision)
+    total = job.episodes if job.searcher in ("ppo", "random") else 1
+    return compress(
+        fed.model,
+        fed.example_inputs,
+        job.constraint,
+        evaluate=judge(data.reward, job.metric),
+        calibration=batched(data.train, EVALUATION_BATCH),
+        test=judge(data.test),
+        finetune=_tuner(job, data, precision, narrator) if job.finetune_epochs else None,
+        searcher=job.searcher,
+        episodes=job.episodes,
+        importance=job.importance,
+        repair=job.repair,
+        rules=_rules(job),
+        network=network,
+        calibration_images=job.calibration_images,
+        seed=job.seed,
+        device=job.device,
+        on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
+        on_trial=_Best(job.metric, total, narrator),
+    )
+
+
+def _precision(job: Job) -> Any:
+    """Choose bfloat16 where the machine computes in it, and only then."""
+    import torch
+
+    if job.precision != "auto":
+        return job.precision
+    if torch.device(job.device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    abilities = torch.cpu.get_capabilities()
+    return "bfloat16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "float32"
+
+
+class _Best:
+    """Tells after each plan how good the best one is."""
+
+    def __init__(self, metric: Metric, total: int, narrator: Narrator) -> None:
+        self._metric, self._total, self._narrator = metric, total, narrator
+        self._best = -math.inf
+
+    def __call__(self, trial: "Trial") -> None:
+        self._best = max(self._best, trial.score)
+        self._narrator.advance(trial.number + 1, self._total, f"best {_show_score(self._metric, self._best)}")
+
+
+def _show_score(metric: Metric, score: float) -> str:
+    """Write a reward as people know it."""
+    return f"top-1 {score:.2%}" if metric == "top1" else f"loss {-score:.4f}"
+
+
+def _tuner(job: Job, data: "DataSplits", precision: Any, narrator: Narrator) -> "Callable[[nn.Module], None]":
+    def tune(model: "nn.Module") -> None:
+        from gnnrl.training import finetune
+
+        narrator.begin("fine-tuning")
+        result = finetune(
+            model,
+            data.train,
+            epochs=job.finetune_epochs,
+            learning_rate=job.learning_rate,
+            batch_size=job.batch_size,
+            label_smoothing=job.label_smoothing,
+            augment=job.augment,
+            seed=job.seed,
+            device=job.device,
+            precision=precision,
+            on_progress=lambda done, total, loss: narrator.advance(done, total, f"loss {loss:.3f}"),
+        )
+        if result.diverged:
+            narrator.warn(f"fine-tuning diverged at learning rate {job.learning_rate:g}; its best epoch is kept")
+
+    return tune
+
+
+def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+    import torch
+    from safetensors.torch import save
+
+    from gnnrl.bundle import tensors
+    from gnnrl.cli.timing import measure_speed
+
+    narrator.begin("measuring speed")
+    dense_bytes = len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(fed.model).items()}))
+    latency, throughput = measure_speed({"dense": fed.model, "pruned": result.model}, fed.example_inputs[0], job.device)
+    scores = [trial.score for trial in result.history]
+    return {
+        "model": job.source.model,
+        "data": job.data,
+        "constraint": job.constraint,
+        "score": result.score,
+        "test_images": len(data.test),
+        "reward": {"metric": job.metric, "first": scores[0], "best": max(scores)},
+        "macs": {name: cost.macs for name, cost in result.cost.items()},
+        "params": {name: cost.params for name, cost in result.cost.items()},
+        "file_bytes": {"dense": dense_bytes},
+        "latency_ms": latency,
+        "images_per_second": throughput,
+        "threads": torch.get_num_threads(),
+        "layers": [
+            {"name": group.name, "dense": group.size, "pruned": width}
+            for group, width in zip(result.network.groups, result.plan.widths, strict=True)
+        ],
+        "verified_difference": result.verification.difference,
+        "evaluations": len(result.history),
+        "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
+        "seed": job.seed,
+    }
+
+
+@contextmanager
+def _limited_threads(threads: int | None) -> Iterator[None]:
+    """Compute on so many threads inside; None leaves the choice to PyTorch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

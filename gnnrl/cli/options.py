@@ -1,0 +1,137 @@
+"""The options that commands share: one name, one help text, one default for each."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Searcher = Literal["ppo", "random", "uniform", "ranked", "curves"]
+Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
+Repair = Literal["ls", "bn", "none"]
+Metric = Literal["top1", "loss"]
+Augmentation = Literal["none", "crop", "flip-crop"]
+Precision = Literal["float32", "bfloat16", "auto"]
+
+_MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
+_SEARCH, _TUNE, _INPUT = "Search", "Fine-tuning", "Input"
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(help="Its trained weights: .safetensors, or a state dict in .pt or .pth.", metavar="FILE"),
+]
+PretrainedOption = Annotated[
+    bool,
+    typer.Option(
+        "--pretrained", help="Take the weights that its authors publish (digits-resnet: shipped; torchvision, timm)."
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        help="Labelled images: a folder or archive (tar, zip) of class folders, a folder with train and test as "
+        "folders or archives, or 'digits'.",
+        metavar="PATH",
+        show_default=False,
+    ),
+]
+InputShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="1,3,32,32",
+        rich_help_panel=_INPUT,
+        help="Shape of one input, batch first. Needed for networks of your own; others know theirs.",
+    ),
+]
+MeanOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="0.5,0.5,0.5",
+        rich_help_panel=_INPUT,
+        help="Mean of each channel of the images, in 0..1. Default: the network's own, else ImageNet's.",
+    ),
+]
+StdOption = Annotated[
+    str | None, typer.Option(metavar="0.5,0.5,0.5", rich_help_panel=_INPUT, help="Standard deviation likewise.")
+]
+ConstraintOption = Annotated[
+    str,
+    typer.Option(
+        help="The size limit: a share (macs<=50%) or a number (params<=1.5M, bytes<=400k); several joined by commas. "
+        "Quote it: the shell reads < as a redirection."
+    ),
+]
+SearcherOption = Annotated[
+    Searcher,
+    typer.Option(
+        rich_help_panel=_SEARCH,
+        help="ppo: the graph policy, from the closed-form plan on; random: as many random plans; uniform, ranked, "
+        "curves: one plan without a search.",
+    ),
+]
+EpisodesOption = Annotated[
+    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Plans that the search may judge on the reward images.")
+]
+ImportanceOption = Annotated[
+    Importance, typer.Option(rich_help_panel=_SEARCH, help="Which channels of a layer go first.")
+]
+RepairOption = Annotated[
+    Repair,
+    typer.Option(
+        rich_help_panel=_SEARCH,
+        help="What mends a pruned network before it is judged. ls: least squares and batch normalisation.",
+    ),
+]
+MetricOption = Annotated[
+    Metric,
+    typer.Option(rich_help_panel=_SEARCH, help="The reward: top-1, or the loss, which tells close plans apart."),
+]
+CalibrationOption = Annotated[
+    int,
+    typer.Option(min=2, rich_help_panel=_SEARCH, help="Training images that importance and repair look at."),
+]
+MinWidthOption = Annotated[
+    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Channels that every layer keeps at least.")
+]
+RoundToOption = Annotated[
+    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Widths are multiples of this, e.g. 8 for GPUs.")
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN", rich_help_panel=_SEARCH, help="Layers to leave whole, e.g. 'layer4.*'. May be repeated."
+    ),
+]
+FinetuneOption = Annotated[
+    int,
+    typer.Option("--finetune-epochs", min=0, rich_help_panel=_TUNE, help="Passes over the training images; 0: none."),
+]
+LearningRateOption = Annotated[
+    float,
+    typer.Option(min=1e-8, max=100, rich_help_panel=_TUNE, help="The highest of a one-cycle schedule (SGD)."),
+]
+BatchSizeOption = Annotated[int, typer.Option(min=2, rich_help_panel=_TUNE, help="Training images in a step.")]
+AugmentOption = Annotated[
+    Augmentation,
+    typer.Option(
+        rich_help_panel=_TUNE,
+        help="Shift images at random (crop), and mirror them, where a mirror image means the same.",
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(help="Of rewards and fine-tuning. bfloat16: often twice as fast. auto: where the machine has it."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same plan.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processor threads. Default: as many as PyTorch takes; 1 on a busy machine.")
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where the result goes; must be empty or not exist.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the result that is in --out.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]

@@ -1,0 +1,67 @@
+"""`gnnrl prune`: a network and data of the user's own."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from gnnrl.cli import options
+from gnnrl.cli.console import narration, stdout
+from gnnrl.cli.job import Job, run_job
+from gnnrl.cli.sources import Source
+from gnnrl.cli.tables import show_result
+
+
+def prune(
+    model: options.ModelOption,
+    data: options.DataOption,
+    weights: options.WeightsOption = None,
+    pretrained: options.PretrainedOption = False,
+    constraint: options.ConstraintOption = "macs<=50%",
+    out: options.OutOption = Path("gnnrl-out"),
+    force: options.ForceOption = False,
+    as_json: options.JsonOption = False,
+    seed: options.SeedOption = 0,
+    device: options.DeviceOption = "cpu",
+    threads: options.ThreadsOption = None,
+    precision: options.PrecisionOption = "float32",
+    searcher: options.SearcherOption = "ppo",
+    episodes: options.EpisodesOption = 150,
+    importance: options.ImportanceOption = "curves",
+    repair: options.RepairOption = "ls",
+    metric: options.MetricOption = "top1",
+    calibration_images: options.CalibrationOption = 500,
+    min_width: options.MinWidthOption = 1,
+    round_to: options.RoundToOption = 1,
+    keep: options.KeepOption = None,
+    finetune_epochs: options.FinetuneOption = 3,
+    learning_rate: options.LearningRateOption = 0.03,
+    batch_size: options.BatchSizeOption = 128,
+    augment: options.AugmentOption = "crop",
+    input_shape: options.InputShapeOption = None,
+    mean: options.MeanOption = None,
+    std: options.StdOption = None,
+) -> None:
+    """Shrink a network of yours to a size limit: search, prune, repair, fine-tune, verify, save.
+
+    gnnrl prune --model cifar-resnet20 --weights resnet20.pth --data cifar10/ --constraint "macs<=50%" --out small
+    """
+    settings = dict(locals())
+    as_json = settings.pop("as_json")
+    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
+    job = Job(source=source, **{**settings, "keep": tuple(keep or ())})
+    with narration(quiet=as_json) as narrator:
+        facts = run_job(job, narrator)
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        show_result(stdout(), facts, (_evaluation(job),))
+
+
+def _evaluation(job: Job) -> list[str]:
+    """The command that judges the result again."""
+    source = job.source
+    command = ["gnnrl", "evaluate", str(job.out), "--model", source.model, "--data", job.data]
+    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
+        command += [option, value] if value else []
+    return command

@@ -1,0 +1,147 @@
+"""Networks and images as a command line names them, loaded and made to fit each other."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnnrl.cli.console import Narrator
+from gnnrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gnnrl.zoo.data import DataSplits
+
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A network and how it is fed; None where the network's own settings hold."""
+
+    model: str
+    weights: Path | None = None
+    pretrained: bool = False
+    input_shape: str | None = None
+    mean: str | None = None
+    std: str | None = None
+
+
+def is_own(model: str) -> bool:
+    """Whether a name stands for a factory of the user's, which may load its weights itself."""
+    origin, colon, _ = model.rpartition(":")
+    return bool(colon) and origin not in ("torchvision", "timm")
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """A network with what it is fed with."""
+
+    model: "nn.Module"
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def example_inputs(self) -> Any:
+        """Arguments of one forward pass."""
+        from gnnrl.zoo.models import InputSpec, example_inputs
+
+        return example_inputs(InputSpec(self.shape, self.mean, self.std))
+
+
+def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
+    """Build the network that a user named, with its weights, on a device.
+
+    Raises:
+        ConfigError: the name, the shape, the normalisation or the device is wrong.
+        ArtifactError: the file of weights does not fit.
+    """
+    from gnnrl.zoo.models import resolve_model
+    from gnnrl.zoo.weights import load_weights
+
+    narrator.begin("loading the network")
+    model = resolve_model(source.model, pretrained=source.pretrained)
+    if source.weights is not None:
+        load_weights(model, source.weights)
+    shape, mean, std = _read_input(source)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    narrator.note(f"{source.model}, {parameters:,} parameters")
+    return Fed(model.to(_check_device(device)), shape, mean, std)
+
+
+def _read_input(source: Source) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    """Take shape, mean and standard deviation from the user, else from the network, else from ImageNet."""
+    from gnnrl.zoo.models import IMAGENET_MEAN, IMAGENET_STD, input_spec
+
+    given = (
+        _numbers("--input-shape", source.input_shape, int),
+        *(_numbers(name, text, float) for name, text in (("--mean", source.mean), ("--std", source.std))),
+    )
+    if all(given):
+        return given  # type: ignore[return-value]
+    try:
+        own = input_spec(source.model)
+    except ConfigError:
+        if given[0] is None:
+            raise
+        return given[0], given[1] or IMAGENET_MEAN, given[2] or IMAGENET_STD  # type: ignore[return-value]
+    return given[0] or own.shape, given[1] or own.mean, given[2] or own.std  # type: ignore[return-value]
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(kind(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise ConfigError(f"{name} must be numbers joined by commas, such as 1,3,32,32; got {text!r}") from None
+    if not all(math.isfinite(number) for number in numbers) or (kind is int and min(numbers) < 1):
+        raise ConfigError(f"{name} {text!r}: sizes must be at least 1, and all numbers finite")
+    return numbers
+
+
+def _check_device(device: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"--device {device!r} cannot be used here ({reason}); choose cpu, cuda or cuda:0") from error
+    return device
+
+
+def load_splits(source: str, fed: Fed, narrator: Narrator) -> "DataSplits":
+    """Read the labelled images in the size and normalisation that the network is fed with.
+
+    Raises:
+        ConfigError: the network does not take images.
+        DataError: the data is unusable, or has more classes than the network tells apart.
+    """
+    from gnnrl.training import top1
+    from gnnrl.zoo.batches import batched
+    from gnnrl.zoo.data import load_data
+
+    if len(fed.shape) != 4 or fed.shape[1] != len(fed.mean):
+        shape = ",".join(map(str, fed.shape))
+        raise ConfigError(
+            f"images need an input of shape 1,C,H,W and a mean for each of the C channels; the shape is {shape}, the "
+            f"mean {','.join(map(str, fed.mean))}."
+            " Give --input-shape, --mean and --std, or use gnnrl.compress in Python."
+        )
+    narrator.begin("reading images")
+    height, width = fed.shape[2:]
+    data = load_data(source, image_size=(height, width), mean=fed.mean, std=fed.std, progress=narrator.advance)
+    narrator.note(f"{len(data.train):,} train, {len(data.reward):,} reward, {len(data.test):,} test")
+    if data.skipped:
+        narrator.warn(f"{len(data.skipped)} images cannot be decoded and are left out, {data.skipped[0]} among them")
+    device = str(next(fed.model.parameters()).device)
+    share = top1(fed.model, batched(data.reward, EVALUATION_BATCH), device)
+    if share < 1.5 / len(data.classes):
+        narrator.warn(
+            f"the network recognises {share:.1%} of the reward images, {len(data.classes)} classes: hardly more than "
+            "guessing. Do weights, --mean, --std and the order of the classes belong to this data?"
+        )
+    return data

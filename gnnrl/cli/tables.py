@@ -1,0 +1,84 @@
+"""What a compression changed, as two tables: the network, and its layers."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_SCORES = {"dense": "dense", "pruned": "pruned", "repaired": "repaired", "finetuned": "fine-tuned"}
+_LARGE = 10**8
+_BAR = 24
+_MOST_LAYERS = 40
+
+
+def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[Sequence[str]]) -> None:
+    """Print the tables, where the result lies, and what to try next."""
+    console.print()
+    console.print(changes(facts))
+    console.print(layers(facts["layers"]))
+    difference = facts["verified_difference"]
+    checked = f"; removing equals zeroing to {difference:.0e}" if difference is not None else ""
+    console.print(f"Verified: counted MACs and parameters are the predicted ones{checked}.", style="dim")
+    console.print(Text.assemble("Saved in ", (facts["out"], "bold"), f", after {facts['seconds']:.0f} s. Next:"))
+    for command in commands:
+        console.print(Text(f"  {shlex.join(command)}", style="cyan"), soft_wrap=True)
+    loading = f'gnnrl.load(fresh_model, "{facts["out"]}")'
+    console.print(Text.assemble("  in Python: ", (loading, "cyan")), soft_wrap=True)
+
+
+def changes(facts: Mapping[str, Any]) -> Table:
+    """Tabulate accuracy at each stage, and the sizes before and after."""
+    stages = [name for name in _SCORES if name in facts["score"]]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in stages:
+        table.add_column(_SCORES[name], justify="right", style="bold" if name == stages[-1] else "", no_wrap=True)
+    table.add_column("", justify="right", style="green", no_wrap=True)
+    score = facts["score"]
+    change = f"{100 * (score[stages[-1]] - score['dense']):+.1f} points"
+    table.add_row(f"top-1, {facts['test_images']:,} images", *(f"{score[name]:.1%}" for name in stages), change)
+    blank = [""] * (len(stages) - 2)
+    for title, dense, small, difference in _sizes(facts):
+        table.add_row(title, dense, *blank, small, difference)
+    return table
+
+
+def _sizes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Write (what, dense, small, change) of everything that is no score."""
+    for title, name in (("MACs", "macs"), ("parameters", "params"), ("file, bytes", "file_bytes")):
+        dense, small = facts[name]["dense"], facts[name]["pruned"]
+        unit, letter = (1e6, " M") if dense >= _LARGE else (1, "")
+        yield title, f"{dense / unit:,.0f}{letter}", f"{small / unit:,.0f}{letter}", f"{small / dense:.1%}"
+    latency, rate = facts["latency_ms"], facts["images_per_second"]
+    threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
+    times = latency["dense"] / latency["pruned"]
+    yield f"ms an image, {threads}", f"{latency['dense']:.2f}", f"{latency['pruned']:.2f}", f"x{times:.2f} speed"
+    times = rate["pruned"] / rate["dense"]
+    yield "images a second, by 64", f"{rate['dense']:,.0f}", f"{rate['pruned']:,.0f}", f"x{times:.2f} speed"
+
+
+def layers(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Tabulate the widths of the layers; of very many the ones that lose most."""
+    shown = list(rows)
+    if len(rows) > _MOST_LAYERS:
+        kept = sorted(rows, key=lambda row: row["pruned"] / row["dense"])[:_MOST_LAYERS]
+        shown = [row for row in rows if row in kept]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("channels of", overflow="fold")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right", style="bold")
+    table.add_column("kept", no_wrap=True)
+    for row in shown:
+        table.add_row(row["name"], str(row["dense"]), str(row["pruned"]), _bar(row["pruned"] / row["dense"]))
+    if len(shown) < len(rows):
+        table.add_row(f"and {len(rows) - len(shown)} layers that lose less", "", "", "see plan.json")
+    return table
+
+
+def _bar(share: float) -> Text:
+    full = max(round(share * _BAR), 1)
+    return Text.assemble(("█" * full, "cyan"), ("░" * (_BAR - full), "dim"), f" {share:4.0%}")

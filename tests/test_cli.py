@@ -1,0 +1,315 @@
+"""The command line: what it prints, what it refuses before any work, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+from typer.testing import CliRunner, Result
+
+from gnnrl import bundle
+from gnnrl.cli import options, tables
+from gnnrl.cli.application import app
+from gnnrl.cli.console import Lines, narration
+from gnnrl.errors import GnnrlError
+from gnnrl.network.description import describe
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.importance import CRITERIA
+from gnnrl.pruning.reconstruction import REPAIRS
+from gnnrl.searchers.table import SEARCHERS
+from gnnrl.training import Metric
+from gnnrl.zoo.batches import Augmentation
+from gnnrl.zoo.digits import DIGITS_WEIGHTS
+from gnnrl.zoo.models import example_inputs, resolve_model
+
+ROOT = Path(__file__).parents[1]
+FACTORY = """
+import torch
+from torch import nn
+
+
+class Sorting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 3)
+        self.second = nn.Conv2d(16, 8, 3)
+        self.third = nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        x = torch.sort(self.second(x), 1)[0]  # an operation without a rule
+        return self.head(torch.relu(self.third(x)).mean((2, 3)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("own.py").write_text(FACTORY)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(code: int, *arguments: str) -> str:
+    """Run a command that must be refused with one message and without leaving anything behind; return the message."""
+    before = sorted(Path().rglob("*.*"))
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert not result.stdout
+    _, error, message = result.stderr.partition("error: ")
+    assert error, "no message"
+    assert "Traceback" not in result.stderr
+    assert [path for path in sorted(Path().rglob("*.*")) if "__pycache__" not in path.parts] == before
+    return message
+
+
+def prune(*arguments: str) -> tuple[str, ...]:
+    return ("prune", "--model", "digits-resnet", "--weights", str(DIGITS_WEIGHTS), "--data", "digits", *arguments)
+
+
+def in_a_process(*code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *code], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from gnnrl.cli.application import app
+try:
+    app(["--help"])
+finally:
+    print(sorted({"torch", "numpy", "torch_geometric", "scipy"} & set(sys.modules)))
+"""
+    start = time.process_time()
+    done = in_a_process("-c", code)
+    assert done.stdout.endswith("[]\n"), done.stderr
+    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "evaluate"))
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "evaluate"])
+def test_every_option_is_explained(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_python_m_gnnrl_is_gnnrl_and_tells_its_version() -> None:
+    done = in_a_process("-m", "gnnrl", "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("gnnrl 0.")
+
+
+def test_choices_are_those_of_the_library() -> None:
+    assert set(get_args(options.Searcher)) == set(SEARCHERS)
+    assert set(get_args(options.Importance)) == {"curves", *CRITERIA}
+    assert set(get_args(options.Repair)) == set(REPAIRS)
+    assert set(get_args(options.Metric)) == set(get_args(Metric))
+    assert set(get_args(options.Augmentation)) == set(get_args(Augmentation))
+
+
+def test_demo_prints_one_object_and_saves_a_network_that_evaluates_to_its_score() -> None:
+    threads = torch.get_num_threads()
+    result = run("demo", "--json", "--episodes", "3", "--out", "small")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert set(facts["score"]) == {"dense", "pruned", "repaired", "finetuned"}
+    assert facts["score"]["finetuned"] > facts["score"]["dense"] - 0.02
+    assert 0.97 * facts["macs"]["dense"] / 2 <= facts["macs"]["pruned"] <= facts["macs"]["dense"] / 2
+    assert facts["params"]["pruned"] < facts["params"]["dense"]
+    assert facts["file_bytes"]["pruned"] == Path("small/weights.safetensors").stat().st_size
+    assert facts["latency_ms"]["dense"] > 0
+    assert facts["seconds"] > 0
+    assert (facts["out"], facts["seed"], facts["evaluations"]) == ("small", 0, 3)
+    assert torch.get_num_threads() == threads
+    again = run("evaluate", "small", "--model", "digits-resnet", "--data", "digits", "--json")
+    assert json.loads(again.stdout)["score"] == facts["score"]["finetuned"]
+    assert "is not empty" in refused(2, "demo", "--out", "small")
+
+
+def test_demo_shows_two_tables_and_takes_a_free_folder() -> None:
+    Path("gnnrl-demo").mkdir()
+    Path("gnnrl-demo/precious.txt").touch()
+    result = run("demo", "--episodes", "1")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for shown in ("fine-tuned", "MACs", "parameters", "file", "ms an image", "layer3.1.conv1", "Saved in gnnrl-demo-2"):
+        assert shown in result.stdout
+    assert "\x1b" not in result.output
+    assert "searching" in result.stderr
+    assert "best loss" in result.stderr
+    assert bundle.read_manifest("gnnrl-demo-2")["evaluations"] == 1
+
+
+def test_prune_meets_several_limits_with_the_rules_of_the_user() -> None:
+    limits = ("--constraint", "macs<=60%,params<=90k", "--round-to", "4", "--keep", "layer1.*")
+    result = run(*prune(*limits, "--searcher", "curves", "--finetune-epochs", "0", "--out", "small", "--json"))
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert set(facts["score"]) == {"dense", "pruned", "repaired"}
+    assert facts["params"]["pruned"] <= 90_000
+    widths = {layer["name"]: layer for layer in facts["layers"]}
+    assert widths["layer1.0.conv1"]["pruned"] == widths["layer1.0.conv1"]["dense"] == 16
+    assert all(layer["pruned"] % 4 == 0 for layer in facts["layers"])
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "message"),
+    [
+        (2, ("--constraint", "macs=50"), "macs<=50%"),
+        (2, ("--constraint", "macs<=150%"), "below 100%"),
+        (2, ("--keep", "layer9.*"), "layer9"),
+        (2, ("--device", "abacus"), "abacus"),
+        (2, ("--input-shape", "1,two,8,8"), "--input-shape"),
+        (2, ("--input-shape", "1,3,8,8"), "does not run"),
+        (2, ("--weights", str(DIGITS_WEIGHTS), "--out", "taken"), "not empty"),
+        (4, ("--constraint", "macs<=0.5%"), "cannot be met"),
+        (4, ("--constraint", "macs<=50%", "--min-width", "16"), "min_width"),
+        (6, ("--weights", "nowhere.pth"), "nowhere.pth"),
+        (6, ("--weights", "other.safetensors"), "another network"),
+    ],
+)
+def test_prune_refuses_before_it_reads_the_data(
+    code: int, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("taken").mkdir()
+    Path("taken/precious.txt").touch()
+    save_file({"conv1.weight": torch.zeros(3, 3)}, "other.safetensors")
+    monkeypatch.setattr("gnnrl.zoo.data.load_data", lambda *_, **__: pytest.fail("the data was read"))
+    assert message in refused(code, *prune("--out", "small", *arguments))
+
+
+def test_force_replaces_only_what_gnnrl_saved() -> None:
+    Path("home").mkdir()
+    Path("home/precious.txt").touch()
+    assert "not a saved result" in refused(2, *prune("--out", "home", "--force"))
+
+
+def test_unknown_names_are_refused_with_a_suggestion() -> None:
+    assert "digits-resnet" in refused(2, "inspect", "digit-resnet")
+    assert "cifar-resnet20" in refused(2, "prune", "--model", "cifar-resnet200x", "--pretrained", "--data", "digits")
+    assert "--weights" in refused(2, "prune", "--model", "cifar-resnet20", "--data", "digits")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--searcher", "pro"), ("--learning-rate", "nan"), ("--episodes", "0"), ("--epsiodes", "3")]
+)
+def test_a_wrong_command_line_ends_with_two_and_names_the_option(arguments: tuple[str, str]) -> None:
+    usage = run(*prune(*arguments))
+    assert usage.exit_code == 2
+    assert arguments[0] in usage.stderr
+
+
+def test_data_that_does_not_fit_is_refused() -> None:
+    assert "nowhere" in refused(5, *prune("--data", "nowhere"))
+    shape = ("--input-shape", "1,3,16,16")
+    assert "8x8" in refused(2, "prune", "--model", "own.py:Sorting", *shape, "--data", "digits")
+
+
+def test_errors_are_objects_with_json() -> None:
+    result = run("inspect", "digit-resnet", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["type"] == "ConfigError"
+
+
+def test_a_fault_of_gnnrl_ends_with_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("gnnrl.zoo.models.resolve_model", fail)
+    with pytest.raises(RuntimeError, match="a fault"):
+        CliRunner().invoke(app, ["inspect", "digits-resnet"], catch_exceptions=False)
+
+
+def test_inspect_prints_sizes_groups_and_what_is_frozen() -> None:
+    result = run("inspect", "digits-resnet", "--constraint", "macs<=50%")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for shown in ("1,631,872 MACs", "layer3.1.conv1", "pad inserts", "networks.py:", "linear", "can be met"):
+        assert shown in result.stdout
+    assert result.stdout.count("pad inserts") == 1
+
+
+def test_inspect_names_the_line_that_stands_in_the_way() -> None:
+    result = run("inspect", "own.py:Sorting", "--input-shape", "1,3,16,16")
+    assert result.exit_code == 0, result.output
+    line = next(number for number, text in enumerate(FACTORY.splitlines(), 1) if "torch.sort" in text)
+    assert "sort has no rule" in result.stdout
+    assert f"own.py:{line}" in result.stdout
+    assert "keeps second whole" in result.stdout
+    facts = json.loads(run("inspect", "own.py:Sorting", "--input-shape", "1,3,16,16", "--json").stdout)
+    assert [group["name"] for group in facts["shrinking"]] == ["first", "third"]
+    assert facts["smallest"]["macs"] < facts["dense"]["macs"]
+    assert "input" in refused(2, "inspect", "own.py:Sorting")
+
+
+def test_description_is_the_text_of_inspect() -> None:
+    network = trace(resolve_model("digits-resnet"), example_inputs("digits-resnet"))
+    assert describe(network) == run("inspect", "digits-resnet").stdout.rstrip("\n")
+
+
+def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(Console(stderr=True))
+    lines.begin("searching")
+    for number in range(1, 101):
+        lines.advance(number, 100, "best")
+    lines.warn("look [here]")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 12
+    assert told[-1] == "warning: look [here]"
+
+
+def test_a_terminal_sees_a_bar_the_time_left_and_ticks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with narration(quiet=True) as narrator:
+        narrator.begin("searching")
+        narrator.advance(30, 100, "best loss 0.1")
+        narrator.warn("careful")
+        narrator.begin("verifying")
+        narrator.note("done")
+    told = capsys.readouterr().err
+    assert "✓" in told
+    assert "best loss 0.1" in told
+    assert "careful" in told
+
+
+def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {
+        "score": {"dense": 0.8, "pruned": 0.1, "repaired": 0.7, "finetuned": 0.79},
+        "test_images": 50_000,
+        "macs": {"dense": 19_632_062_464, "pruned": 9_816_031_232},
+        "params": {"dense": 143_667_240, "pruned": 71_833_620},
+        "file_bytes": {"dense": 574_668_960, "pruned": 287_334_480},
+        "latency_ms": {"dense": 1234.5, "pruned": 617.2},
+        "images_per_second": {"dense": 1.2, "pruned": 2.4},
+        "threads": 64,
+        "layers": [{"name": f"layers.{n}.block.conv1", "dense": 512, "pruned": 512 - 5 * n} for n in range(60)],
+        "verified_difference": None,
+        "out": "small",
+        "seconds": 3600.0,
+    }
+    tables.show_result(Console(width=80), facts, [["gnnrl", "evaluate", "a folder"]])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "19,632 M" in shown
+    assert "and 20 layers that lose less" in shown
+    assert "'a folder'" in shown
+
+
+def test_exit_codes_are_documented() -> None:
+    codes = {error.exit_code for error in GnnrlError.__subclasses__()}
+    assert codes <= {1, 2, 3, 4, 5, 6}
