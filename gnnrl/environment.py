@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from gnnrl.agent.observation import Observation, observation_space, to_space
 from gnnrl.errors import ConfigError
 from gnnrl.network.cost import Budget
-from gnnrl.network.hierarchy import find_hierarchy, observe
+from gnnrl.network.features import observe
+from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
 from gnnrl.pruning.projection import Projection
 

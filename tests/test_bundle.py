@@ -203,3 +203,34 @@ def test_requires_grad_is_that_of_the_fresh_network(saved: Path) -> None:
     assert not loaded[0][0].weight.requires_grad
     assert loaded[1].conv1[0].weight.requires_grad
     assert loaded[0][0].out_channels == 6
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"module": "", "attribute": "heads", "position": None, "size": -1},
+        {"module": "", "attribute": "heads", "position": None, "size": "2"},
+        {"module": "", "attribute": "forward", "position": None, "size": 2},
+        {"module": "", "attribute": "__class__", "position": None, "size": 2},
+        {"module": "nowhere", "attribute": "heads", "position": None, "size": 2},
+        {"module": "", "attribute": "heads", "size": 2},
+        "heads",
+        [3],
+    ],
+)
+def test_a_manifest_cannot_set_what_the_network_does_not_state(tmp_path: Path, entry: object) -> None:
+    model, plan = small("stated_heads")
+    bundle.save(tmp_path / "out", model, plan, {"attributes": [entry]})
+
+    with pytest.raises(ArtifactError, match="does not have"):
+        bundle.load(topology("stated_heads").model, tmp_path / "out")
+
+
+def test_a_directory_of_something_else_is_not_replaced_even_by_force(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_text("mine")
+    model, plan = small()
+
+    with pytest.raises(ConfigError, match="not a saved result"):
+        bundle.save(tmp_path / "photos", model, plan, {}, force=True)
+    assert (tmp_path / "photos" / "cat.png").read_text() == "mine"

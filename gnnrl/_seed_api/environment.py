@@ -21,7 +21,8 @@ from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
 from gnnrl.evaluation import Evaluator, judged
 from gnnrl.network.cost import Budget
-from gnnrl.network.hierarchy import find_hierarchy, observe
+from gnnrl.network.features import observe
+from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace

@@ -1,4 +1,4 @@
-"""The hierarchical computational graph: motifs, their instances, and the observation that a policy reads.
+"""The hierarchical computational graph: motifs and their instances.
 
 Level 1 is the graph of operations inside each distinct *motif* (a block that the network repeats), level 2 the graph of
 motif instances and of the groups that a plan decides about. A motif is what it is whatever its widths: equal blocks
@@ -12,11 +12,9 @@ from math import log2, prod
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from gnnrl.agent.observation import EDGE_TYPES, Observation
-from gnnrl.network.cost import Budget
+from gnnrl.agent.observation import EDGE_TYPES
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network, Operation
 
@@ -50,18 +48,6 @@ _KIND_OF = {
     **dict.fromkeys(["mean", "sum", "amax", "max"], "reduce"),
 }
 OPERATION_FEATURES = (*KINDS, "log_kernel", "log_stride", "log_expansion", "position", "reads_outside", "feeds_outside")
-INSTANCE_FEATURES = ("is_instance", "macs_now", "macs_dense", "log_resolution", "log_operations", "keep_ratio")
-GROUP_FEATURES = (
-    "is_group",
-    "keep_ratio",
-    "log_size",
-    "macs_price",
-    "params_price",
-    "macs_produced",
-    "log_places",
-    "instances",
-)
-SHARED_FEATURES = ("depth", "macs_left", "budget", "time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +78,6 @@ class Hierarchy:
     operation_motif: Component
     edges: Component
     edge_types: Component
-
-    @property
-    def node_features(self) -> int:
-        """Features of a level-2 node without the signals of pruning."""
-        return len(INSTANCE_FEATURES) + len(GROUP_FEATURES) + len(SHARED_FEATURES)
 
 
 def find_hierarchy(network: Network) -> Hierarchy:
@@ -236,92 +217,6 @@ def _level_two_edges(
             edges += [(a, b), (b, a)]
             types += [EDGE_TYPES.index(name), EDGE_TYPES.index(f"{name}_reverse")]
     return np.array(edges, np.int64).reshape(-1, 2).T, np.array(types, np.int64)
-
-
-def observe(
-    hierarchy: Hierarchy,
-    widths: Component,
-    budget: Budget,
-    *,
-    time: float = 0.0,
-    signals: NDArray[np.float32] | None = None,
-) -> Observation:
-    """The state of a network at these widths [G], on its way to a budget.
-
-    Args:
-        time: share of the episode's steps that are over, in [0, 1].
-        signals: what pruning knows of each group [G, K] (error curves, importance, prior); none by default.
-    """
-    network, count = hierarchy.network, len(hierarchy.instances)
-    dense = network.widths
-    cost, full = network.cost.measure(widths), network.cost.measure(dense)
-    groups = _group_rows(hierarchy, widths)
-    instances = _instance_rows(hierarchy, widths)
-    known = np.zeros((len(dense), 0), np.float32) if signals is None else signals
-    shared = np.array([budget.excess(cost) - 1, 1 / budget.excess(full), time])
-    depth = np.linspace(0, 1, count)
-    first = np.array([found[0] if found else 0 for found in hierarchy.members], np.int64)
-    x = np.zeros((count + len(dense), hierarchy.node_features + known.shape[1]), np.float32)
-    wide, narrow = len(INSTANCE_FEATURES), len(GROUP_FEATURES)
-    x[:count, :wide] = instances
-    x[count:, wide : wide + narrow] = groups
-    x[:count, wide + narrow] = depth
-    x[count:, wide + narrow] = depth[first] if count else 0
-    x[:, wide + narrow + 1 : wide + narrow + len(SHARED_FEATURES)] = shared
-    x[count:, hierarchy.node_features :] = known
-    return Observation(
-        operation_x=torch.from_numpy(hierarchy.operation_x),
-        operation_edge_index=torch.from_numpy(hierarchy.operation_edges),
-        operation_motif=torch.from_numpy(hierarchy.operation_motif),
-        x=torch.from_numpy(x),
-        edge_index=torch.from_numpy(hierarchy.edges),
-        edge_type=torch.from_numpy(hierarchy.edge_types),
-        motif=torch.tensor([*(i.motif for i in hierarchy.instances), *([-1] * len(dense))]),
-        group_nodes=torch.arange(count, count + len(dense)),
-    )
-
-
-def _instance_rows(hierarchy: Hierarchy, widths: Component) -> NDArray[np.float64]:
-    network = hierarchy.network
-    dense = network.cost.macs_by_operation(network.widths, len(network.operations))
-    now = network.cost.macs_by_operation(widths, len(network.operations))
-    ratio = widths / network.widths
-    largest = max((prod(operation.shape[2:]) for operation in network.operations), default=1)
-    rows = []
-    for instance in hierarchy.instances:
-        operations = list(instance.operations)
-        resolution = max(prod(network.operations[number].shape[2:]) for number in operations)
-        rows.append(
-            [
-                1.0,
-                now[operations].sum() / max(dense.sum(), 1),
-                dense[operations].sum() / max(dense.sum(), 1),
-                log2(max(resolution, 1) / largest) / 8,
-                log2(len(operations)) / 4,
-                float(ratio[list(instance.groups)].mean()) if instance.groups else 1.0,
-            ]
-        )
-    return np.array(rows).reshape(-1, len(INSTANCE_FEATURES))
-
-
-def _group_rows(hierarchy: Hierarchy, widths: Component) -> NDArray[np.float64]:
-    network = hierarchy.network
-    dense = network.cost.measure(network.widths)
-    macs = network.cost.price("macs", widths) * network.widths / max(dense.macs, 1)
-    params = network.cost.price("params", widths) * network.widths / max(dense.params, 1)
-    return np.stack(
-        [
-            np.ones(len(widths)),
-            widths / network.widths,
-            np.log2(network.widths) / 8,
-            macs,
-            params,
-            np.array([group.macs_share for group in network.groups]),
-            np.log2([len(group.places) for group in network.groups]) / 4,
-            np.array([len(found) / max(len(hierarchy.instances), 1) for found in hierarchy.members]),
-        ],
-        1,
-    ).reshape(-1, len(GROUP_FEATURES))
 
 
 def describe(hierarchy: Hierarchy) -> Mapping[str, int]:

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from gnnrl.network.cost import Budget
-from gnnrl.network.hierarchy import describe, find_hierarchy, observe
+from gnnrl.network.features import NODE_FEATURES, observe
+from gnnrl.network.hierarchy import describe, find_hierarchy
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from tests.topologies import BasicBlock, Head, Traced, conv, images, randomise, traced
@@ -85,7 +86,7 @@ def test_features_do_not_grow_with_the_network(case: Traced) -> None:
 def test_the_observation_of_a_pruned_network_says_that_it_meets_its_budget() -> None:
     case = traced("residual")
     hierarchy = find_hierarchy(case.network)
-    column = hierarchy.node_features - 3
+    column = NODE_FEATURES - 3
     dense = observe(hierarchy, case.network.widths, budget(case))
     narrow = observe(hierarchy, np.ones_like(case.network.widths), budget(case))
 
@@ -101,10 +102,10 @@ def test_signals_are_shown_to_the_groups_alone() -> None:
     observation = observe(hierarchy, case.network.widths, budget(case), signals=signals, time=0.5)
 
     count = len(hierarchy.instances)
-    assert observation.x.shape[1] == hierarchy.node_features + 2
+    assert observation.x.shape[1] == NODE_FEATURES + 2
     assert observation.x[count:, -2:].tolist() == signals.tolist()
     assert not observation.x[:count, -2:].any()
-    assert (observation.x[:, hierarchy.node_features - 1] == 0.5).all()
+    assert (observation.x[:, NODE_FEATURES - 1] == 0.5).all()
 
 
 def test_edges_come_in_both_directions() -> None:

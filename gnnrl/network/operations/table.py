@@ -1,11 +1,12 @@
 """The table of all rules, by the name of the operation. What is not in it freezes what it touches."""
 
-from gnnrl.network.operations import attention, dense, normalisation, pointwise, reductions, shapes
+from gnnrl.network.operations import attention, dense, indexing, normalisation, pointwise, reductions, shapes
 from gnnrl.network.operations.call import Rule
 
 RULES: dict[str, Rule] = {
     **pointwise.RULES,
     **shapes.RULES,
+    **indexing.RULES,
     **reductions.RULES,
     **normalisation.RULES,
     **attention.RULES,

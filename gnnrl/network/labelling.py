@@ -1,0 +1,269 @@
+"""One run over an exported program with labels instead of activations: what is tied, what is frozen, what it costs."""
+
+import hashlib
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch._guards import detect_fake_mode
+from torch.export.graph_signature import InputKind
+from torch.utils.flop_counter import FlopCounterMode
+
+from gnnrl.network.groups import Grouping, find_groups
+from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.locations import last_user_line
+from gnnrl.network.operations.call import Call, Tensors, Work
+from gnnrl.network.operations.table import RULES
+from gnnrl.network.operations.zeros import leaves_zero
+from gnnrl.network.structure import Axis, Group, Network, Operation
+
+_FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
+
+
+class Labelling:
+    """One run over the program with labels instead of activations."""
+
+    def __init__(self, model: nn.Module, program: torch.export.ExportedProgram, batch_size: int) -> None:
+        self.model = model
+        self.program = program
+        self.batch_size = batch_size
+        stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self.stored = stored
+        self.first_names = _first_names(model)
+        self.tensors = Tensors({name: tuple(tensor.shape) for name, tensor in stored.items()}, LabelSpace())
+        self.values: dict[fx.Node, Any] = {}
+        self.constants: dict[fx.Node, Any] = {}
+        self.works: list[Work] = []
+        self.zeros: set[fx.Node] = set()
+        self.operations: list[Operation] = []
+        self.results: list[Value] = []
+        self._index: dict[fx.Node, int] = {}
+        for node in program.graph.nodes:
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node.op == "call_function":
+                self._call(node)
+            elif node.op == "output":
+                self._output(node)
+        self.tensors.freeze_disagreements()
+
+    def freeze(self, network: Network, groups: Mapping[int, Reason]) -> None:
+        """Keep groups of a network that was collected before whole, for these reasons."""
+        for index, reason in groups.items():
+            place = network.groups[index].places[0]
+            labels = self.tensors.labels[place.tensor, place.dim]
+            self.tensors.space.freeze(labels[place.positions], reason)
+
+    def network(self) -> Network:
+        """Collect what the labels say."""
+        names = {name for name, _ in self.model.named_parameters()}
+        itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
+        found = find_groups(self.tensors, self.works, itemsizes, names, self.batch_size)
+        share = self._macs_shares(found)
+        operations = tuple(
+            replace(operation, axes=_axes(value, found))
+            for operation, value in zip(self.operations, self.results, strict=True)
+        )
+        return Network(
+            model_class=type(self.model).__name__,
+            operations=operations,
+            groups=tuple(replace(group, macs_share=share(group)) for group in found.groups),
+            frozen=tuple(replace(group, macs_share=share(group)) for group in found.frozen),
+            shapes=self.tensors.shapes,
+            owners=found.owners,
+            offsets=found.offsets,
+            cost=found.cost,
+            batch_size=self.batch_size,
+            fingerprint=self._fingerprint(),
+        )
+
+    def _macs_shares(self, found: Grouping) -> Callable[[Group], float]:
+        """Share of all multiply-accumulates that compute a group's channels."""
+        widths = np.diff(found.offsets)
+        macs = found.cost.macs_by_operation(widths, len(self.operations))
+        by_weight: dict[str, float] = {}
+        for operation, value in zip(self.operations, macs, strict=True):
+            if weight := operation.parameters.get("weight"):
+                by_weight[weight] = by_weight.get(weight, 0.0) + value / max(macs.sum(), 1)
+
+        def share(group: Group) -> float:
+            return sum(
+                by_weight.get(place.tensor, 0.0) * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
+                for place in group.places
+                if place.dim == 0
+            )
+
+        return share
+
+    def _placeholder(self, node: fx.Node) -> None:
+        spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)
+        value = node.meta.get("val")
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
+            self.values[node] = self.first_names[spec.target]
+        elif spec.kind == InputKind.CONSTANT_TENSOR and spec.target in self.program.constants:
+            self.constants[node] = self.program.constants[spec.target]
+            self.values[node] = Value(tuple(self.program.constants[spec.target].shape))
+        elif isinstance(value, torch.Tensor):
+            self.values[node] = Value(tuple(value.shape))
+        else:
+            self.values[node] = value
+
+    def _output(self, node: fx.Node) -> None:
+        for source in node.all_input_nodes:
+            value = self.values[source]
+            if isinstance(value, str):
+                value = self.tensors.value(value, range(len(self.tensors.shapes[value])))
+            if isinstance(value, Value):
+                for component in value.components:
+                    self.tensors.space.freeze(component, Reason("is an output of the network"))
+
+    def _call(self, node: fx.Node) -> None:
+        if node.target is operator.getitem:
+            source, position = node.args
+            self.values[node] = self.values[source][position]  # type: ignore[index]
+            self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
+            if source in self.zeros:
+                self.zeros.add(node)
+            return
+        result = node.meta.get("val")
+        if not _holds_tensors(result) or operation_name(node) in _FREE:
+            self.values[node] = None
+            return
+        call = self._read(node)
+        self.operations.append(self._operation(call))
+        self._index[node] = call.index
+        rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
+        result = rule(call) if rule else _without_rule(call)
+        self.values[node] = result
+        if rule and leaves_zero(call):
+            self.zeros.add(node)
+        self.results.append(result[0] if isinstance(result, list) else result)
+
+    def _read(self, node: fx.Node) -> Call:
+        modules = _modules(node)
+        return Call(
+            node=node,
+            index=len(self.operations),
+            name=operation_name(node),
+            module=modules[-1][0] if modules else "",
+            location=last_user_line(node.meta.get("stack_trace") or ""),
+            arguments=_arguments(node),
+            values=self.values,
+            constants=self.constants,
+            tensors=self.tensors,
+            works=self.works,
+            zeros=self.zeros,
+        )
+
+    def _operation(self, call: Call) -> Operation:
+        sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
+        plain = (int, float, bool, str, list, tuple, type(None))
+        named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
+        return Operation(
+            index=call.index,
+            name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
+            module=call.module,
+            modules=_modules(call.node),
+            location=call.location,
+            inputs=tuple(dict.fromkeys(self._index[source] for source in sources)),
+            parameters={name: value for name, value in named.items() if isinstance(value, str)},
+            settings={
+                name: value
+                for name, value in call.arguments.items()
+                if isinstance(value, plain) and not _mentions_nodes(value)
+            },
+            shape=call.shape,
+        )
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, shape in self.tensors.shapes.items():
+            digest.update(f"{name}{shape};".encode())
+        for operation in self.operations:
+            digest.update(f"{operation.name}{operation.inputs};".encode())
+        return digest.hexdigest()[:16]
+
+
+def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
+    """Dimensions that a plan can shorten; what varied along several dimensions was tied along all but one."""
+    axes = []
+    for component in value.components:
+        owner = squeeze_fixed(found.owner_of(component))
+        wide = [dim for dim, size in enumerate(owner.shape) if size > 1]
+        if len(wide) == 1:
+            axes.append(Axis(wide[0], owner.ravel()))
+    return tuple(axes)
+
+
+def _first_names(model: nn.Module) -> dict[str, str]:
+    """The first name of every parameter and buffer by each of its names: tied ones are one tensor."""
+    first: dict[int, str] = {}
+    everything = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    return {name: first.setdefault(id(tensor), name) for name, tensor in everything}
+
+
+def _without_rule(call: Call) -> Value | list[Value]:
+    """Freeze all that an unknown operation reads; its outputs and its multiply-accumulates are fixed."""
+    call.work(_counted_macs(call.node))
+    for source in call.node.all_input_nodes:
+        if isinstance(call.values.get(source), str | Value):
+            call.freeze(call.value(source), f"{call.name} has no rule")
+    results = [Value(shape) for shape in call.shapes]
+    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+
+
+def _counted_macs(node: fx.Node) -> int:
+    """Multiply-accumulates of one operation as torch counts them, on fake tensors."""
+    if any("val" not in source.meta for source in node.all_input_nodes):
+        return 0
+    arguments = fx.map_arg((node.args, node.kwargs), lambda source: source.meta["val"])
+    mode = detect_fake_mode(arguments)
+    if mode is None or not callable(node.target):
+        return 0
+    with mode, FlopCounterMode(display=False) as counter:
+        node.target(*arguments[0], **arguments[1])
+    return int(counter.get_total_flops()) // 2
+
+
+def operation_name(node: fx.Node) -> str:
+    """Name of an operation without namespace and overload: `aten.conv2d.default` is `conv2d`."""
+    target: Any = node.target
+    schema = getattr(target, "_schema", None)
+    if schema is None:
+        return getattr(target, "__name__", str(target))
+    namespace, _, name = schema.name.partition("::")
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    """Arguments of an operation by the names of its schema, defaults included."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return {str(position): value for position, value in enumerate(node.args)} | dict(node.kwargs)
+    found = {}
+    for position, argument in enumerate(schema.arguments):
+        if position < len(node.args):
+            found[argument.name] = node.args[position]
+        else:
+            found[argument.name] = node.kwargs.get(argument.name, argument.default_value)
+    return found
+
+
+def _modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
+    stack = node.meta.get("nn_module_stack") or {}
+    entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
+    return tuple((re.sub(r"@\d+$", "", path), name.rpartition(".")[2]) for path, name in entries)
+
+
+def _holds_tensors(result: Any) -> bool:
+    items = result if isinstance(result, list | tuple) else [result]
+    return bool(items) and all(isinstance(item, torch.Tensor) for item in items)
+
+
+def _mentions_nodes(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, fx.Node) for item in value)

@@ -1,0 +1,219 @@
+"""Probes: narrower copies of a network, run to see where the user's Python code stands in the way."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from gnnrl.network.labels import Component
+from gnnrl.network.locations import user_location
+from gnnrl.network.structure import Axis, Binding, Network
+from gnnrl.network.surgery import remove
+
+_Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where a probe failed: after how many calls of torch, in which modules (innermost last), at which line.
+
+    Attributes:
+        read: for each module whose code was running, the attributes that this code reads.
+    """
+
+    progress: int
+    modules: tuple[str, ...]
+    location: str
+    message: str
+    read: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+class Probe:
+    """Runs probes of one network and remembers what the dense network returns.
+
+    Probes are run on fake tensors first, which is fast; some fused kernels check sizes only where there is data, so the
+    last probe is run with data.
+    """
+
+    def __init__(self, model: nn.Module, network: Network, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.network = network
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        memo = {id(tensor): self._fake(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        self.model = copy.deepcopy(model, memo)
+        self.args, self.kwargs = tree_map_only(Tensor, self.mode.from_tensor, (args, kwargs))
+        recording = _Recording()
+        dense = remove(self.model, network, self.kept([]))
+        with self.mode, recording:
+            self.shapes = _shapes(dense(*self.args, **self.kwargs))
+        self.calls = recording.shapes
+        self.with_data = False
+        self._dense = (model, args, kwargs)
+        self.axes = _axes_by_module(network)
+
+    def _fake(self, tensor: Tensor) -> Tensor:
+        fake = self.mode.from_tensor(tensor)
+        return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+
+    def kept(self, narrowed: Sequence[int]) -> list[Component]:
+        """Units of each group in a probe that is narrower in these groups, never by nothing or to nothing.
+
+        Every group loses another share (a golden sequence from a fifth to a half), lest two sizes meet by chance.
+        """
+        chosen = set(narrowed)
+        kept = []
+        for group in self.network.groups:
+            share = 0.2 + 0.3 * (group.index * 0.618034 % 1)
+            loss = max(1, round(group.size * share)) if group.index in chosen and group.size > 1 else 0
+            kept.append(np.arange(group.size - loss))
+        return kept
+
+    def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
+        """Run a probe; None where it runs and returns what the dense network returns."""
+        network = replace(self.network, bindings=tuple(bindings))
+        model, args, kwargs = self._dense if self.with_data else (self.model, self.args, self.kwargs)
+        small = remove(model, network, self.kept(narrowed))
+        comparison = _Comparison(self.calls, _shapes_after(network, network.alive(self.kept(narrowed))))
+        with _watched(small) as watch, nullcontext() if self.with_data else self.mode, comparison:
+            try:
+                with warnings.catch_warnings():
+                    # an instance normalisation without weights only warns
+                    warnings.filterwarnings("error", ".*does not match num_features")
+                    shapes = _shapes(small(*args, **kwargs))
+            except Exception as error:
+                location = user_location(error)
+                message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+                return Failure(comparison.calls, tuple(watch.failed), location, message, _attributes_read(error, small))
+        if shapes != self.shapes:
+            return Failure(comparison.calls, ("",), "", f"the outputs' shapes become {shapes}")
+        return None
+
+
+def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozenset[str]]:
+    """Names that the code on the way to an error reads, for each module that it belongs to."""
+    paths = {id(module): name for name, module in model.named_modules()}
+    found: dict[str, frozenset[str]] = {}
+    step = error.__traceback__
+    while step is not None:
+        path = paths.get(id(step.tb_frame.f_locals.get("self")))
+        if path is not None:
+            found[path] = found.get(path, frozenset()) | frozenset(step.tb_frame.f_code.co_names)
+        step = step.tb_next
+    return found
+
+
+def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
+    """Shapes that the results of operations take in a narrower network, by name and dense shape."""
+    found: dict[tuple[str, _Shape], set[_Shape]] = {}
+    for operation in network.operations:
+        after = list(operation.shape)
+        for axis in operation.axes:
+            after[axis.dim] = int(alive[axis.owner].sum())
+        found.setdefault((operation.name, operation.shape), set()).add(tuple(after))
+    return found
+
+
+class _Recording(TorchFunctionMode):
+    """Records the name and the result's shape of every function of torch that a forward pass calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[str, _Shape]] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.shapes.append((getattr(func, "__name__", ""), tuple(result.shape)))
+        return result
+
+
+class _Comparison(TorchFunctionMode):
+    """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
+
+    A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
+    inside the network too, not only at its end.
+    """
+
+    def __init__(
+        self, dense: Sequence[tuple[str, _Shape]], predicted: Mapping[tuple[str, _Shape], set[_Shape]]
+    ) -> None:
+        super().__init__()
+        self.calls = 0
+        self._dense, self._predicted = dense, predicted
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self._check(getattr(func, "__name__", ""), tuple(result.shape))
+            self.calls += 1
+        return result
+
+    def _check(self, name: str, shape: _Shape) -> None:
+        if self.calls < len(self._dense) and self._dense[self.calls][0] == name:
+            expected = self._predicted.get(self._dense[self.calls])
+            if expected is not None and shape not in expected:
+                wanted = " or ".join(str(list(item)) for item in sorted(expected))
+                raise ValueError(f"{name} makes {list(shape)} where {wanted} is left")
+
+
+class _Progress:
+    """Keeps the modules that an error passed through."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self.failed: list[str] = []
+
+
+@contextmanager
+def _watched(model: nn.Module) -> Iterator[_Progress]:
+    progress = _Progress()
+
+    def before(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any) -> None:
+            progress.open.append(name)
+            progress.failed = list(progress.open)
+
+        return hook
+
+    def after(module: nn.Module, inputs: Any, output: Any) -> None:
+        progress.open.pop()
+        progress.failed = list(progress.open)
+
+    hooks = []
+    for name, module in model.named_modules():
+        hooks += [module.register_forward_pre_hook(before(name)), module.register_forward_hook(after)]
+    try:
+        yield progress
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _axes_by_module(network: Network) -> dict[str, list[Axis]]:
+    """Axes of all tensors that each module, or one inside it, reads or makes."""
+    found: dict[str, list[Axis]] = {}
+    for operation in network.operations:
+        near = [*operation.axes, *(axis for source in operation.inputs for axis in network.operations[source].axes)]
+        for path, _ in (("", ""), *operation.modules):
+            found.setdefault(path, []).extend(near)
+    for (tensor, dim), owner in network.owners.items():
+        parts = tensor.split(".")[:-1]
+        for depth in range(len(parts) + 1):
+            found.setdefault(".".join(parts[:depth]), []).append(Axis(dim, owner))
+    return found
+
+
+def _shapes(output: Any) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
