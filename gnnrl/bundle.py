@@ -154,7 +154,8 @@ def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
         )
     memo: dict[int, Any] = {}
     for name, tensor in own.items():
-        value = stored[name].to(device=tensor.device, dtype=tensor.dtype)
+        # a copy: the file is mapped into memory, not aligned as kernels like it, and may go away
+        value = stored[name].to(device=tensor.device, dtype=tensor.dtype, copy=True)
         if isinstance(tensor, nn.Parameter):
             value = nn.Parameter(value, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = value

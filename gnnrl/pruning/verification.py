@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.errors import VerificationError
-from gnnrl.network.structure import Network
+from gnnrl.network.structure import Network, Operation
 from gnnrl.network.tracer import as_arguments, evaluating
 
 TOLERANCE = 1e-4
@@ -63,7 +63,7 @@ def verify(
             f"the pruned network has {macs:,} MACs and {params:,} parameters, the plan promised "
             f"{predicted.macs:,} and {predicted.params:,}"
         )
-    if any(operation.name in _OVER_CHANNELS for operation in network.operations):
+    if any(_normalises_over_channels(operation) for operation in network.operations):
         return Verification(macs, params, None)
     masked = _run(mask(model, network, kept), example_inputs)
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
@@ -72,6 +72,11 @@ def verify(
             f"the pruned network differs from the masked dense one by {difference:.2g} of its largest output"
         )
     return Verification(macs, params, difference)
+
+
+def _normalises_over_channels(operation: Operation) -> bool:
+    """Whether what is left is normalised by what is left; a batch norm that trains is one over weights here."""
+    return operation.name in _OVER_CHANNELS or (operation.name == "batch_norm" and bool(operation.settings["training"]))
 
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:

@@ -1,0 +1,299 @@
+"""Which networks can be pruned: every classifier and segmentation network of torchvision, and 40 small ones of timm.
+
+    python benchmarks/coverage.py [--only timm:poolformer_s12,...] [--peer]
+
+Each network is traced, pruned to 50 % of its MACs by global l2, checked (counted size equals predicted size; output
+equals the masked dense network in float64, where it does not normalise over channels), run forward and backward,
+saved, loaded by a fresh process into a fresh instance of its class and compared to the last bit. Every network has a
+process of its own, with limits of time and memory. With --peer, Torch-Pruning removes channels of the same networks
+with the same criterion until half of the MACs are left, and is checked the same way. The script continues where it was
+interrupted.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import machine
+import torch
+from torch import nn
+
+RESULT = Path(__file__).parent / "results" / "coverage.json"
+SEGMENTATION = ("deeplabv3_mobilenet_v3_large", "fcn_resnet50", "lraspp_mobilenet_v3_large")
+TIMM = [
+    "cait_xxs24_224",
+    "coat_tiny",
+    "convmixer_768_32",
+    "convnextv2_atto",
+    "crossvit_tiny_240",
+    "cspresnet50",
+    "deit_tiny_patch16_224",
+    "dla34",
+    "dpn48b",
+    "eca_resnext26ts",
+    "edgenext_xx_small",
+    "efficientformer_l1",
+    "efficientnet_lite0",
+    "fastvit_t8",
+    "gcresnet33ts",
+    "ghostnet_100",
+    "gmlp_ti16_224",
+    "hardcorenas_a",
+    "hrnet_w18_small",
+    "lcnet_050",
+    "levit_128s",
+    "mixer_s32_224",
+    "mobilenetv4_conv_small",
+    "mobileone_s0",
+    "mobilevit_xxs",
+    "nf_resnet50",
+    "pit_ti_224",
+    "poolformer_s12",
+    "pvt_v2_b0",
+    "regnetx_002",
+    "repvgg_a0",
+    "res2net50_26w_4s",
+    "resmlp_12_224",
+    "resnest14d",
+    "selecsls42",
+    "semnasnet_075",
+    "tf_efficientnet_b0",
+    "tinynet_e",
+    "twins_svt_small",
+    "visformer_tiny",
+    "vovnet39a",
+    "xcit_nano_12_p16_224",
+][:40]
+GIGABYTES, SECONDS = 16, 600
+
+
+@dataclass
+class Finding:
+    """What happened to one network; `problem` is empty where everything held."""
+
+    name: str
+    tool: str
+    problem: str = ""
+    groups: int = 0
+    frozen_share: float = 0.0
+    macs_ratio: float = 0.0
+    difference: float | None = None
+    trace_seconds: float = 0.0
+    prune_seconds: float = 0.0
+    why_frozen: tuple[str, ...] = ()
+
+
+def names() -> list[str]:
+    """All networks of the benchmark."""
+    from torchvision.models import list_models
+
+    classifiers = [f"torchvision:{name}" for name in list_models() if "." not in name and not name.startswith(_OTHER)]
+    kept = [name for name in classifiers if not any(part in name for part in _VIDEO)]
+    return [*kept, *(f"segmentation:{name}" for name in SEGMENTATION), *(f"timm:{name}" for name in TIMM)]
+
+
+_OTHER = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd", "raft", "quantized", "fcn", "deeplab")
+_VIDEO = ("r3d", "mc3", "r2plus1d", "s3d", "mvit", "swin3d", "lraspp")
+
+
+def build(name: str) -> tuple[nn.Module, torch.Tensor]:
+    """A network with random weights from a fixed seed, in evaluation mode, and one input."""
+    torch.manual_seed(0)
+    library, _, model = name.partition(":")
+    if library == "timm":
+        import timm
+
+        network = timm.create_model(model)
+        return network.eval(), torch.randn(1, *network.default_cfg["input_size"])
+    import torchvision
+
+    if library == "segmentation":
+        builder = getattr(torchvision.models.segmentation, model)
+        return builder(weights=None, weights_backbone=None).eval(), torch.randn(1, 3, 224, 224)
+    extra = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
+    side = 299 if model == "inception_v3" else 224
+    return torchvision.models.get_model(model, weights=None, **extra).eval(), torch.randn(1, 3, side, side)
+
+
+def check_gnnrl(name: str) -> Finding:
+    """Prune one network with gnnrl and check the result."""
+    from gnnrl import bundle
+    from gnnrl.errors import UnreachableConstraint
+    from gnnrl.network.cost import measure
+    from gnnrl.network.surgery import remove
+    from gnnrl.network.tracer import trace
+    from gnnrl.pruning.importance import importance
+    from gnnrl.pruning.plan import Plan
+    from gnnrl.pruning.verification import verify
+
+    finding = Finding(name, "gnnrl")
+    model, inputs = build(name)
+    model, inputs = model.double(), inputs.double()
+    start = perf_counter()
+    network = trace(model, inputs)
+    finding.trace_seconds = perf_counter() - start
+    finding.groups = len(network.groups)
+    finding.frozen_share = sum(group.macs_share for group in network.frozen)
+    reasons = [str(group.reasons[0]) for group in network.frozen if group.macs_share > 0.001]
+    finding.why_frozen = tuple(dict.fromkeys(reasons))[:5]
+    try:
+        plan = Plan.ranked(network, "macs<=50%", importance("l2", model, network))
+    except UnreachableConstraint as error:
+        finding.problem = f"refused: {error}"
+        return finding
+    start = perf_counter()
+    small = remove(model, network, plan.kept or ())
+    finding.prune_seconds = perf_counter() - start
+    finding.difference = verify(model, small, network, plan.kept or (), inputs).difference
+    finding.macs_ratio = measure(network, plan).macs / measure(network).macs
+    if measure(trace(small, inputs)) != measure(network, plan):
+        finding.problem = "law 1: the size predicted is not the size of the pruned network"
+    small, inputs = small.float(), inputs.float()  # in float64 some kernels depend on where memory lies
+    _backward(small, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        facts = {"attributes": network.stated(network.alive(plan.kept or ()))}
+        target = bundle.save(Path(folder) / "out", small, plan, facts)
+        torch.save(_output(small, inputs), Path(folder) / "output.pt")
+        loaded = _in_process(_reload, name, str(target), str(Path(folder) / "output.pt"))
+    if loaded is not True:
+        finding.problem = f"saved, but does not load to the last bit: {loaded}"
+    return finding
+
+
+def check_peer(name: str) -> Finding:
+    """Prune one network with Torch-Pruning and check the result."""
+    import torch_pruning
+
+    from gnnrl.pruning.verification import count_macs
+
+    finding = Finding(name, "torch-pruning")
+    model, inputs = build(name)
+    before, shape = count_macs(model, inputs), _output(model, inputs).shape
+    ignored = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d) and m.weight.shape[0] in (1000, 21)]
+    start = perf_counter()
+    pruner = torch_pruning.pruner.BasePruner(
+        model,
+        inputs,
+        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+        global_pruning=False,
+        pruning_ratio=0.5,
+        iterative_steps=20,
+        ignored_layers=ignored,
+    )
+    finding.trace_seconds = perf_counter() - start
+    start = perf_counter()
+    ratio = 1.0
+    for _ in range(20):
+        pruner.step()
+        ratio = count_macs(model.eval(), inputs) / before
+        if ratio <= 0.5:
+            break
+    finding.prune_seconds, finding.macs_ratio = perf_counter() - start, ratio
+    if _output(model, inputs).shape != shape:
+        finding.problem = "the output has another shape"
+    elif ratio > 0.5:
+        finding.problem = f"{ratio:.0%} of the MACs are left"
+    _backward(model, inputs)
+    return finding
+
+
+def _reload(name: str, folder: str, expected: str) -> object:
+    from gnnrl import bundle
+
+    model, inputs = build(name)
+    loaded = bundle.load(model, folder).eval()
+    return bool(torch.equal(_output(loaded, inputs), torch.load(expected, weights_only=True)))
+
+
+def _output(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        result = model(inputs)
+    while not isinstance(result, torch.Tensor):
+        result = next(iter(result.values())) if isinstance(result, dict) else result[0]
+    return result
+
+
+def _backward(model: nn.Module, inputs: torch.Tensor) -> None:
+    result = model(inputs)
+    while not isinstance(result, torch.Tensor):
+        result = next(iter(result.values())) if isinstance(result, dict) else result[0]
+    torch.autograd.backward(result.sum())
+
+
+def _in_process(function: Callable[..., Any], *arguments: object) -> object:
+    """Run a function in a process of its own, within limits; its result, or what went wrong as text."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, function, arguments), daemon=False)
+    process.start()
+    sender.close()
+    result: object = "killed: out of memory, or crashed"
+    if receiver.poll(SECONDS):
+        with contextlib.suppress(EOFError):
+            result = receiver.recv()
+    else:
+        result = f"not finished after {SECONDS} s"
+        process.kill()
+    process.join()
+    return result
+
+
+def _child(sender: Any, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (4 * GIGABYTES << 30, 4 * GIGABYTES << 30))
+    try:
+        sender.send(function(*arguments))
+    except Exception as error:
+        sender.send(f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}")
+
+
+def main() -> None:
+    """Check all networks that were not checked yet, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="names, joined by commas")
+    parser.add_argument("--peer", action="store_true", help="check Torch-Pruning too")
+    parser.add_argument("--again", action="store_true", help="forget what was found before")
+    options = parser.parse_args()
+    known = {} if options.again or not RESULT.exists() else json.loads(RESULT.read_text())["findings"]
+    wanted = options.only.split(",") if options.only else names()
+    tools = {"gnnrl": check_gnnrl, **({"torch-pruning": check_peer} if options.peer else {})}
+    for tool, check in tools.items():
+        for name in wanted:
+            key = f"{tool} {name}"
+            if key in known and not options.only:
+                continue
+            result = _in_process(check, name)
+            finding = result if isinstance(result, Finding) else Finding(name, tool, problem=str(result))
+            known[key] = asdict(finding)
+            _print(finding)
+            RESULT.parent.mkdir(exist_ok=True)
+            RESULT.write_text(json.dumps({**machine.describe(), "findings": known}, indent=1) + "\n")
+    for tool in tools:
+        found = [known[f"{tool} {name}"] for name in wanted if f"{tool} {name}" in known]
+        sound = sum(not finding["problem"] for finding in found)
+        print(f"{tool}: {sound} of {len(found)} networks sound, {len(wanted) - len(found)} not checked")
+    sys.exit(0)
+
+
+def _print(finding: Finding) -> None:
+    difference = "-" if finding.difference is None else f"{finding.difference:.0e}"
+    print(
+        f"| {finding.name} | {finding.tool} | {finding.groups} groups | {finding.frozen_share:.0%} frozen | "
+        f"{finding.macs_ratio:.3f} | {difference} | {finding.trace_seconds:.1f} s | {finding.problem or 'sound'} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
