@@ -1,6 +1,7 @@
 """Probes: narrower copies of a network, run to see where the user's Python code stands in the way."""
 
 import copy
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -82,7 +83,7 @@ class Probe:
         model, args, kwargs = self._dense if self.with_data else (self.model, self.args, self.kwargs)
         small = remove(model, network, self.kept(narrowed))
         comparison = _Comparison(self.calls, _shapes_after(network, network.alive(self.kept(narrowed))))
-        with _watched(small) as watch, nullcontext() if self.with_data else self.mode, comparison:
+        with _watched(small) as watch, _quiet(), nullcontext() if self.with_data else self.mode, comparison:
             try:
                 with warnings.catch_warnings():
                     # an instance normalisation without weights only warns
@@ -95,6 +96,17 @@ class Probe:
         if shapes != self.shapes:
             return Failure(comparison.calls, ("",), "", f"the outputs' shapes become {shapes}")
         return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from printing what goes wrong on fake tensors: a probe is expected to fail."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozenset[str]]:

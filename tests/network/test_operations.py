@@ -97,6 +97,7 @@ CASES = {
     "stack": Case(lambda x: torch.stack([x, -x], 1).amax(1), 8),
     "stack and flatten": Case(lambda x: torch.stack([x, -x], 2).flatten(1, 2), 8),
     "unbind": Case(lambda x: torch.cat(x.unflatten(1, (2, -1)).unbind(1)[::-1], 1), 4),
+    "glu": Case(lambda x: nn.functional.glu(x, 1), 4),
     "chunk": Case(lambda x: torch.maximum(*x.chunk(2, 1)), 4),
     "split": Case(lambda x: (lambda a, b, c, d: torch.cat([d, a * b, c], 1))(*x.split(x.shape[1] // 4, 1)), 2),
     "unequal split": Case(lambda x: (lambda a, b: torch.cat([b, a], 1))(*x.split([3, 5], 1)), 0, "unequal"),

@@ -22,6 +22,18 @@ def elementwise(call: Call) -> Value:
     return unify(call, nodes, call.shape)
 
 
+def gate(call: Call) -> Value:
+    """Multiply one half of a dimension by the sigmoid of the other: the halves go together."""
+    value, dim = call.value("self"), int(call["dim"]) % len(call.shape)
+    halves = []
+    for component in value.components:
+        if component.shape[dim] > 1:
+            component, other = np.split(component, 2, dim)
+            call.space.tie(component, other)
+        halves.append(component)
+    return Value(call.shape, tuple(halves))
+
+
 def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int]) -> Value:
     """Tie the labels of tensors that are broadcast to one shape; one fixed size freezes the others."""
     rank = len(shape)
@@ -77,4 +89,8 @@ _ELEMENTWISE = """
     add sub mul div maximum minimum atan2 eq ne lt le gt ge where lerp addcmul addcdiv masked_fill logical_and
     logical_or rsub true_divide floor_divide remainder fmod
 """
-RULES: dict[str, Rule] = {**dict.fromkeys(_SAME.split(), same), **dict.fromkeys(_ELEMENTWISE.split(), elementwise)}
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_SAME.split(), same),
+    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
+    "glu": gate,
+}
