@@ -2,7 +2,7 @@
 
 import copy
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +18,14 @@ from gnnrl.evaluation import Evaluate, Evaluator, Seconds, Trial, judged
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracer import trace, unwrapped
 from gnnrl.pruning.calibration import Calibration, calibrate
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.plan import Plan, removal_orders
 from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.reconstruction import REPAIRS
 from gnnrl.pruning.verification import Verification, verify
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
 from gnnrl.searchers.task import Searcher, Task, run
@@ -130,8 +131,8 @@ def compress(
     clock = _Clock(on_stage)
     judge, read = as_evaluate(evaluate), None if test is None else as_evaluate(test)
     search = find_searcher(searcher)
-    _check(importance, calibration, repair)
-    dense = copy.deepcopy(model).eval()
+    _check(importance, calibration, repair, episodes)
+    dense = copy.deepcopy(unwrapped(model)).eval()
     dense = dense if device is None else dense.to(device)
     clock.begin("trace")
     network = network or trace(dense, _moved(example_inputs, dense))
@@ -141,6 +142,7 @@ def compress(
     curves, scores = _signals(dense, network, record, importance, seed)
     orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
     evaluator = Evaluator(dense, network, judge, orders, record, repair)
+    judged(judge, dense, "the dense network")
     clock.begin("search")
     used = 1 if isinstance(searcher, str) and searcher in CLOSED_FORM else episodes
     best = run(search, Task(projection, evaluator, curves, scores, used, seed, on_trial))
@@ -195,6 +197,8 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
         return judge
     if not hasattr(judge, "__iter__"):
         raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(judge).__name__}")
+    if isinstance(judge, Iterator):
+        raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
 
     def score(model: nn.Module) -> float:
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
@@ -203,10 +207,14 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
     return score
 
 
-def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:
+def _check(criterion: str, calibration: Iterable[Any] | None, repair: str, episodes: int) -> None:
     known = ("curves", *CRITERIA)
     if criterion not in known:
         raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")
+    if episodes < 1:
+        raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
+    if repair not in REPAIRS:
+        raise ConfigError(f"unknown repair {repair!r}; choose one of {', '.join(REPAIRS)}")
     if calibration is None and (criterion in ("curves", "taylor") or repair != "none"):
         raise ConfigError(
             f"importance {criterion!r} and repair {repair!r} look at calibration data; give `calibration` (a few "

@@ -132,7 +132,7 @@ class Evaluator:
         return max(self.trials, key=lambda trial: trial.score)
 
 
-def judged(evaluate: Evaluate, model: nn.Module) -> float:
+def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:
     """Call the user's function and check what it returns.
 
     Raises:
@@ -142,9 +142,7 @@ def judged(evaluate: Evaluate, model: nn.Module) -> float:
         value: Any = evaluate(model)
         score = float(value)
     except Exception as error:
-        raise EvaluationError(
-            f"the evaluation function failed on a pruned network: {type(error).__name__}: {error}"
-        ) from error
+        raise EvaluationError(f"the evaluation function failed on {what}: {type(error).__name__}: {error}") from error
     if not math.isfinite(score):
         raise EvaluationError(f"the evaluation function returned {value!r}; it must return a finite number")
     return score

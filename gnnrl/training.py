@@ -265,7 +265,13 @@ def _mean(
 def _logits(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
     """Run the network and check that its output can be compared with the labels."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = model(inputs)
+        try:
+            logits = model(inputs)
+        except RuntimeError as error:
+            # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster where it runs
+            if "view size is not compatible" not in str(error):
+                raise
+            logits = model(inputs.contiguous())
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         what = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise EvaluationError(f"expected logits [n, classes], the network gives {what}: judge it by your own function.")

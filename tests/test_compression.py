@@ -218,3 +218,25 @@ def test_the_public_door_is_enough() -> None:
     assert gnnrl.measure(network, plan) == gnnrl.measure(gnnrl.trace(small, images()))
     assert np.concatenate(scores).min() > 0
     assert "1.conv1.0" in str(network)
+
+
+def test_generators_are_refused_before_any_work() -> None:
+    with pytest.raises(ConfigError, match="generator"):
+        compress(
+            torch.nn.Linear(2, 2), torch.randn(1, 2), "macs<=50%", evaluate=iter([]), repair="none", importance="l2"
+        )
+
+
+def test_a_wrapped_network_gives_a_network_of_the_wrapped_class() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    result = compress(
+        torch.nn.DataParallel(model),
+        torch.randn(2, 4),
+        "macs<=50%",
+        evaluate=lambda network: 1.0,
+        searcher="uniform",
+        importance="l2",
+        repair="none",
+    )
+
+    assert type(result.model) is torch.nn.Sequential

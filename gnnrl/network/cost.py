@@ -177,6 +177,8 @@ class Budget:
         """Turn limits into numbers for a network of this dense cost."""
         if isinstance(constraint, Budget):
             return constraint
+        if not isinstance(constraint, str | tuple | list):
+            raise ConfigError(f"a limit is text, got {constraint!r}; write for example macs<=50%")
         constraints = Constraint.parse(constraint) if isinstance(constraint, str) else constraint
         return cls(tuple((c.metric, _absolute(c, dense)) for c in constraints))
 

@@ -55,7 +55,7 @@ class Probe:
         dense = remove(self.model, network, self.kept([]))
         with self.mode, recording:
             self.shapes = _shapes(dense(*self.args, **self.kwargs))
-        self.calls = recording.shapes
+        self.dense_calls = recording
         self.with_data = False
         self._dense = (model, args, kwargs)
         self.axes = _axes_by_module(network)
@@ -82,7 +82,7 @@ class Probe:
         network = replace(self.network, bindings=tuple(bindings))
         model, args, kwargs = self._dense if self.with_data else (self.model, self.args, self.kwargs)
         small = remove(model, network, self.kept(narrowed))
-        comparison = _Comparison(self.calls, _shapes_after(network, network.alive(self.kept(narrowed))))
+        comparison = _Comparison(self.dense_calls, _shapes_after(network, network.alive(self.kept(narrowed))))
         with _watched(small) as watch, _quiet(), nullcontext() if self.with_data else self.mode, comparison:
             try:
                 with warnings.catch_warnings():
@@ -133,19 +133,34 @@ def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str,
     return found
 
 
+_ARITHMETIC = {"add", "sub", "mul", "div", "true_divide", "pow", "add_", "sub_", "mul_", "div_"}
+_ARITHMETIC |= {"rsub", "__rsub__", "__rtruediv__", "__rpow__"}
+
+
+def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[float, ...]:
+    """Plain numbers that a call computes with: operands of arithmetic, the scale of an attention."""
+    if name in _ARITHMETIC:
+        return tuple(float(arg) for arg in args if isinstance(arg, int | float))
+    scale = (kwargs or {}).get("scale")
+    return (float(scale),) if isinstance(scale, int | float) else ()
+
+
 class _Recording(TorchFunctionMode):
-    """Records the name and the result's shape of every function of torch that a forward pass calls."""
+    """Records the name, the result's shape and the numbers of every function of torch that a forward pass calls."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shapes: list[tuple[str, _Shape]] = []
+        self.numbers: list[tuple[float, ...]] = []
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
-            self.shapes.append((getattr(func, "__name__", ""), tuple(result.shape)))
+            name = getattr(func, "__name__", "")
+            self.shapes.append((name, tuple(result.shape)))
+            self.numbers.append(_numbers(name, args, kwargs))
         return result
 
 
@@ -153,12 +168,11 @@ class _Comparison(TorchFunctionMode):
     """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
 
     A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
-    inside the network too, not only at its end.
+    inside the network too, not only at its end. The same holds for numbers that are computed from a size, such as the
+    scale `q.shape[-1] ** -0.5` of an attention.
     """
 
-    def __init__(
-        self, dense: Sequence[tuple[str, _Shape]], predicted: Mapping[tuple[str, _Shape], set[_Shape]]
-    ) -> None:
+    def __init__(self, dense: _Recording, predicted: Mapping[tuple[str, _Shape], set[_Shape]]) -> None:
         super().__init__()
         self.calls = 0
         self._dense, self._predicted = dense, predicted
@@ -168,13 +182,17 @@ class _Comparison(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
-            self._check(getattr(func, "__name__", ""), tuple(result.shape))
+            name = getattr(func, "__name__", "")
+            self._check(name, tuple(result.shape), _numbers(name, args, kwargs))
             self.calls += 1
         return result
 
-    def _check(self, name: str, shape: _Shape) -> None:
-        if self.calls < len(self._dense) and self._dense[self.calls][0] == name:
-            expected = self._predicted.get(self._dense[self.calls])
+    def _check(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        dense = self._dense.shapes
+        if self.calls < len(dense) and dense[self.calls][0] == name:
+            if numbers != (before := self._dense.numbers[self.calls]):
+                raise ValueError(f"{name} by {before} becomes {name} by {numbers}: a number is computed from this size")
+            expected = self._predicted.get(dense[self.calls])
             if expected is not None and shape not in expected:
                 wanted = " or ".join(str(list(item)) for item in sorted(expected))
                 raise ValueError(f"{name} makes {list(shape)} where {wanted} is left")

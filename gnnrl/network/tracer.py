@@ -34,6 +34,9 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         ConfigError: the network does not run on these inputs.
         TraceError: the network cannot be exported; the message names the line that stands in the way.
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"the network must be a torch.nn.Module, got {type(model).__name__}")
+    model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
     _check_parameters(model)
     with evaluating(model), torch.no_grad():
@@ -45,6 +48,17 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
             labelling.freeze(network, trial.frozen)
             network = labelling.network()
     return replace(network, bindings=tuple(trial.bindings))
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The user's own network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
 
 
 def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -144,6 +144,11 @@ class Plan:
                 f"the plan is for another network than {network.model_class}: it has {len(self.names)} groups, the "
                 f"network {len(names)}; differing: {', '.join(differing) or 'their order'}"
             )
+        if self.fingerprint != network.fingerprint:
+            raise ArtifactError(
+                f"the plan is for another network than {network.model_class}: layers of the same names have other "
+                "sizes or are connected in another way"
+            )
         for index, group in enumerate(network.groups):
             kept = self.kept[index] if self.kept is not None else ()
             if not 1 <= self.widths[index] <= group.size or (kept and max(kept) >= group.size):

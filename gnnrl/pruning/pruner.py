@@ -8,7 +8,7 @@ from torch import nn
 from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracer import trace, unwrapped
 from gnnrl.pruning.calibration import calibrate
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
@@ -44,6 +44,7 @@ def prune(
     """
     if repair_by not in REPAIRS:
         raise ConfigError(f"unknown repair {repair_by!r}; choose one of {', '.join(REPAIRS)}")
+    model = unwrapped(model)
     network = network or trace(model, example_inputs)
     plan.check(network)
     if plan.kept is None:

@@ -81,7 +81,7 @@ def _normalises_over_channels(operation: Operation) -> bool:
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of a forward pass as torch counts them (half the FLOPs)."""
-    with sdpa_kernel(SDPBackend.MATH), _written_out(), FlopCounterMode(display=False) as counter:
+    with _constant(model), sdpa_kernel(SDPBackend.MATH), _written_out(), FlopCounterMode(display=False) as counter:
         _run(model, example_inputs)
     return int(counter.get_total_flops()) // 2
 
@@ -95,6 +95,19 @@ def _written_out() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def _constant(model: nn.Module) -> Iterator[None]:
+    """Parameters without gradients: torch's counter hooks into graphs that a pass without gradients does not have."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:

@@ -174,7 +174,7 @@ def _resolve_factory(origin: str, name: str) -> nn.Module:
             raise ConfigError(f"{spec}: {origin} has no function {name!r}. {_suggest(name, found)}".rstrip())
         try:
             network = factory()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{spec}: {name}() returned {type(network).__name__}, not a torch.nn.Module.")
@@ -191,7 +191,7 @@ def _import_user_module(origin: str, spec: str) -> ModuleType:
         loader.exec_module(module)
     except FileNotFoundError as error:
         raise ConfigError(f"{spec}: there is no file {origin}.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{spec}: importing {origin} failed with {type(error).__name__}: {error}") from error
     return module
 

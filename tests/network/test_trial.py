@@ -107,3 +107,24 @@ def test_a_view_that_runs_with_wrong_sizes_is_noticed() -> None:
     kept = [range((group.size + 1) // 2) for group in network.groups]
 
     verify(model, remove(model, network, kept), network, kept, x)
+
+
+class ScaledBySize(nn.Module):
+    """Attention whose temperature is computed from the width of the queries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.out = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        return self.out((q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).softmax(-1) @ v)
+
+
+def test_a_number_that_is_computed_from_a_size_freezes_the_size() -> None:
+    network = trace(ScaledBySize().eval(), torch.randn(2, 5, 6))
+
+    assert [group.name for group in network.groups] == ["v"]
+    (frozen,) = [group for group in network.frozen if group.name == "q"]
+    assert "a number is computed from this size" in str(frozen.reasons[0])
+    assert "test_trial.py" in str(frozen.reasons[0])

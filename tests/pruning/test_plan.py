@@ -3,9 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.cost import measure
+from gnnrl.network.structure import Network
+from gnnrl.network.tracer import trace
 from gnnrl.pruning.plan import Plan, removal_orders
 from gnnrl.pruning.projection import WidthRules
 from tests.topologies import traced
@@ -119,3 +122,12 @@ def test_a_unit_that_the_group_does_not_have_is_refused() -> None:
     with pytest.raises(ArtifactError, match=r"0\.0 with the last at 8, but the group has 8"):
         plan.check(NETWORK)
     Plan.of_widths(NETWORK, [8, 16, 12]).check(NETWORK)
+
+
+def test_a_plan_of_a_network_with_the_same_names_and_other_sizes_is_refused() -> None:
+    def network(width: int) -> Network:
+        model = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 3))
+        return trace(model, torch.randn(2, 4))
+
+    with pytest.raises(ArtifactError, match="have other"):
+        Plan.uniform(network(16), "macs<=50%").check(network(20))

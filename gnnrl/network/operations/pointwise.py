@@ -13,7 +13,8 @@ FIXED = "combines these channels with a tensor of fixed size"
 
 def same(call: Call) -> Value:
     """Keep the labels: the output's elements depend on the input's element at the same position."""
-    return passed(call.value(next(iter(call.arguments))), call.shape)
+    first = next(name for name in call.arguments if call.has(name))
+    return passed(call.value(first), call.shape)
 
 
 def elementwise(call: Call) -> Value:
