@@ -218,6 +218,12 @@ def test_data_that_does_not_fit_is_refused() -> None:
     assert "8x8" in refused(2, "prune", "--model", "own.py:Sorting", *shape, "--data", "digits")
 
 
+def test_a_network_that_cannot_be_finetuned_is_refused_before_the_search() -> None:
+    Path("own.py").write_text(f"{FACTORY}\n\ndef fixed():\n    return Sorting().requires_grad_(False)\n")
+    message = refused(2, "prune", "--model", "own.py:fixed", "--input-shape", "1,3,16,16", "--data", "nowhere")
+    assert "--finetune-epochs 0" in message
+
+
 def test_errors_are_objects_with_json() -> None:
     result = run("inspect", "digit-resnet", "--json")
     assert result.exit_code == 2

@@ -74,6 +74,11 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     check_target(job.out, force=job.force)
     _check_settings(job)
     fed = load_network(job.source, job.device, narrator)
+    if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
+        raise ConfigError(
+            f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
+            "call model.requires_grad_(True), or give --finetune-epochs 0"
+        )
     network = _refuse_unreachable(job, fed, narrator)
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator)

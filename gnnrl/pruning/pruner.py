@@ -32,7 +32,7 @@ def prune(
         plan: widths; where it does not name the kept units, those of the highest score stay.
         network: what `trace` returned for this model, to save tracing it again.
         criterion: importance criterion for a plan without kept units.
-        calibration: batches for the repair; without them nothing is repaired.
+        calibration: batches for the repair, labelled ones for the criterion taylor; without them nothing is repaired.
         repair_by: "ls", "bn" or "none".
 
     Returns:
@@ -47,13 +47,16 @@ def prune(
     model = unwrapped(model)
     network = network or trace(model, example_inputs)
     plan.check(network)
+    settings = REPAIRS[repair_by]
+    record = None
+    if calibration is not None and (settings is not None or criterion == "taylor"):
+        record = calibrate(model, calibration, moments=False)
     if plan.kept is None:
-        plan = plan.with_kept(importance(criterion, model, network))
+        batches = record.batches() if record is not None and criterion == "taylor" else None
+        plan = plan.with_kept(importance(criterion, model, network, batches))
     assert plan.kept is not None
     small = remove(model, network, plan.kept)
     verify(model, small, network, plan.kept, example_inputs)
-    settings = REPAIRS[repair_by]
-    if calibration is not None and settings is not None:
-        record = calibrate(model, calibration, moments=False)
+    if record is not None and settings is not None:
         repair(small, network, plan.kept, record, settings)
     return small
