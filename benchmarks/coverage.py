@@ -144,7 +144,8 @@ def check_gnnrl(name: str) -> Finding:
     finding.trace_seconds = perf_counter() - start
     finding.groups = len(network.groups)
     finding.frozen_share = sum(group.macs_share for group in network.frozen)
-    reasons = [str(group.reasons[0]) for group in network.frozen if group.macs_share > 0.001]
+    packages = f"{Path(torch.__file__).parents[1]}/"  # whose place on one machine is nobody's business
+    reasons = [str(group.reasons[0]).replace(packages, "") for group in network.frozen if group.macs_share > 0.001]
     finding.why_frozen = tuple(dict.fromkeys(reasons))[:5]
     try:
         plan = Plan.ranked(network, "macs<=50%", importance("l2", model, network))

@@ -16,7 +16,7 @@ def describe() -> dict[str, Any]:
     """The command, the machine and the versions."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(Path(argument).name if "/" in argument else argument for argument in sys.argv),
         "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
