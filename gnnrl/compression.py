@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from gnnrl import bundle
 from gnnrl.errors import ConfigError
@@ -25,7 +26,7 @@ from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.plan import Plan, removal_orders
 from gnnrl.pruning.projection import Projection, WidthRules
-from gnnrl.pruning.reconstruction import REPAIRS
+from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.verification import Verification, verify
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
 from gnnrl.searchers.task import Searcher, Task, run
@@ -113,7 +114,7 @@ def compress(
         constraint: a limit, such as `macs<=50%`, or several joined by commas.
         evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
-        test: the same as `evaluate`, read once at the end, never by the search.
+        test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
         finetune: trains the small network in place.
         searcher: "ppo", "random", "uniform", "ranked", "curves", or a function of a `Task`.
         episodes: reward evaluations that the search may use.
@@ -153,17 +154,14 @@ def compress(
     verification = verify(dense, pruned, network, plan.kept, _moved(example_inputs, dense))
     small = evaluator.build(plan)
     final = read or judge
-    score = {"dense": 0.0, "pruned": 0.0, "repaired": 0.0}
     repaired = copy.deepcopy(small) if finetune else small
     if finetune:
         clock.begin("finetune")
         finetune(small)
         small.eval()
     clock.begin("test")
-    for name, candidate in (("dense", dense), ("pruned", pruned), ("repaired", repaired)):
-        score[name] = judged(final, candidate)
-    if finetune:
-        score["finetuned"] = judged(final, small)
+    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
+    score = {name: judged(final, candidate) for name, candidate in candidates.items()}
     clock.end()
     return CompressionResult(
         model=small,
@@ -201,8 +199,7 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
         raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
 
     def score(model: nn.Module) -> float:
-        device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-        return top1(model, judge, str(device))
+        return top1(model, judge, str(_device(model)))
 
     return score
 
@@ -213,8 +210,7 @@ def _check(criterion: str, calibration: Iterable[Any] | None, repair: str, episo
         raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")
     if episodes < 1:
         raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
-    if repair not in REPAIRS:
-        raise ConfigError(f"unknown repair {repair!r}; choose one of {', '.join(REPAIRS)}")
+    find_repair(repair)
     if calibration is None and (criterion in ("curves", "taylor") or repair != "none"):
         raise ConfigError(
             f"importance {criterion!r} and repair {repair!r} look at calibration data; give `calibration` (a few "
@@ -232,8 +228,11 @@ def _signals(
 
 
 def _moved(example_inputs: Any, model: nn.Module) -> Any:
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return torch.utils._pytree.tree_map_only(torch.Tensor, lambda value: value.to(device), example_inputs)
+    return tree_map_only(torch.Tensor, lambda value: value.to(_device(model)), example_inputs)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 class _Clock:

@@ -19,7 +19,7 @@ from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.calibration import Calibration
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.reconstruction import REPAIRS, repair
+from gnnrl.pruning.reconstruction import find_repair, repair
 
 Evaluate = Callable[[nn.Module], float]
 
@@ -78,9 +78,7 @@ class Evaluator:
     _scores: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.repair not in REPAIRS:
-            raise ConfigError(f"unknown repair {self.repair!r}; choose one of {', '.join(REPAIRS)}")
-        if REPAIRS[self.repair] is not None and self.calibration is None:
+        if find_repair(self.repair) is not None and self.calibration is None:
             raise ConfigError(f"repair {self.repair!r} needs calibration data; give some or choose repair 'none'")
 
     def plan(self, widths: Component | Sequence[int]) -> Plan:
@@ -93,7 +91,7 @@ class Evaluator:
         start = perf_counter()
         small = remove(self.model, self.network, plan.kept)
         self.seconds.surgery += perf_counter() - start
-        settings = REPAIRS[self.repair]
+        settings = find_repair(self.repair)
         if settings is not None and self.calibration is not None:
             start = perf_counter()
             algebra = repair(small, self.network, plan.kept, self.calibration, settings)

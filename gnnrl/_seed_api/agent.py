@@ -14,13 +14,11 @@ from torch import Tensor, nn
 
 from gnnrl._seed_api.networks import ENTRIES, ActorCritic, Memory
 from gnnrl.agent.losses import approximate_kl, clipped_surrogate, gae, value_loss
-from gnnrl.agent.ppo import PPOStats
+from gnnrl.agent.ppo import RATIO_TOLERANCE, PPOStats
 from gnnrl.errors import ConfigError
 
 ENTROPY_COEF = 0.01
 MAX_GRAD_NORM = 0.5
-RATIO_TOLERANCE = 1e-3
-"""Rounding of a joint log-probability: a state is embedded alone in `act` and among others in `update`."""
 
 
 class Agent:

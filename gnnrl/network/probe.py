@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -145,13 +146,8 @@ def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) ->
     return (float(scale),) if isinstance(scale, int | float) else ()
 
 
-class _Recording(TorchFunctionMode):
-    """Records the name, the result's shape and the numbers of every function of torch that a forward pass calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shapes: list[tuple[str, _Shape]] = []
-        self.numbers: list[tuple[float, ...]] = []
+class _Calls(TorchFunctionMode, ABC):
+    """Sees the name, the result's shape and the numbers of every function of torch that a forward pass calls."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -159,12 +155,28 @@ class _Recording(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             name = getattr(func, "__name__", "")
-            self.shapes.append((name, tuple(result.shape)))
-            self.numbers.append(_numbers(name, args, kwargs))
+            self._see(name, tuple(result.shape), _numbers(name, args, kwargs))
         return result
 
+    @abstractmethod
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        """Look at one call."""
 
-class _Comparison(TorchFunctionMode):
+
+class _Recording(_Calls):
+    """Keeps what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[str, _Shape]] = []
+        self.numbers: list[tuple[float, ...]] = []
+
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        self.shapes.append((name, shape))
+        self.numbers.append(numbers)
+
+
+class _Comparison(_Calls):
     """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
 
     A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
@@ -177,15 +189,9 @@ class _Comparison(TorchFunctionMode):
         self.calls = 0
         self._dense, self._predicted = dense, predicted
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            name = getattr(func, "__name__", "")
-            self._check(name, tuple(result.shape), _numbers(name, args, kwargs))
-            self.calls += 1
-        return result
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        self._check(name, shape, numbers)
+        self.calls += 1
 
     def _check(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
         dense = self._dense.shapes

@@ -5,14 +5,13 @@ from typing import Any
 
 from torch import nn
 
-from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace, unwrapped
 from gnnrl.pruning.calibration import calibrate
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.reconstruction import REPAIRS, repair
+from gnnrl.pruning.reconstruction import find_repair, repair
 from gnnrl.pruning.verification import verify
 
 
@@ -42,12 +41,10 @@ def prune(
         ArtifactError: the plan is for another network.
         VerificationError: the result is not what the plan promised.
     """
-    if repair_by not in REPAIRS:
-        raise ConfigError(f"unknown repair {repair_by!r}; choose one of {', '.join(REPAIRS)}")
+    settings = find_repair(repair_by)
     model = unwrapped(model)
     network = network or trace(model, example_inputs)
     plan.check(network)
-    settings = REPAIRS[repair_by]
     record = None
     if calibration is not None and (settings is not None or criterion == "taylor"):
         record = calibrate(model, calibration, moments=False)

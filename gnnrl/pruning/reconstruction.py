@@ -22,6 +22,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import evaluating
 from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
@@ -44,6 +45,17 @@ class Repair:
 
 
 REPAIRS = {"none": None, "bn": Repair(least_squares=False), "ls": Repair()}
+
+
+def find_repair(name: str) -> Repair | None:
+    """The settings of this repair; None where nothing is repaired.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name not in REPAIRS:
+        raise ConfigError(f"unknown repair {name!r}; choose one of {', '.join(REPAIRS)}")
+    return REPAIRS[name]
 
 
 @torch.no_grad()
