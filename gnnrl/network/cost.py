@@ -97,7 +97,9 @@ class CostModel:
 
     def metric(self, name: str, widths: Component) -> NDArray[np.int64]:
         """One metric for many widths at once [..., G]."""
-        sizes = self.fixed + np.asarray(widths) @ self.multiplicity.T
+        # Matrix products of integers are slow, and sizes are exact in float64.
+        product = np.asarray(widths, np.float64) @ self.multiplicity.T.astype(np.float64)
+        sizes = self.fixed + product.astype(np.int64)
         value: NDArray[np.int64] = getattr(self, name).value(sizes)
         return value // self.batch_size if name == "macs" else value
 

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
 from gnnrl.network.cost import Budget, Constraint, Cost
@@ -21,6 +21,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 
 _STEPS = 60
+_ROUNDING = 1e-9
 LEAST_SLOPE = 0.1
 
 
@@ -81,6 +82,14 @@ class Projection:
     network: Network
     budget: Budget
     ladders: tuple[Component, ...]
+    _table: NDArray[np.float64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Write the ladders as one table [G, L], filled up with infinity."""
+        table = np.full((len(self.ladders), max((len(ladder) for ladder in self.ladders), default=0)), np.inf)
+        for row, ladder in zip(table, self.ladders, strict=True):
+            row[: len(ladder)] = ladder
+        object.__setattr__(self, "_table", table)
 
     @classmethod
     def build(
@@ -116,12 +125,20 @@ class Projection:
 
     def holds(self, widths: Component) -> bool:
         """Whether these widths are within the budget."""
-        return self.budget.holds(self.network.cost.measure(widths))
+        return bool(self._hold(widths))
+
+    def _hold(self, widths: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether many widths [..., G] are within the budget."""
+        cost = self.network.cost
+        return np.asarray(np.all([cost.metric(name, widths) <= limit for name, limit in self.budget.limits], axis=0))
 
     def of_logits(self, logits: ArrayLike) -> Component:
         """Widths for the logits of the wished keep ratios [G]: the nearest plan by one common shift."""
         z = np.clip(np.asarray(logits, np.float64), -30, 30)
-        return self.of_family(lambda shift: self.network.widths * expit(z + shift), -70.0, 70.0)
+        sizes = self.network.widths
+        return self._of_shifts(
+            logit(self._reached / sizes[:, None]) - z[:, None], lambda shift: sizes * expit(z + shift)
+        )
 
     def around(self, prior: Component, wish: ArrayLike) -> Component:
         """Widths for a wish [G] to leave a plan that is within the budget; the wish 0 gives the plan itself.
@@ -133,7 +150,35 @@ class Projection:
         ratio = prior / sizes
         slope = np.maximum(ratio * (1 - ratio), LEAST_SLOPE)
         z = np.asarray(wish, np.float64)
-        return self.of_family(lambda shift: np.asarray(sizes * (ratio + slope * (z + shift)).clip(0, 1)), -40.0, 40.0)
+        shifts = (self._reached / sizes[:, None] - ratio[:, None]) / slope[:, None] - z[:, None]
+        return self._of_shifts(shifts, lambda shift: np.asarray(sizes * (ratio + slope * (z + shift)).clip(0, 1)))
+
+    @property
+    def _reached(self) -> NDArray[np.float64]:
+        """Real widths [G, L] from which on a legal width counts as reached."""
+        return self._table - _ROUNDING
+
+    def _of_shifts(self, shifts: NDArray[np.float64], wish: Callable[[float], NDArray[np.float64]]) -> Component:
+        """Widths of the largest shift that is within the budget.
+
+        The plan changes only where a group reaches its next width, so the bisection is over these shifts [G, L].
+        """
+        shifts = np.where(np.isfinite(self._table), shifts, np.inf)
+        shifts[:, 0] = -np.inf
+        steps = np.unique(shifts[np.isfinite(shifts)])
+        holding, failing = -1, len(steps)
+        while failing - holding > 1:
+            middle = (holding + failing) // 2
+            if self._hold(self._at((shifts <= steps[middle]).sum(1) - 1)):
+                holding = middle
+            else:
+                failing = middle
+        widths = self._at((shifts <= (steps[holding] if holding >= 0 else -np.inf)).sum(1) - 1)
+        return self._filled(widths, wish(float(steps[failing]))) if failing < len(steps) else widths
+
+    def _at(self, positions: NDArray[np.int64]) -> Component:
+        """Widths at these positions [G] of the ladders."""
+        return self._table[np.arange(len(positions)), positions].astype(np.int64)
 
     def of_family(self, wish: Callable[[float], NDArray[np.float64]], low: float, high: float) -> Component:
         """Widths of the largest member of a growing family of wishes (real widths [G]) that is within the budget."""
@@ -153,33 +198,28 @@ class Projection:
         The group that is furthest below its wish, as a share of its size, is served first.
         """
         widths = self._floored(wish)
-        if not self.holds(widths):
-            widths = self.narrowest
-        positions = np.array(
-            [np.searchsorted(ladder, width) for ladder, width in zip(self.ladders, widths, strict=True)]
-        )
-        blocked = np.array(
-            [position + 1 >= len(ladder) for position, ladder in zip(positions, self.ladders, strict=True)]
-        )
-        while not blocked.all():
-            lack = np.where(blocked, -np.inf, (wish - widths) / self.network.widths)
-            group = int(lack.argmax())
-            trial = widths.copy()
-            trial[group] = self.ladders[group][positions[group] + 1]
-            if self.holds(trial):
-                widths = trial
-                positions[group] += 1
-                blocked[group] = positions[group] + 1 >= len(self.ladders[group])
-            else:
-                blocked[group] = True
+        return self._filled(widths if self.holds(widths) else self.narrowest, wish)
+
+    def _filled(self, widths: Component, wish: NDArray[np.float64]) -> Component:
+        """Give channels back while they fit; a group whose next width does not fit now will not fit later either."""
+        groups = np.arange(len(widths))
+        positions = (self._table < widths[:, None]).sum(1)
+        tops = np.isfinite(self._table).sum(1) - 1
+        while len(open_ := groups[positions < tops]):
+            wider = np.tile(widths, (len(open_), 1))
+            wider[np.arange(len(open_)), open_] = self._table[open_, positions[open_] + 1]
+            fits = self._hold(wider)
+            tops[open_[~fits]] = positions[open_[~fits]]
+            if not fits.any():
+                break
+            lack = (wish[open_] - widths[open_]) / self.network.widths[open_]
+            chosen = int(np.where(fits, lack, -np.inf).argmax())
+            widths = wider[chosen]
+            positions[open_[chosen]] += 1
         return widths
 
     def _floored(self, wish: NDArray[np.float64]) -> Component:
-        floors = [
-            ladder[max(int(np.searchsorted(ladder, width + 1e-9, side="right")) - 1, 0)]
-            for ladder, width in zip(self.ladders, wish, strict=True)
-        ]
-        return np.array(floors, np.int64)
+        return self._at(np.maximum((self._reached <= wish[:, None]).sum(1) - 1, 0))
 
 
 def _nothing(network: Network) -> str:

@@ -146,3 +146,19 @@ def test_no_wish_to_leave_a_plan_gives_the_plan_and_any_wish_stays_within_the_bu
     moved = [projection.around(prior, wish) for wish in np.random.default_rng(0).normal(0, 2, (20, len(prior)))]
     assert all(projection.holds(widths) for widths in moved)
     assert len({tuple(widths) for widths in moved}) > 1
+
+
+@pytest.mark.parametrize("rules", [WidthRules(), WidthRules(min_width=3, round_to=4, keep=("1.*",))])
+def test_a_wish_is_the_largest_member_of_its_family_that_is_within_the_budget(rules: WidthRules) -> None:
+    """`of_logits` and `around` bisect over the widths that can be reached, `of_family` over the shift itself."""
+    projection = Projection.build(wide(), "macs<=45%,params<=60%", rules)
+    sizes, rng = projection.network.widths.astype(float), np.random.default_rng(0)
+    prior = projection.of_logits(rng.normal(0, 1, 4))
+    slope = np.maximum(prior / sizes * (1 - prior / sizes), 0.1)
+    for z in rng.normal(0, 2, (30, 4)):
+        logits = projection.of_family(lambda shift, z=z: sizes / (1 + np.exp(-z - shift)), -60, 60)
+        moved = projection.of_family(
+            lambda shift, z=z: sizes * (prior / sizes + slope * (z + shift)).clip(0, 1), -40, 40
+        )
+        assert (projection.of_logits(z) == logits).all()
+        assert (projection.around(prior, z) == moved).all()
