@@ -2,35 +2,25 @@
 
 import copy
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
 from gnnrl import bundle
-from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Seconds, Trial, judged
+from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace, unwrapped
-from gnnrl.pruning.calibration import Calibration, calibrate
-from gnnrl.pruning.curves import Curve, error_curves
-from gnnrl.pruning.importance import CRITERIA
-from gnnrl.pruning.importance import importance as score_units
-from gnnrl.pruning.plan import Plan, removal_orders
-from gnnrl.pruning.projection import Projection, WidthRules
-from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.projection import WidthRules
 from gnnrl.pruning.verification import Verification, verify
-from gnnrl.searchers.table import CLOSED_FORM, find_searcher
-from gnnrl.searchers.task import Searcher, Task, run
-from gnnrl.training import top1
+from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
+from gnnrl.searchers.task import Searcher, run
+from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
 
 STAGES = ("trace", "calibrate", "search", "verify", "finetune", "test")
 
@@ -94,7 +84,7 @@ def compress(
     calibration: Iterable[Any] | None = None,
     test: Evaluate | Iterable[Any] | None = None,
     finetune: Callable[[nn.Module], Any] | None = None,
-    searcher: str | Searcher = "ppo",
+    searcher: str | type | Searcher = "ppo",
     episodes: int = 150,
     importance: str = "curves",
     repair: str = "ls",
@@ -116,7 +106,7 @@ def compress(
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
         test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
         finetune: trains the small network in place.
-        searcher: "ppo", "random", "uniform", "ranked", "curves", or a function of a `Task`.
+        searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or your own function of a `Task`, or its class.
         episodes: reward evaluations that the search may use.
         importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
@@ -129,31 +119,36 @@ def compress(
     Raises:
         GnnrlError: see `gnnrl.errors`; nothing is written in any case.
     """
-    clock = _Clock(on_stage)
-    judge, read = as_evaluate(evaluate), None if test is None else as_evaluate(test)
+    clock = Clock(on_stage)
+    read = None if test is None else as_evaluate(test)
     search = find_searcher(searcher)
-    _check(importance, calibration, repair, episodes)
-    dense = copy.deepcopy(unwrapped(model)).eval()
-    dense = dense if device is None else dense.to(device)
-    clock.begin("trace")
-    network = network or trace(dense, _moved(example_inputs, dense))
-    projection = Projection.build(network, constraint, rules)
-    clock.begin("calibrate")
-    record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
-    curves, scores = _signals(dense, network, record, importance, seed)
-    orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
-    evaluator = Evaluator(dense, network, judge, orders, record, repair)
-    judged(judge, dense, "the dense network")
+    check_evaluations(episodes)
+    study = Study.prepare(
+        model,
+        example_inputs,
+        constraint,
+        evaluate=evaluate,
+        calibration=calibration,
+        importance=importance,
+        repair=repair,
+        rules=rules,
+        network=network,
+        calibration_images=calibration_images,
+        seed=seed,
+        device=device,
+        begin=clock.begin,
+    )
+    dense, network = study.model, study.network
     clock.begin("search")
-    used = 1 if isinstance(searcher, str) and searcher in CLOSED_FORM else episodes
-    best = run(search, Task(projection, evaluator, curves, scores, used, seed, on_trial))
+    task = study.task(evaluations_of(searcher, episodes), seed, on_trial)
+    best, evaluator = run(search, task), task.evaluator
     clock.begin("verify")
     plan = evaluator.plan(best.widths)
     assert plan.kept is not None
     pruned = remove(dense, network, plan.kept)
-    verification = verify(dense, pruned, network, plan.kept, _moved(example_inputs, dense))
+    verification = verify(dense, pruned, network, plan.kept, study.inputs)
     small = evaluator.build(plan)
-    final = read or judge
+    final = read or study.judge
     repaired = copy.deepcopy(small) if finetune else small
     if finetune:
         clock.begin("finetune")
@@ -176,81 +171,10 @@ def compress(
         search_seconds=evaluator.seconds,
         settings={
             "constraint": str(constraint),
-            "searcher": searcher if isinstance(searcher, str) else getattr(searcher, "__name__", "own"),
+            "searcher": name_of(searcher),
             "episodes": episodes,
             "importance": importance,
             "repair": repair,
             "seed": seed,
         },
     )
-
-
-def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
-    """A function from a network to its score, from such a function or from batches (x, y).
-
-    Raises:
-        ConfigError: neither.
-    """
-    if callable(judge):
-        return judge
-    if not hasattr(judge, "__iter__"):
-        raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(judge).__name__}")
-    if isinstance(judge, Iterator):
-        raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
-
-    def score(model: nn.Module) -> float:
-        return top1(model, judge, str(_device(model)))
-
-    return score
-
-
-def _check(criterion: str, calibration: Iterable[Any] | None, repair: str, episodes: int) -> None:
-    known = ("curves", *CRITERIA)
-    if criterion not in known:
-        raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")
-    if episodes < 1:
-        raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
-    find_repair(repair)
-    if calibration is None and (criterion in ("curves", "taylor") or repair != "none"):
-        raise ConfigError(
-            f"importance {criterion!r} and repair {repair!r} look at calibration data; give `calibration` (a few "
-            "hundred inputs), or choose importance='l2' and repair='none'"
-        )
-
-
-def _signals(
-    model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int
-) -> tuple[list[Curve], list[np.ndarray[Any, np.dtype[np.float64]]]]:
-    """Error curves (from weights alone without calibration) and the scores of the criterion."""
-    batches = record.batches() if record is not None and criterion == "taylor" else None
-    scores = score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
-    return error_curves(model, network, record), scores
-
-
-def _moved(example_inputs: Any, model: nn.Module) -> Any:
-    return tree_map_only(torch.Tensor, lambda value: value.to(_device(model)), example_inputs)
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
-class _Clock:
-    """Times the stages and announces them."""
-
-    def __init__(self, on_stage: Callable[[str], None] | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._on_stage = on_stage
-        self._stage: str | None = None
-        self._start = perf_counter()
-
-    def begin(self, stage: str) -> None:
-        self.end()
-        self._stage, self._start = stage, perf_counter()
-        if self._on_stage:
-            self._on_stage(stage)
-
-    def end(self) -> None:
-        if self._stage is not None:
-            self.seconds[self._stage] = perf_counter() - self._start
-        self._stage = None

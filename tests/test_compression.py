@@ -12,6 +12,7 @@ import gnnrl
 from gnnrl.compression import STAGES, compress
 from gnnrl.errors import ConfigError, DataError, EvaluationError, NothingToPrune, UnreachableConstraint
 from gnnrl.pruning.projection import WidthRules
+from gnnrl.searchers.table import SEARCHERS
 from tests.topologies import images, topology
 
 
@@ -44,7 +45,7 @@ def compressed(**settings: Any) -> gnnrl.CompressionResult:
     return compress(model, settings.pop("inputs", images()), settings.pop("constraint", "macs<=50%"), **settings)
 
 
-@pytest.mark.parametrize("searcher", ["ppo", "random", "uniform", "ranked", "curves"])
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
 def test_every_searcher_ends_in_a_smaller_network_of_the_same_class(searcher: str) -> None:
     model = topology("residual").model
     result = compressed(model=model, searcher=searcher)

@@ -19,9 +19,10 @@ FILES = {
 }
 ALLOWED = {
     "gnnrl.errors": set(),
+    "gnnrl.imports": {"gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
     "gnnrl.network": {"gnnrl.network", "gnnrl.agent.observation", "gnnrl.errors"},
-    "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.errors"},
+    "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
     "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.training": {"gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
@@ -34,6 +35,7 @@ ALLOWED = {
         "gnnrl.evaluation",
         "gnnrl.pruning",
         "gnnrl.network",
+        "gnnrl.imports",
         "gnnrl.errors",
     },
 }

@@ -13,6 +13,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from gnnrl import __version__
+from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import print_error
 from gnnrl.cli.demo import demonstrate
 from gnnrl.cli.inspection import inspect
@@ -67,6 +68,7 @@ def _start(
 app.command("demo")(guarded(demonstrate))
 app.command("inspect")(guarded(inspect))
 app.command("prune")(guarded(prune))
+app.command("compare")(guarded(compare))
 app.command("evaluate")(guarded(evaluate))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator, Stopwatch
-from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair, Searcher
+from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
 from gnnrl.errors import ConfigError
 
@@ -35,7 +35,7 @@ class Job:
     constraint: str
     out: Path
     force: bool = False
-    searcher: Searcher = "ppo"
+    searcher: str = "ppo"
     episodes: int = 150
     importance: Importance = "curves"
     repair: Repair = "ls"
@@ -62,8 +62,8 @@ def run_job(job: Job, narrator: Narrator) -> dict[str, Any]:
         GnnrlError: see `gnnrl.errors`; nothing is written in any case.
     """
     watch = Stopwatch()
-    _import_engine(narrator)
-    with _limited_threads(job.threads):
+    import_engine(narrator)
+    with limited_threads(job.threads):
         facts = _work(job, narrator)
     return {**facts, "seconds": round(watch.seconds(), 2)}
 
@@ -72,14 +72,14 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     from gnnrl.bundle import check_target
 
     check_target(job.out, force=job.force)
-    _check_settings(job)
+    check_settings(job)
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
         raise ConfigError(
             f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
             "call model.requires_grad_(True), or give --finetune-epochs 0"
         )
-    network = _refuse_unreachable(job, fed, narrator)
+    network = refuse_unreachable(job, fed, narrator)
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator)
     facts = _facts(job, fed, result, data, narrator)
@@ -88,11 +88,13 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     return {**facts, "out": str(job.out)}
 
 
-def _check_settings(job: Job) -> None:
+def check_settings(job: Job) -> None:
     """Refuse what needs neither network nor data to be seen as wrong."""
     from gnnrl.network.cost import Constraint
+    from gnnrl.searchers.table import find_searcher
 
     Constraint.parse(job.constraint)
+    find_searcher(job.searcher)
     source = job.source
     if not (source.weights or source.pretrained or is_own(source.model)):
         raise ConfigError(
@@ -100,7 +102,7 @@ def _check_settings(job: Job) -> None:
         )
 
 
-def _import_engine(narrator: Narrator) -> None:
+def import_engine(narrator: Narrator) -> None:
     """Import what every job needs; it takes seconds."""
     narrator.begin("loading PyTorch")
     with warnings.catch_warnings():
@@ -108,7 +110,7 @@ def _import_engine(narrator: Narrator) -> None:
         import_module("gnnrl.compression")
 
 
-def _refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
+def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     """Trace the network and check that the limit can be met, before any data is read.
 
     Raises:
@@ -120,13 +122,14 @@ def _refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = trace(fed.model, inputs)
-    Projection.build(network, job.constraint, _rules(job))
+    Projection.build(network, job.constraint, rules(job))
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
     return network
 
 
-def _rules(job: Job) -> Any:
+def rules(job: Job) -> Any:
+    """Rules for the widths."""
     from gnnrl.pruning.projection import WidthRules
 
     return WidthRules(job.min_width, job.round_to, job.keep)
@@ -134,12 +137,13 @@ def _rules(job: Job) -> Any:
 
 def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
     from gnnrl.compression import compress
+    from gnnrl.searchers.table import evaluations_of
     from gnnrl.training import evaluator
     from gnnrl.zoo.batches import batched
 
-    precision = _precision(job)
+    precision = choose_precision(job)
     judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=precision)
-    total = job.episodes if job.searcher in ("ppo", "random") else 1
+    total = evaluations_of(job.searcher, job.episodes)
     return compress(
         fed.model,
         fed.example_inputs,
@@ -152,17 +156,17 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
         episodes=job.episodes,
         importance=job.importance,
         repair=job.repair,
-        rules=_rules(job),
+        rules=rules(job),
         network=network,
         calibration_images=job.calibration_images,
         seed=job.seed,
         device=job.device,
         on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
-        on_trial=_Best(job.metric, total, narrator),
+        on_trial=Best(job.metric, total, narrator),
     )
 
 
-def _precision(job: Job) -> Any:
+def choose_precision(job: Job) -> Any:
     """Choose bfloat16 where the machine computes in it, and only then."""
     import torch
 
@@ -174,14 +178,19 @@ def _precision(job: Job) -> Any:
     return "bfloat16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "float32"
 
 
-class _Best:
+class Best:
     """Tells after each plan how good the best one is."""
 
     def __init__(self, metric: Metric, total: int, narrator: Narrator) -> None:
         self._metric, self._total, self._narrator = metric, total, narrator
         self._best = -math.inf
 
+    def restart(self) -> None:
+        """Forget the plans so far."""
+        self._best = -math.inf
+
     def __call__(self, trial: "Trial") -> None:
+        """Tell."""
         self._best = max(self._best, trial.score)
         self._narrator.advance(trial.number + 1, self._total, f"best {_show_score(self._metric, self._best)}")
 
@@ -251,7 +260,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
 
 
 @contextmanager
-def _limited_threads(threads: int | None) -> Iterator[None]:
+def limited_threads(threads: int | None) -> Iterator[None]:
     """Compute on so many threads inside; None leaves the choice to PyTorch."""
     import torch
 

@@ -1,16 +1,34 @@
 """The options that commands share: one name, one help text, one default for each."""
 
+from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-Searcher = Literal["ppo", "random", "uniform", "ranked", "curves"]
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
 Metric = Literal["top1", "loss"]
 Augmentation = Literal["none", "crop", "flip-crop"]
 Precision = Literal["float32", "bfloat16", "auto"]
+
+SEARCHERS = (
+    "ppo",
+    "ddpg",
+    "amc",
+    "cma",
+    "tpe",
+    "evolution",
+    "annealing",
+    "greedy",
+    "random",
+    "random-prior",
+    "uniform",
+    "ranked",
+    "curves",
+)
+"""Names of `gnnrl.searchers.table`, which takes seconds to import; a test keeps them equal."""
 
 _MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
 _SEARCH, _TUNE, _INPUT = "Search", "Fine-tuning", "Input"
@@ -64,12 +82,31 @@ ConstraintOption = Annotated[
         "Quote it: the shell reads < as a redirection."
     ),
 ]
+
+
+def check_searcher(name: str) -> str:
+    """Refuse a searcher that is neither gnnrl's, nor another package's, nor module:attribute.
+
+    Raises:
+        BadParameter: there is none of this name.
+    """
+    known = [*SEARCHERS, *(point.name for point in entry_points(group="gnnrl.searchers"))]
+    if ":" not in name and name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise typer.BadParameter(f"there is no searcher {name!r}{hint} There are {', '.join(known)}, module:attribute.")
+    return name
+
+
 SearcherOption = Annotated[
-    Searcher,
+    str,
     typer.Option(
         rich_help_panel=_SEARCH,
-        help="ppo: the graph policy, from the closed-form plan on; random: as many random plans; uniform, ranked, "
-        "curves: one plan without a search.",
+        callback=check_searcher,
+        metavar="NAME",
+        help="ppo: the graph policy, from the closed-form plan on; ddpg, amc, cma, tpe, evolution, annealing, greedy, "
+        "random, random-prior: other searches; uniform, ranked, curves: one plan without a search; your own: "
+        "package.module:function or file.py:function.",
     ),
 ]
 EpisodesOption = Annotated[

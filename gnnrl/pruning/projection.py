@@ -174,7 +174,7 @@ class Projection:
             else:
                 failing = middle
         widths = self._at((shifts <= (steps[holding] if holding >= 0 else -np.inf)).sum(1) - 1)
-        return self._filled(widths, wish(float(steps[failing]))) if failing < len(steps) else widths
+        return self.filled(widths, wish(float(steps[failing]))) if failing < len(steps) else widths
 
     def _at(self, positions: NDArray[np.int64]) -> Component:
         """Widths at these positions [G] of the ladders."""
@@ -198,9 +198,9 @@ class Projection:
         The group that is furthest below its wish, as a share of its size, is served first.
         """
         widths = self._floored(wish)
-        return self._filled(widths if self.holds(widths) else self.narrowest, wish)
+        return self.filled(widths if self.holds(widths) else self.narrowest, wish)
 
-    def _filled(self, widths: Component, wish: NDArray[np.float64]) -> Component:
+    def filled(self, widths: Component, wish: NDArray[np.float64]) -> Component:
         """Give channels back while they fit; a group whose next width does not fit now will not fit later either."""
         groups = np.arange(len(widths))
         positions = (self._table < widths[:, None]).sum(1)

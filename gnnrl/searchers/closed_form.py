@@ -20,12 +20,3 @@ def ranked(task: Task) -> None:
 def curves(task: Task) -> None:
     """Minimise the summed error curves."""
     task.score(task.prior(task.projection))
-
-
-def random(task: Task) -> None:
-    """Draw logits of keep ratios from a normal distribution around uniform, project, judge."""
-    rng = np.random.default_rng(task.seed)
-    uniform_first = np.zeros(len(task.network.groups))
-    task.score(task.projection.of_logits(uniform_first))
-    for _ in range(20 * task.evaluations):
-        task.score(task.projection.of_logits(rng.normal(0.0, 1.0, len(task.network.groups))))

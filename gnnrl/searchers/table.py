@@ -1,32 +1,90 @@
-"""All searchers by name."""
+"""All searchers by name: gnnrl's own, those of other installed packages, and any that a name can be imported by."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
 
 from gnnrl.errors import ConfigError
-from gnnrl.searchers import closed_form
+from gnnrl.imports import imported
+from gnnrl.searchers import closed_form, sampling
+from gnnrl.searchers.annealing import AnnealingSearcher
+from gnnrl.searchers.ddpg import DDPGSearcher
+from gnnrl.searchers.evolution import EvolutionSearcher
+from gnnrl.searchers.evolution_strategy import CMASearcher
+from gnnrl.searchers.greedy import GreedySearcher
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.task import Searcher
+from gnnrl.searchers.tpe import TPESearcher
 
-SEARCHERS: dict[str, Searcher] = {
-    "ppo": PPOSearcher(),
-    "random": closed_form.random,
-    "uniform": closed_form.uniform,
-    "ranked": closed_form.ranked,
-    "curves": closed_form.curves,
-}
+SEARCHERS: Mapping[str, Searcher] = MappingProxyType(
+    {
+        "ppo": PPOSearcher(),
+        "ddpg": DDPGSearcher(),
+        "amc": DDPGSearcher(start="ratio"),
+        "cma": CMASearcher(),
+        "tpe": TPESearcher(),
+        "evolution": EvolutionSearcher(),
+        "annealing": AnnealingSearcher(),
+        "greedy": GreedySearcher(),
+        "random": sampling.random,
+        "random-prior": sampling.random_prior,
+        "uniform": closed_form.uniform,
+        "ranked": closed_form.ranked,
+        "curves": closed_form.curves,
+    }
+)
 CLOSED_FORM = frozenset({"uniform", "ranked", "curves"})
+ENTRY_POINTS = "gnnrl.searchers"
 
 
-def find_searcher(name: str | Searcher) -> Searcher:
-    """The searcher of this name; a user's own is returned as it is.
+def find_searcher(searcher: str | type | Searcher) -> Searcher:
+    """The searcher of this name; a user's own is returned as it is, or made from its class.
+
+    Args:
+        searcher: a name of `SEARCHERS`, the name of an entry point in the group `gnnrl.searchers` of an installed
+            package, `package.module:attribute` or `file.py:attribute`, or a searcher or its class.
 
     Raises:
-        ConfigError: there is none of this name; the message lists and suggests.
+        ConfigError: there is none of this name, it cannot be imported, or it is not callable; the message lists and
+            suggests.
     """
-    if not isinstance(name, str):
-        return name
-    if name not in SEARCHERS:
-        near = get_close_matches(name, SEARCHERS, n=1)
+    if not isinstance(searcher, str):
+        return _made(searcher, repr(searcher))
+    if searcher in SEARCHERS:
+        return SEARCHERS[searcher]
+    if ":" in searcher:
+        with imported(searcher) as own:
+            return _made(own, searcher)
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if searcher not in found:
+        known = [*SEARCHERS, *found]
+        near = get_close_matches(searcher, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"unknown searcher {name!r}; {hint}there are {', '.join(SEARCHERS)}")
-    return SEARCHERS[name]
+        raise ConfigError(
+            f"unknown searcher {searcher!r}; {hint}there are {', '.join(known)}, and your own as module:attribute"
+        )
+    try:
+        loaded = found[searcher].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"searcher {searcher!r} ({found[searcher].value}) cannot be imported: {error}") from error
+    return _made(loaded, searcher)
+
+
+def name_of(searcher: str | type | Searcher) -> str:
+    """What a searcher is called in tables and files."""
+    return searcher if isinstance(searcher, str) else getattr(searcher, "__name__", type(searcher).__name__)
+
+
+def evaluations_of(searcher: str | type | Searcher, evaluations: int) -> int:
+    """Evaluations that a searcher may use: one for a closed form, which has only one plan."""
+    return 1 if isinstance(searcher, str) and searcher in CLOSED_FORM else evaluations
+
+
+def _made(searcher: Any, name: str) -> Searcher:
+    made: Any = searcher() if isinstance(searcher, type) else searcher
+    if not callable(made):
+        raise ConfigError(f"searcher {name} is not callable; a searcher is a function of a gnnrl.searchers.task.Task")
+    found: Searcher = made
+    return found

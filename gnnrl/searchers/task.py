@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -17,11 +17,12 @@ from gnnrl.pruning.plan import Scores
 from gnnrl.pruning.projection import Projection
 
 _CURVE_POINTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+_PATIENCE = 20
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 class BudgetSpent(Exception):
-    """All evaluations of a task are used; ends a search from wherever it is."""
+    """All evaluations of a task are used, or nothing new is found; ends a search from wherever it is."""
 
 
 @dataclass(slots=True)
@@ -34,6 +35,9 @@ class Task:
         scores: importance of the units, for searchers that rank.
         evaluations: reward evaluations that may be used; a plan judged before costs none.
         on_trial: called after every new evaluation.
+
+    A search that meets nothing but known plans, 20 for each of its evaluations in a row, is over: the space is
+    exhausted, or the searcher has converged.
     """
 
     projection: Projection
@@ -43,6 +47,7 @@ class Task:
     evaluations: int
     seed: int
     on_trial: Callable[[Trial], None] | None = None
+    _repeats: int = field(default=0, init=False)
 
     @property
     def network(self) -> Network:
@@ -53,11 +58,15 @@ class Task:
         """Score of widths [G].
 
         Raises:
-            BudgetSpent: the plan is new and no evaluation is left.
+            BudgetSpent: the plan is new and no evaluation is left, or it is one of too many known ones in a row.
         """
         known = self.evaluator.known(widths)
         if known is not None:
+            self._repeats += 1
+            if self._repeats > _PATIENCE * self.evaluations:
+                raise BudgetSpent
             return known
+        self._repeats = 0
         if len(self.evaluator.trials) >= self.evaluations:
             raise BudgetSpent
         score = self.evaluator.score(widths)

@@ -13,19 +13,15 @@ never from a file that gnnrl reads.
 
 import difflib
 import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.imports import imported
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
 from gnnrl.zoo.weights import load_weights
@@ -64,7 +60,7 @@ def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
         return _resolve_own(spec, pretrained)
     if prefix in LIBRARIES:
         return _resolve_library(prefix, name, pretrained)
-    return _resolve_factory(prefix, name)
+    return _resolve_factory(spec)
 
 
 def input_spec(spec: str) -> InputSpec:
@@ -164,46 +160,17 @@ def _torchvision_input(name: str) -> InputSpec:
     return InputSpec((1, 3, side, side), tuple(mean), tuple(std))
 
 
-def _resolve_factory(origin: str, name: str) -> nn.Module:
-    spec = f"{origin}:{name}"
-    with _importable_from(Path(origin).resolve().parent if origin.endswith(".py") else Path.cwd()):
-        module = _import_user_module(origin, spec)
-        factory: Callable[[], object] | None = getattr(module, name, None)
-        if not callable(factory):
-            found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            raise ConfigError(f"{spec}: {origin} has no function {name!r}. {_suggest(name, found)}".rstrip())
+def _resolve_factory(spec: str) -> nn.Module:
+    with imported(spec) as factory:
         try:
             network = factory()
         except (Exception, SystemExit) as error:
+            name = spec.rpartition(":")[2]
             raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"{spec}: {name}() returned {type(network).__name__}, not a torch.nn.Module.")
+        returned = f"{spec.rpartition(':')[2]}() returned {type(network).__name__}"
+        raise ConfigError(f"{spec}: {returned}, not a torch.nn.Module.")
     return network
-
-
-def _import_user_module(origin: str, spec: str) -> ModuleType:
-    try:
-        if not origin.endswith(".py"):
-            return importlib.import_module(origin)
-        loader = SourceFileLoader(Path(origin).stem, origin)
-        module = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=origin))
-        sys.modules.setdefault(loader.name, module)  # dataclasses and torch.export look a class's module up
-        loader.exec_module(module)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{spec}: there is no file {origin}.") from error
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{spec}: importing {origin} failed with {type(error).__name__}: {error}") from error
-    return module
-
-
-@contextmanager
-def _importable_from(folder: Path) -> Iterator[None]:
-    """Let a user's module import its neighbours, as `python file.py` would."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -1,3 +1,4 @@
+import sys
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.searchers import sampling
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS, find_searcher
 from gnnrl.searchers.task import BudgetSpent, Task, run
@@ -31,6 +33,8 @@ def case() -> Traced:
 
 CASE = case()
 TARGET = np.array([16, 8, 40, 4])
+SEARCHING = sorted(set(SEARCHERS) - CLOSED_FORM)
+FROM_THE_PRIOR = ("annealing", "cma", "ddpg", "evolution", "ppo", "random-prior", "tpe")
 
 
 class Synthetic(Evaluator):
@@ -62,7 +66,7 @@ def test_no_searcher_spends_more_than_its_budget_or_misses_the_limit(name: str, 
     assert best.score == max(trial.score for trial in work.evaluator.trials)
 
 
-@pytest.mark.parametrize("name", ["ppo", "random"])
+@pytest.mark.parametrize("name", SEARCHING)
 def test_searchers_that_search_use_their_budget(name: str) -> None:
     work = task(15)
     run(SEARCHERS[name], work)
@@ -105,7 +109,7 @@ def test_another_seed_gives_other_trials() -> None:
     assert histories[0] != histories[1]
 
 
-@pytest.mark.parametrize("name", ["ppo", "random"])
+@pytest.mark.parametrize("name", SEARCHING)
 def test_rules_hold_for_every_trial(name: str) -> None:
     work = task(10, rules=WidthRules(min_width=4, round_to=4, keep=("0.0",)))
     run(SEARCHERS[name], work)
@@ -141,12 +145,13 @@ def test_ppo_gets_better_than_where_it_starts() -> None:
     assert np.mean(scores[-20:]) > np.mean(scores[:20])
 
 
-def test_ppo_begins_with_the_closed_form() -> None:
-    ppo, closed = task(3), task(1)
-    run(SEARCHERS["ppo"], ppo)
+@pytest.mark.parametrize("name", FROM_THE_PRIOR)
+def test_warm_searchers_begin_with_the_closed_form(name: str) -> None:
+    warm, closed = task(3), task(1)
+    run(SEARCHERS[name], warm)
     run(SEARCHERS["curves"], closed)
 
-    assert ppo.evaluator.trials[0].widths == closed.evaluator.trials[0].widths
+    assert warm.evaluator.trials[0].widths == closed.evaluator.trials[0].widths
 
 
 def test_ppo_ends_when_there_is_nothing_left_to_find() -> None:
@@ -155,6 +160,14 @@ def test_ppo_ends_when_there_is_nothing_left_to_find() -> None:
     run(PPOSearcher(PPOConfig(n_steps=10)), work)
 
     assert len(work.evaluator.trials) < 2 * 3
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_every_search_ends_when_all_plans_are_known(name: str) -> None:
+    work = task(8, rules=WidthRules(min_width=16, round_to=16), constraint="macs<=90%")
+    run(SEARCHERS[name], work)
+
+    assert len(work.evaluator.trials) <= 4
 
 
 @pytest.mark.parametrize("projection", ["exact", "none"])
@@ -197,6 +210,80 @@ def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
         find_searcher("ppoo")
     with pytest.raises(ConfigError, match="there are"):
         find_searcher("zzz")
+
+
+def test_a_searcher_is_found_by_class_and_by_name_of_its_module(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def __call__(self, task):\n        task.marked = 1\nNUMBER = 3\n"
+    )
+
+    assert isinstance(find_searcher(PPOSearcher), PPOSearcher)
+    assert find_searcher("gnnrl.searchers.sampling:random") is sampling.random
+    assert type(find_searcher("mine.py:Mine")).__name__ == "Mine"
+    with pytest.raises(ConfigError, match=r"Did you mean Mine\?"):
+        find_searcher("mine.py:Mina")
+    with pytest.raises(ConfigError, match="no file nowhere.py"):
+        find_searcher("nowhere.py:Mine")
+    with pytest.raises(ConfigError, match="not callable"):
+        find_searcher(3)
+
+
+def test_other_packages_offer_searchers_as_entry_points(tmp_path, monkeypatch) -> None:
+    """A package as pip would install it: a module, and its metadata beside it."""
+    metadata = tmp_path / "foreign-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[gnnrl.searchers]\nwidest = foreign_search:widest\nbroken = foreign_search:gone\n"
+    )
+    (tmp_path / "foreign_search.py").write_text(
+        "def widest(task):\n    task.score(task.projection.of_logits([9, 0, 0, 0]))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert run(find_searcher("widest"), task(5)).widths[0] == 16
+    with pytest.raises(ConfigError, match="did you mean widest"):
+        find_searcher("widst")
+    with pytest.raises(ConfigError, match=r"'broken' \(foreign_search:gone\) cannot be imported"):
+        find_searcher("broken")
+
+
+@pytest.mark.parametrize(("name", "package"), [("cma", "cma"), ("tpe", "optuna")])
+def test_a_missing_package_names_its_extra(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(ConfigError, match=rf"{package} is not installed; run: pip install 'gnnrl-compress\[search\]'"):
+        run(SEARCHERS[name], task(3))
+
+
+@pytest.mark.parametrize("name", ["cma", "tpe", "evolution", "annealing", "greedy", "amc", "random", "random-prior"])
+def test_searchers_leave_the_random_state_of_the_process_alone(name: str) -> None:
+    np.random.seed(5)
+    torch.manual_seed(5)
+    before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+    run(SEARCHERS[name], task(15))
+
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize("name", ["cma", "tpe", "evolution", "annealing", "greedy"])
+def test_searchers_that_learn_come_nearer_to_the_target_than_the_closed_form(name: str) -> None:
+    closed = run(SEARCHERS["curves"], task(1)).score
+    found = [run(SEARCHERS[name], task(60, seed=seed)).score for seed in range(3)]
+
+    assert np.median(found) > closed + 0.5
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_a_network_of_one_group_can_be_searched(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(conv(3, 24), Head(24)).eval()
+    monkeypatch.setitem(globals(), "CASE", Traced("one", model, images(), trace(model, images())))
+    monkeypatch.setitem(globals(), "TARGET", np.array([7]))
+
+    assert run(SEARCHERS[name], task(4)).widths[0] <= 24
 
 
 def test_a_budget_of_nothing_is_refused() -> None:

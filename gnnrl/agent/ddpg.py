@@ -1,0 +1,150 @@
+"""Deep deterministic policy gradient for decisions that are taken one after the other, each a number in [0, 1].
+
+Lillicrap et al. 2016, "Continuous Control with Deep Reinforcement Learning", https://arxiv.org/abs/1509.02971, in the
+form of AMC (He et al. 2018, https://arxiv.org/abs/1802.03494): truncated normal noise that decays with the episodes,
+every transition of an episode gets its final reward minus a moving average of the rewards, no discount.
+
+S = numbers of a state, B = transitions in a batch. Tensors are float32.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.stats import truncnorm
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class DDPGConfig(BaseModel):
+    """Settings of DDPG; the defaults are AMC's, for which see its released code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor_learning_rate: float = Field(default=1e-4, gt=0, description="Step size of the actor's Adam.")
+    critic_learning_rate: float = Field(default=1e-3, gt=0, description="Step size of the critic's Adam.")
+    hidden_dim: int = Field(default=300, ge=1, description="Width of the two hidden layers.")
+    batch_size: int = Field(default=64, ge=1, description="Transitions in an update.")
+    tau: float = Field(default=0.01, gt=0, le=1, description="How far the targets follow in an update.")
+    warmup: float = Field(default=0.125, ge=0, le=1, description="Share of the episodes that act at random at first.")
+    noise: float = Field(default=0.5, ge=0, description="Standard deviation of the noise after the warm-up.")
+    noise_decay: float = Field(default=0.95, gt=0, le=1, description="Factor on the noise after every episode.")
+    baseline_decay: float = Field(default=0.95, ge=0, lt=1, description="Weight of the past in the moving average.")
+
+
+class Actor(nn.Module):
+    """State [B, S] to action [B] in (0, 1); nearly a half everywhere at the start."""
+
+    def __init__(self, state_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.layers = _perceptron(state_dim, hidden_dim)
+        for parameter in self.layers[-1].parameters():
+            nn.init.uniform_(parameter, -3e-3, 3e-3)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Decide."""
+        action: Tensor = torch.sigmoid(self.layers(state)).squeeze(1)
+        return action
+
+
+class Critic(nn.Module):
+    """State [B, S] and action [B] to the expected return [B]."""
+
+    def __init__(self, state_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.layers = _perceptron(state_dim + 1, hidden_dim)
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """Judge."""
+        value: Tensor = self.layers(torch.cat([state, action[:, None]], 1)).squeeze(1)
+        return value
+
+
+def _perceptron(in_dim: int, hidden_dim: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1)
+    )
+
+
+def td_target(reward: Tensor, next_value: Tensor, terminal: Tensor) -> Tensor:
+    """Return y = r + (1 − terminal) · Q'(s', μ'(s')), the undiscounted target of the critic [B]."""
+    return reward + (1 - terminal) * next_value
+
+
+def truncated_normal(mean: float, std: float, rng: np.random.Generator) -> float:
+    """Draw from a normal distribution that is cut off outside [0, 1]."""
+    if std <= 0:
+        return mean
+    return float(truncnorm.rvs(-mean / std, (1 - mean) / std, loc=mean, scale=std, random_state=rng))
+
+
+class DDPG:
+    """An actor, a critic, their slow targets, and all transitions so far.
+
+    Args:
+        state_dim: S.
+        config: settings.
+        seed: of weights, noise and batches; the global random state is left alone.
+    """
+
+    def __init__(self, state_dim: int, config: DDPGConfig, seed: int) -> None:
+        self.config = config
+        self.noise = config.noise
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.actor = Actor(state_dim, config.hidden_dim)
+            self.critic = Critic(state_dim, config.hidden_dim)
+        self._targets = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
+        self._actor_steps = torch.optim.Adam(self.actor.parameters(), config.actor_learning_rate)
+        self._critic_steps = torch.optim.Adam(self.critic.parameters(), config.critic_learning_rate)
+        self._rng = np.random.default_rng(seed)
+        self._rows: list[NDArray[np.float32]] = []
+        self._baseline: float | None = None
+
+    @torch.no_grad()
+    def act(self, state: NDArray[np.float32], *, explore: bool = True) -> float:
+        """Decide in a state [S], with noise to explore."""
+        mean = float(self.actor(torch.from_numpy(state)[None]))
+        return truncated_normal(mean, self.noise, self._rng) if explore else mean
+
+    def act_at_random(self) -> float:
+        """Decide without looking."""
+        return float(self._rng.random())
+
+    def remember(self, states: NDArray[np.float32], actions: NDArray[np.float32], reward: float) -> None:
+        """Keep an episode: states [T, S], actions [T], and the reward at its end."""
+        following = np.concatenate([states[1:], states[-1:]])
+        terminal = np.arange(len(states)) == len(states) - 1
+        columns = (states, actions[:, None], np.full((len(states), 1), reward), following, terminal[:, None])
+        self._rows += list(np.concatenate(columns, 1).astype(np.float32))
+        decay = self.config.baseline_decay
+        self._baseline = reward if self._baseline is None else decay * self._baseline + (1 - decay) * reward
+
+    def update(self) -> None:
+        """One step of critic and actor on a batch of all transitions."""
+        chosen = self._rng.choice(len(self._rows), min(self.config.batch_size, len(self._rows)), replace=False)
+        rows = torch.from_numpy(np.stack([self._rows[index] for index in chosen]))
+        size = (rows.shape[1] - 3) // 2
+        state, action, reward, following, terminal = torch.split(rows, [size, 1, 1, size, 1], 1)
+        slow_actor, slow_critic = self._targets
+        with torch.no_grad():
+            value = slow_critic(following, slow_actor(following))
+            target = td_target(reward.squeeze(1) - (self._baseline or 0.0), value, terminal.squeeze(1))
+        _step(self._critic_steps, F.mse_loss(self.critic(state, action.squeeze(1)), target))
+        _step(self._actor_steps, -self.critic(state, self.actor(state)).mean())
+        with torch.no_grad():
+            for slow, fast in ((slow_actor, self.actor), (slow_critic, self.critic)):
+                for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
+                    old.lerp_(new, self.config.tau)
+
+    def end_episode(self, *, is_new: bool) -> None:
+        """Let the noise decay, or grow where the episode ended where one had ended before."""
+        self.noise *= self.config.noise_decay if is_new else 1 / self.config.noise_decay
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()

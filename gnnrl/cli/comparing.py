@@ -1,0 +1,165 @@
+"""`gnnrl compare`: searchers side by side on a network and data of the user's own."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from gnnrl.cli import options
+from gnnrl.cli.console import Narrator, narration, stdout
+from gnnrl.cli.job import (
+    Best,
+    Job,
+    check_settings,
+    choose_precision,
+    import_engine,
+    limited_threads,
+    refuse_unreachable,
+    rules,
+)
+from gnnrl.cli.sources import EVALUATION_BATCH, Source, load_network, load_splits
+
+if TYPE_CHECKING:
+    from gnnrl.comparison import Comparison
+
+_FILE, _FIGURE = "comparison.json", "comparison.svg"
+
+SearchersOption = Annotated[
+    str, typer.Option(metavar="NAME,NAME", help=f"Any of {', '.join(options.SEARCHERS)}, and your own as file.py:name.")
+]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each searcher, with the seeds 0, 1, ...")]
+FolderOption = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", help=f"Folder of {_FILE} and {_FIGURE}; runs that are there are not repeated."
+    ),
+]
+
+
+def compare(
+    model: options.ModelOption,
+    data: options.DataOption,
+    weights: options.WeightsOption = None,
+    pretrained: options.PretrainedOption = False,
+    constraint: options.ConstraintOption = "macs<=50%",
+    searchers: SearchersOption = "ppo,cma,tpe,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
+    seeds: SeedsOption = 3,
+    out: FolderOption = Path("gnnrl-compare"),
+    as_json: options.JsonOption = False,
+    device: options.DeviceOption = "cpu",
+    threads: options.ThreadsOption = None,
+    precision: options.PrecisionOption = "float32",
+    episodes: options.EpisodesOption = 150,
+    importance: options.ImportanceOption = "curves",
+    repair: options.RepairOption = "ls",
+    metric: options.MetricOption = "top1",
+    calibration_images: options.CalibrationOption = 500,
+    min_width: options.MinWidthOption = 1,
+    round_to: options.RoundToOption = 1,
+    keep: options.KeepOption = None,
+    input_shape: options.InputShapeOption = None,
+    mean: options.MeanOption = None,
+    std: options.StdOption = None,
+) -> None:
+    """Run several searchers with equal numbers of evaluations: a table, best-so-far as a figure, all numbers as JSON.
+
+    Nothing is fine-tuned. The test images are read once for the best plan of each run, after all runs. Interrupted, it
+    goes on with the same command.
+    """
+    settings = dict(locals())
+    as_json, names, count = settings.pop("as_json"), settings.pop("searchers").split(","), settings.pop("seeds")
+    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
+    job = Job(source=source, **{**settings, "keep": tuple(keep or ())})
+    names = [options.check_searcher(name.strip()) for name in names]
+    with narration(quiet=as_json) as narrator:
+        import_engine(narrator)
+        with limited_threads(job.threads):
+            comparison = _work(job, names, range(count), narrator)
+    facts = {"model": model, "data": data, "out": str(out), "missing": comparison.missing} | asdict(comparison)
+    facts["rows"] = [asdict(row) for row in comparison.rows()]
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        stdout().print(_table(facts, metric))
+        stdout().print(f"Written to {out / _FILE}" + (f" and {out / _FIGURE}." if (out / _FIGURE).exists() else "."))
+
+
+def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
+    from gnnrl.comparison import compare
+    from gnnrl.searchers.table import find_searcher
+    from gnnrl.training import evaluator
+    from gnnrl.zoo.batches import batched
+
+    check_settings(job)
+    for name in names:
+        find_searcher(name)
+    fed = load_network(job.source, job.device, narrator)
+    network = refuse_unreachable(job, fed, narrator)
+    data = load_splits(job.data, fed, narrator)
+    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=choose_precision(job))
+
+    def begin(stage: str) -> None:
+        narrator.begin(stage)
+        telling.restart()
+
+    telling = Best(job.metric, job.episodes, narrator)
+    comparison = compare(
+        fed.model,
+        fed.example_inputs,
+        job.constraint,
+        evaluate=judge(data.reward, job.metric),
+        calibration=batched(data.train, EVALUATION_BATCH),
+        test=judge(data.test),
+        searchers=names,
+        seeds=seeds,
+        episodes=job.episodes,
+        importance=job.importance,
+        repair=job.repair,
+        rules=rules(job),
+        network=network,
+        calibration_images=job.calibration_images,
+        device=job.device,
+        path=job.out / _FILE,
+        on_stage=begin,
+        on_trial=telling,
+    )
+    _draw(comparison, job.out / _FIGURE, narrator)
+    return comparison
+
+
+def _draw(comparison: "Comparison", path: Path, narrator: Narrator) -> None:
+    """Draw the figure where matplotlib is installed; the numbers are written anyway."""
+    from gnnrl.errors import ConfigError
+    from gnnrl.figures import draw_comparison
+
+    try:
+        draw_comparison(comparison, path)
+    except ConfigError as error:
+        narrator.warn(f"no figure: {error}")
+
+
+def _table(facts: Mapping[str, Any], metric: options.Metric) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("searcher", no_wrap=True)
+    for title in ("seeds", "evaluations", "best reward", "spread", "test top-1", "spread", "seconds"):
+        table.add_column(title, justify="right")
+    shown = ("{:.2%}" if metric == "top1" else "{:.4f}").format
+    table.add_row("dense", "", "", shown(facts["dense"]["reward"]), "", f"{facts['dense']['test']:.2%}", "", "")
+    for row in facts["rows"]:
+        table.add_row(
+            row["searcher"],
+            str(row["seeds"]),
+            str(row["evaluations"]),
+            shown(row["reward"]),
+            shown(row["reward_spread"]) if row["seeds"] > 1 else "",
+            f"{row['test']:.2%}",
+            f"{row['test_spread']:.2%}" if row["seeds"] > 1 else "",
+            f"{row['seconds']:.1f}",
+        )
+    return table

@@ -1,0 +1,54 @@
+"""Figures of a comparison, as SVG; drawn by matplotlib, an extra."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnnrl.comparison import Comparison, Run
+from gnnrl.imports import require
+
+_POINTS = 200
+
+
+def draw_comparison(comparison: Comparison, path: str | Path) -> None:
+    """Draw best-so-far against evaluations and against wall time: the median of the seeds, and from worst to best.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", "plot")
+    figure_class = require("matplotlib.figure", "plot").Figure
+    with matplotlib.rc_context({"svg.hashsalt": "gnnrl", "svg.fonttype": "none"}):
+        figure = figure_class(figsize=(10, 4), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for index, row in enumerate(comparison.rows()):
+            runs = [found for found in comparison.runs if found.searcher == row.searcher]
+            evaluations = [np.arange(1, len(found.scores) + 1, dtype=np.float64) for found in runs]
+            seconds = [np.array(found.seconds) for found in runs]
+            for axis, positions in zip(axes, (evaluations, seconds), strict=True):
+                _band(axis, runs, positions, row.searcher, f"C{index % 10}")
+        axes[0].set(xlabel="reward evaluations", ylabel="best reward so far")
+        axes[1].set(xlabel="seconds", xscale="log")
+        axes[1].legend(loc="lower right", fontsize="small")
+        for axis in axes:
+            axis.grid(alpha=0.3)
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _band(axis: Any, runs: Sequence[Run], positions: Sequence[Any], label: str, colour: str) -> None:
+    """A line of medians in a band; a searcher without a search is one point, drawn as a level."""
+    if max(len(found.scores) for found in runs) == 1:
+        axis.axhline(float(np.median([found.scores[0] for found in runs])), color=colour, linestyle=":", label=label)
+        return
+    first, last = max(float(x[0]) for x in positions), max(float(x[-1]) for x in positions)
+    grid = np.geomspace(first, last, _POINTS)
+    best = np.array(
+        [
+            np.array(found.best_so_far)[np.searchsorted(x, grid * (1 + 1e-9), side="right") - 1]
+            for found, x in zip(runs, positions, strict=True)
+        ]
+    )
+    axis.step(grid, np.median(best, 0), where="post", color=colour, label=label)
+    axis.fill_between(grid, best.min(0), best.max(0), step="post", color=colour, alpha=0.15, linewidth=0)

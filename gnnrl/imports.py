@@ -1,0 +1,67 @@
+"""Imports that may fail: code of the user's own, and packages of an extra."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gnnrl.errors import ConfigError
+
+
+@contextmanager
+def imported(spec: str) -> Iterator[Any]:
+    """The attribute that a text names; its module may import its neighbours, as `python file.py` would, while used.
+
+    Raises:
+        ConfigError: there is no such file or attribute, or importing it failed; the message suggests a near name.
+    """
+    origin, _, name = spec.rpartition(":")
+    folder = str(Path(origin).resolve().parent if origin.endswith(".py") else Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        module = _module(origin, spec)
+        found = getattr(module, name, None)
+        if not callable(found):
+            known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(f"{spec}: {origin} has no function {name!r}.{hint}")
+        yield found
+    finally:
+        sys.path.remove(folder)
+
+
+def _module(origin: str, spec: str) -> ModuleType:
+    try:
+        if not origin.endswith(".py"):
+            return importlib.import_module(origin)
+        loader = SourceFileLoader(Path(origin).stem, origin)
+        module = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=origin))
+        sys.modules.setdefault(loader.name, module)  # dataclasses and torch.export look a class's module up
+        loader.exec_module(module)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{spec}: there is no file {origin}.") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{spec}: importing {origin} failed with {type(error).__name__}: {error}") from error
+    return module
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a module of a package that belongs to an extra.
+
+    Raises:
+        ConfigError: it is not installed; the message says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name != package:
+            raise
+        raise ConfigError(f"{package} is not installed; run: pip install 'gnnrl-compress[{extra}]'") from None

@@ -1,0 +1,96 @@
+"""AMC: an agent walks through the network group by group and decides about each, then the whole plan is judged.
+
+He et al. 2018, "AMC: AutoML for Model Compression and Acceleration on Mobile Devices", https://arxiv.org/abs/1802.03494.
+Where AMC clips the actions of late layers so that the limit can still be met, the plan is projected onto it as a whole,
+as everybody's is.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from gnnrl.agent.ddpg import DDPG, DDPGConfig
+from gnnrl.network.labels import Component
+from gnnrl.searchers.task import Task
+from gnnrl.searchers.wishes import SPREAD, Wishes
+
+_EDGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class DDPGSearcher:
+    """Searches with DDPG.
+
+    Attributes:
+        config: settings of DDPG.
+        start: what an action stands for: "prior", how far to leave the closed-form plan (a half keeps it); or "ratio",
+            AMC's own keep ratio, which knows no closed form.
+    """
+
+    config: DDPGConfig = field(default_factory=DDPGConfig)
+    start: Literal["prior", "ratio"] = "prior"
+
+    def __call__(self, task: Task) -> None:
+        """Play episodes, at random first, then with noise; learn after each that met a new plan."""
+        walk = _Walk(task, self)
+        agent = DDPG(walk.state_dim, self.config, task.seed)
+        if self.start == "prior":
+            task.score(walk.wishes.prior)
+        while True:
+            learning = len(task.evaluator.trials) >= self.config.warmup * task.evaluations
+            states, actions = walk.play(agent, learning=learning)
+            judged = len(task.evaluator.trials)
+            score = task.score(walk.plan(actions))
+            is_new = len(task.evaluator.trials) > judged
+            if is_new:
+                agent.remember(states, actions, score)
+            if learning:
+                agent.end_episode(is_new=is_new)
+            if learning and is_new:
+                for _ in range(len(actions)):
+                    agent.update()
+
+
+class _Walk:
+    """The states of a walk through the groups of a network.
+
+    A state is what is known of the group (`Task.signals`, position, size, what one unit costs) and of the walk so far:
+    what was removed, what could still be, and the last action. Every column lies in [0, 1].
+    """
+
+    def __init__(self, task: Task, settings: DDPGSearcher) -> None:
+        self.task, self.settings, self.wishes = task, settings, Wishes(task)
+        network = task.network
+        widths, groups = network.widths, len(network.widths)
+        price = network.cost.price("macs", widths) * widths
+        params = network.cost.price("params", widths) * widths
+        position = np.arange(groups) / max(groups - 1, 1)
+        columns = (position, widths / widths.max(), price / price.max(), params / params.max())
+        facts = np.column_stack([*columns, task.signals()])
+        spread = np.ptp(facts, axis=0)
+        self.facts = (facts - facts.min(0)) / np.where(spread > 0, spread, 1.0)
+        self.share = price / price.sum()
+        self.state_dim = self.facts.shape[1] + 3
+
+    def play(self, agent: DDPG, *, learning: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """States [G, S] and actions [G] of one walk."""
+        states: list[NDArray[np.float32]] = []
+        actions: list[float] = []
+        removed, rest, last = 0.0, 1.0, 1.0
+        for facts, share in zip(self.facts, self.share, strict=True):
+            rest -= share
+            states.append(np.array([*facts, removed, rest, last], np.float32))
+            last = agent.act(states[-1]) if learning else agent.act_at_random()
+            actions.append(last)
+            removed += share * (1 - last)
+        return np.stack(states), np.array(actions, np.float32)
+
+    def plan(self, actions: NDArray[np.float32]) -> Component:
+        """Widths for the actions [G] of a walk."""
+        logits = logit(actions.astype(np.float64).clip(_EDGE, 1 - _EDGE))
+        if self.settings.start == "prior":
+            return self.wishes.plan(SPREAD * logits)
+        return self.task.projection.of_logits(logits)

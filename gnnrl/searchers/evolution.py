@@ -1,0 +1,45 @@
+"""Regularised evolution: the winner of a small tournament has a child, and the oldest dies.
+
+Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search", https://arxiv.org/abs/1802.01548;
+used for channel widths by Chin et al. 2020 (LeGR), https://arxiv.org/abs/1904.12368.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnnrl.searchers.task import Task
+from gnnrl.searchers.wishes import SPREAD, Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class EvolutionSearcher:
+    """Searches with regularised evolution.
+
+    Attributes:
+        population: plans that live at once; a quarter of the evaluations where that is fewer.
+        tournament: share of the living that compete for having a child.
+        mutated: share of a child's groups that differ from its parent's.
+    """
+
+    population: int = 20
+    tournament: float = 0.25
+    mutated: float = 0.2
+
+    def __call__(self, task: Task) -> None:
+        """Fill the population around the closed form, then let it age."""
+        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
+        size = max(min(self.population, task.evaluations // 4), 2)
+        competing = max(round(self.tournament * size), 2)
+        living = deque([(wishes.score(np.zeros(wishes.size)), np.zeros(wishes.size))], maxlen=size)
+        while len(living) < size:
+            wish = rng.normal(0.0, SPREAD, wishes.size)
+            living.append((wishes.score(wish), wish))
+        while True:
+            rivals = [living[index] for index in rng.choice(size, competing, replace=False)]
+            _, parent = max(rivals, key=lambda rival: rival[0])
+            genes = rng.random(wishes.size) < self.mutated
+            genes[rng.integers(wishes.size)] = True
+            child = wishes.new_near(parent, np.where(genes, SPREAD, 0.0), rng)
+            living.append((wishes.score(child), child))

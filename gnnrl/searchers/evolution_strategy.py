@@ -1,0 +1,62 @@
+"""CMA-ES: a normal distribution whose mean, step size and covariance adapt to the best of each generation.
+
+Hansen & Ostermeier 2001, "Completely Derandomized Self-Adaptation in Evolution Strategies"; Hansen 2016, "The CMA
+Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772. The implementation is the authors' own package `cma`.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gnnrl.environment import ACTION_BOUND
+from gnnrl.imports import require
+from gnnrl.searchers.task import Task
+from gnnrl.searchers.wishes import SPREAD, Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class CMASearcher:
+    """Searches with CMA-ES from the closed-form plan on.
+
+    Attributes:
+        sigma: first step size; by default the spread of the graph policy.
+        population: plans in a generation; by default 4 + 3 ln G.
+    """
+
+    sigma: float = SPREAD
+    population: int | None = None
+
+    def __call__(self, task: Task) -> None:
+        """Ask and tell; a strategy that has converged begins again, twice as wide."""
+        cma = require("cma", "search")
+        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
+        task.score(wishes.prior)
+        sigma = self.sigma
+        while True:
+            strategy = cma.CMAEvolutionStrategy(self._centre(wishes), sigma, self._options(rng))
+            while not strategy.stop():
+                judged = len(task.evaluator.trials)
+                generation = strategy.ask()
+                losses = [-wishes.score(wish[: wishes.size]) for wish in generation]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # equal scores of a generation are no news here
+                    strategy.tell(generation, losses)
+                if len(task.evaluator.trials) == judged:
+                    break
+            sigma = min(2 * sigma, ACTION_BOUND / 2)
+
+    def _centre(self, wishes: Wishes) -> list[float]:
+        return [0.0] * max(wishes.size, 2)  # the package knows no problems of one dimension
+
+    def _options(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Quiet, bounded, and with random numbers of its own: the package would seed those of the whole process."""
+        options = {
+            "bounds": [-ACTION_BOUND, ACTION_BOUND],
+            "randn": lambda *shape: rng.standard_normal(shape),
+            "seed": np.nan,
+            "verbose": -9,
+            "verb_log": 0,
+        }
+        return options | ({} if self.population is None else {"popsize": self.population})

@@ -1,0 +1,74 @@
+"""NetAdapt: step by step towards the limit, each time by narrowing the one group that hurts least.
+
+Yang et al. 2018, "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications",
+https://arxiv.org/abs/1804.03230. Two things differ. A proposal is judged after its other groups were narrowed in common
+onto the final limit, so that every evaluation is of a plan that could be the result. And where groups are many for the
+evaluations, only those are proposed whose error curves rise least.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnnrl.network.cost import Budget
+from gnnrl.network.labels import Component
+from gnnrl.searchers.exchanges import exchange
+from gnnrl.searchers.task import Task
+
+_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class GreedySearcher:
+    """Searches as NetAdapt does, from the dense network down.
+
+    Attributes:
+        proposals: groups that are tried in a step; by default the square root of the evaluations.
+    """
+
+    proposals: int | None = None
+
+    def __call__(self, task: Task) -> None:
+        """Go down to the limit, then spend what is left on exchanges that improve the best plan."""
+        proposals = min(self.proposals or max(round(task.evaluations**0.5), 1), len(task.network.groups))
+        steps = max(task.evaluations // proposals, 1)
+        dense = task.network.cost.measure(task.network.widths)
+        widths = task.network.widths
+        task.score(_completed(task, widths))
+        for step in range(1, steps + 1):
+            candidates = _narrowed(task, widths, task.projection.budget.on_the_way(dense, step / steps))
+            tried = sorted(candidates, key=lambda group: _rise(task, group, widths, candidates[group]))[:proposals]
+            if tried:
+                best = max(tried, key=lambda group: task.score(_completed(task, candidates[group])))
+                widths = candidates[best]
+        _climb(task)
+
+
+def _narrowed(task: Task, widths: Component, budget: Budget) -> dict[int, Component]:
+    """For each group that is not at its narrowest, widths where it alone was narrowed until a budget holds."""
+    found = {}
+    for group, ladder in enumerate(task.projection.ladders):
+        lower = ladder[ladder < widths[group]]
+        if len(lower):
+            rows = np.tile(widths, (len(lower), 1))
+            rows[:, group] = lower
+            holding = [row for row in rows if budget.holds(task.network.cost.measure(row))]
+            found[group] = holding[-1] if holding else rows[0]
+    return found
+
+
+def _rise(task: Task, group: int, before: Component, after: Component) -> float:
+    """How much the error curve of a group rises."""
+    error = task.curves[group].error
+    return float(error[after[group] - 1] - error[before[group] - 1])
+
+
+def _completed(task: Task, widths: Component) -> Component:
+    """Narrow all groups in common until the limit holds."""
+    return task.projection.of_family(lambda ratio: np.asarray(widths * ratio, np.float64), 0.0, 1.0)
+
+
+def _climb(task: Task) -> None:
+    rng = np.random.default_rng(task.seed)
+    while True:
+        task.score(exchange(task.projection, np.array(task.evaluator.best.widths), _SHARE, rng))

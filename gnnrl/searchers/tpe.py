@@ -1,0 +1,65 @@
+"""The tree-structured Parzen estimator: one density of the good wishes, one of the others, and where they differ most.
+
+Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", NeurIPS; the implementation is optuna's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnrl.environment import ACTION_BOUND
+from gnnrl.imports import require
+from gnnrl.searchers.task import Task
+from gnnrl.searchers.wishes import SPREAD, Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class TPESearcher:
+    """Searches with optuna's TPE sampler.
+
+    Attributes:
+        startup: plans around the closed form that are judged before densities are estimated; optuna's own are drawn
+            from the whole space, where hardly any plan is good.
+    """
+
+    startup: int = 10
+
+    def __call__(self, task: Task) -> None:
+        """Ask and tell; where the sampler repeats a known plan, one near its suggestion is judged."""
+        optuna = require("optuna", "search")
+        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
+        uniform = optuna.distributions.FloatDistribution(-ACTION_BOUND, ACTION_BOUND)
+        space = {str(group): uniform for group in range(wishes.size)}
+
+        def add(wish: NDArray[np.float64]) -> None:
+            params = {name: float(value) for name, value in zip(space, wish, strict=True)}
+            trial = optuna.trial.create_trial(params=params, distributions=space, value=wishes.score(wish))
+            study.add_trial(trial)
+
+        with _quiet(optuna):
+            sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=task.seed)
+            study = optuna.create_study(direction="maximize", sampler=sampler)
+            add(np.zeros(wishes.size))
+            for wish in rng.normal(0.0, SPREAD, (self.startup - 1, wishes.size)):
+                add(wish)
+            while True:
+                trial = study.ask(space)
+                wish = np.array([trial.params[name] for name in space])
+                repeated = wishes.is_known(wish)
+                study.tell(trial, wishes.score(wish))
+                if repeated:
+                    add(wishes.new_near(wish, SPREAD, rng))
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,184 @@
+"""What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map_only
+
+from gnnrl.errors import ConfigError
+from gnnrl.evaluation import Evaluate, Evaluator, Trial, judged
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+from gnnrl.network.tracer import trace, unwrapped
+from gnnrl.pruning.calibration import Calibration, calibrate
+from gnnrl.pruning.curves import Curve, error_curves
+from gnnrl.pruning.importance import CRITERIA
+from gnnrl.pruning.importance import importance as score_units
+from gnnrl.pruning.plan import Scores, removal_orders
+from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.searchers.task import Task
+from gnnrl.training import top1
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A network with its limit, and everything that is known of it before a search.
+
+    Attributes:
+        model: a copy of the dense network, in evaluation mode.
+        inputs: example inputs on its device.
+        judge: the reward.
+        record: what the dense network computes on calibration data.
+        curves: error curves of the groups.
+        scores: importance of the units.
+        orders: removal order of each group's units.
+        repair: see `Evaluator`.
+        dense: reward of the dense network.
+    """
+
+    model: nn.Module
+    inputs: Any
+    projection: Projection
+    judge: Evaluate
+    record: Calibration | None
+    curves: list[Curve]
+    scores: Scores
+    orders: list[Component]
+    repair: str
+    dense: float
+
+    @classmethod
+    def prepare(
+        cls,
+        model: nn.Module,
+        example_inputs: Any,
+        constraint: str,
+        *,
+        evaluate: Evaluate | Iterable[Any],
+        calibration: Iterable[Any] | None = None,
+        importance: str = "curves",
+        repair: str = "ls",
+        rules: WidthRules | None = None,
+        network: Network | None = None,
+        calibration_images: int = 500,
+        seed: int = 0,
+        device: str | torch.device | None = None,
+        begin: Callable[[str], None] = lambda stage: None,
+    ) -> "Study":
+        """Trace, calibrate, compute curves and scores, and judge the dense network; arguments are those of `compress`.
+
+        Args:
+            begin: called with "trace" and "calibrate" as they begin.
+
+        Raises:
+            GnnrlError: see `gnnrl.errors`.
+        """
+        judge = as_evaluate(evaluate)
+        _check(importance, calibration, repair)
+        dense = copy.deepcopy(unwrapped(model)).eval()
+        dense = dense if device is None else dense.to(device)
+        place = _device(dense)
+        inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
+        begin("trace")
+        network = network or trace(dense, inputs)
+        projection = Projection.build(network, constraint, rules)
+        begin("calibrate")
+        record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
+        curves, scores = _signals(dense, network, record, importance, seed)
+        orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
+        score = judged(judge, dense, "the dense network")
+        return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score)
+
+    @property
+    def network(self) -> Network:
+        """The network to prune."""
+        return self.projection.network
+
+    def task(self, evaluations: int, seed: int, on_trial: Callable[[Trial], None] | None = None) -> Task:
+        """A search that has judged nothing yet."""
+        evaluator = Evaluator(self.model, self.network, self.judge, self.orders, self.record, self.repair)
+        return Task(self.projection, evaluator, self.curves, self.scores, evaluations, seed, on_trial)
+
+
+def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
+    """A function from a network to its score, from such a function or from batches (x, y).
+
+    Raises:
+        ConfigError: neither.
+    """
+    if callable(judge):
+        return judge
+    if not hasattr(judge, "__iter__"):
+        raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(judge).__name__}")
+    if isinstance(judge, Iterator):
+        raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
+
+    def score(model: nn.Module) -> float:
+        return top1(model, judge, str(_device(model)))
+
+    return score
+
+
+def check_evaluations(episodes: int) -> None:
+    """Refuse a search without evaluations.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if episodes < 1:
+        raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
+
+
+def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:
+    known = ("curves", *CRITERIA)
+    if criterion not in known:
+        raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")
+    find_repair(repair)
+    if calibration is None and (criterion in ("curves", "taylor") or repair != "none"):
+        raise ConfigError(
+            f"importance {criterion!r} and repair {repair!r} look at calibration data; give `calibration` (a few "
+            "hundred inputs), or choose importance='l2' and repair='none'"
+        )
+
+
+def _signals(
+    model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int
+) -> tuple[list[Curve], list[np.ndarray[Any, np.dtype[np.float64]]]]:
+    """Error curves (from weights alone without calibration) and the scores of the criterion."""
+    batches = record.batches() if record is not None and criterion == "taylor" else None
+    scores = score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
+    return error_curves(model, network, record), scores
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+class Clock:
+    """Times stages and announces them."""
+
+    def __init__(self, on_stage: Callable[[str], None] | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._on_stage = on_stage
+        self._stage: str | None = None
+        self._start = perf_counter()
+
+    def begin(self, stage: str) -> None:
+        """End the stage before, and begin one."""
+        self.end()
+        self._stage, self._start = stage, perf_counter()
+        if self._on_stage:
+            self._on_stage(stage)
+
+    def end(self) -> None:
+        """End the last stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = perf_counter() - self._start
+        self._stage = None
