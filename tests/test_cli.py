@@ -266,6 +266,30 @@ def test_description_is_the_text_of_inspect() -> None:
     assert describe(network) == run("inspect", "digits-resnet").stdout.rstrip("\n")
 
 
+def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
+    settings = ("compare", *prune()[1:], "--metric", "loss", "--episodes", "3", "--seeds", "2", "--out", "arms")
+    result = run(*settings, "--searchers", "random,curves")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert all(shown in result.stdout for shown in ("random", "curves", "spread", "test", "arms/comparison.svg"))
+    assert Path("arms/comparison.svg").read_text().rstrip().endswith("</svg>")
+    again = run(*settings, "--searchers", "curves,random", "--json")
+    facts = json.loads(again.stdout)
+    assert [row["searcher"] for row in facts["rows"]] == ["random", "curves"]
+    assert json.loads(Path("arms/comparison.json").read_text())["runs"] == facts["runs"]
+    assert facts["missing"] == []
+    assert "random, seed 0" not in again.stderr
+    assert "other settings" in refused(2, *settings, "--searchers", "random", "--episodes", "4")
+
+
+def test_prune_takes_a_searcher_of_the_users_own() -> None:
+    Path("mine.py").write_text("def widest(task):\n    task.score(task.projection.of_logits([0.0] * 13))\n")
+    own = prune("--searcher", "mine.py:widest", "--finetune-epochs", "0", "--out", "small", "--json")
+    facts = json.loads(run(*own).stdout)
+    assert facts["evaluations"] == 1
+    assert "Did you mean widest" in refused(2, *prune("--searcher", "mine.py:widst", "--out", "other"))
+
+
 def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines(Console(stderr=True))
     lines.begin("searching")

@@ -223,7 +223,7 @@ def test_a_searcher_is_found_by_class_and_by_name_of_its_module(tmp_path, monkey
     assert type(find_searcher("mine.py:Mine")).__name__ == "Mine"
     with pytest.raises(ConfigError, match=r"Did you mean Mine\?"):
         find_searcher("mine.py:Mina")
-    with pytest.raises(ConfigError, match="no file nowhere.py"):
+    with pytest.raises(ConfigError, match=r"no file nowhere\.py"):
         find_searcher("nowhere.py:Mine")
     with pytest.raises(ConfigError, match="not callable"):
         find_searcher(3)
