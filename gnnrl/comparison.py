@@ -151,7 +151,7 @@ def compare(
     evaluate: Evaluate | Iterable[Any],
     calibration: Iterable[Any] | None = None,
     test: Evaluate | Iterable[Any] | None = None,
-    searchers: Sequence[str | type | Searcher] = ("ppo", "cma", "random", "curves"),
+    searchers: Sequence[str | type | Searcher] = ("ppo", "evolution", "random", "curves"),
     seeds: Sequence[int] = (0, 1, 2),
     episodes: int = 150,
     importance: str = "curves",

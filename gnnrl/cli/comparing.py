@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 _FILE, _FIGURE = "comparison.json", "comparison.svg"
 
 SearchersOption = Annotated[
-    str, typer.Option(metavar="NAME,NAME", help=f"Any of {', '.join(options.SEARCHERS)}, and your own as file.py:name.")
+    str,
+    typer.Option(
+        metavar="NAME,NAME",
+        help=f"Any of {', '.join(options.SEARCHERS)} (cma and tpe need gnnrl-compress[search]), and your own as "
+        "file.py:name.",
+    ),
 ]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each searcher, with the seeds 0, 1, ...")]
 FolderOption = Annotated[
@@ -48,7 +53,7 @@ def compare(
     weights: options.WeightsOption = None,
     pretrained: options.PretrainedOption = False,
     constraint: options.ConstraintOption = "macs<=50%",
-    searchers: SearchersOption = "ppo,cma,tpe,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
+    searchers: SearchersOption = "ppo,ddpg,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
     seeds: SeedsOption = 3,
     out: FolderOption = Path("gnnrl-compare"),
     as_json: options.JsonOption = False,

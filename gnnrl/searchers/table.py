@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gnnrl.errors import ConfigError
-from gnnrl.imports import imported
+from gnnrl.imports import imported, require
 from gnnrl.searchers import closed_form, sampling
 from gnnrl.searchers.annealing import AnnealingSearcher
 from gnnrl.searchers.ddpg import DDPGSearcher
@@ -36,6 +36,7 @@ SEARCHERS: Mapping[str, Searcher] = MappingProxyType(
     }
 )
 CLOSED_FORM = frozenset({"uniform", "ranked", "curves"})
+_NEEDS = {"cma": "cma", "tpe": "optuna"}
 ENTRY_POINTS = "gnnrl.searchers"
 
 
@@ -47,11 +48,13 @@ def find_searcher(searcher: str | type | Searcher) -> Searcher:
             package, `package.module:attribute` or `file.py:attribute`, or a searcher or its class.
 
     Raises:
-        ConfigError: there is none of this name, it cannot be imported, or it is not callable; the message lists and
-            suggests.
+        ConfigError: there is none of this name, it or its package cannot be imported, or it is not callable; the
+            message lists and suggests.
     """
     if not isinstance(searcher, str):
         return _made(searcher, repr(searcher))
+    if searcher in _NEEDS:
+        require(_NEEDS[searcher], "search")
     if searcher in SEARCHERS:
         return SEARCHERS[searcher]
     if ":" in searcher:
