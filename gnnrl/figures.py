@@ -28,19 +28,20 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> None:
             evaluations = [np.arange(1, len(found.scores) + 1, dtype=np.float64) for found in runs]
             seconds = [np.array(found.seconds) for found in runs]
             for axis, positions in zip(axes, (evaluations, seconds), strict=True):
-                _band(axis, runs, positions, row.searcher, f"C{index % 10}")
+                style = {"label": row.searcher, "color": f"C{index % 10}", "linestyle": "-" if index < 10 else "--"}
+                _band(axis, runs, positions, style)
         axes[0].set(xlabel="reward evaluations", ylabel="best reward so far")
         axes[1].set(xlabel="seconds", xscale="log")
-        axes[1].legend(loc="lower right", fontsize="small")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
         for axis in axes:
             axis.grid(alpha=0.3)
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def _band(axis: Any, runs: Sequence[Run], positions: Sequence[Any], label: str, colour: str) -> None:
+def _band(axis: Any, runs: Sequence[Run], positions: Sequence[Any], style: dict[str, str]) -> None:
     """A line of medians in a band; a searcher without a search is one point, drawn as a level."""
     if max(len(found.scores) for found in runs) == 1:
-        axis.axhline(float(np.median([found.scores[0] for found in runs])), color=colour, linestyle=":", label=label)
+        axis.axhline(float(np.median([found.scores[0] for found in runs])), **{**style, "linestyle": ":"})
         return
     first, last = max(float(x[0]) for x in positions), max(float(x[-1]) for x in positions)
     grid = np.geomspace(first, last, _POINTS)
@@ -50,5 +51,5 @@ def _band(axis: Any, runs: Sequence[Run], positions: Sequence[Any], label: str, 
             for found, x in zip(runs, positions, strict=True)
         ]
     )
-    axis.step(grid, np.median(best, 0), where="post", color=colour, label=label)
-    axis.fill_between(grid, best.min(0), best.max(0), step="post", color=colour, alpha=0.15, linewidth=0)
+    axis.step(grid, np.median(best, 0), where="post", **style)
+    axis.fill_between(grid, best.min(0), best.max(0), step="post", color=style["color"], alpha=0.15, linewidth=0)

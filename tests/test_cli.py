@@ -283,7 +283,7 @@ def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
 
 
 def test_prune_takes_a_searcher_of_the_users_own() -> None:
-    Path("mine.py").write_text("def widest(task):\n    task.score(task.projection.of_logits([0.0] * 13))\n")
+    Path("mine.py").write_text("def widest(task):\n    task.score(task.prior(task.projection))\n")
     own = prune("--searcher", "mine.py:widest", "--finetune-epochs", "0", "--out", "small", "--json")
     facts = json.loads(run(*own).stdout)
     assert facts["evaluations"] == 1

@@ -152,7 +152,7 @@ def _draw(comparison: "Comparison", path: Path, narrator: Narrator) -> None:
 def _table(facts: Mapping[str, Any], metric: options.Metric) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("searcher", no_wrap=True)
-    for title in ("seeds", "evaluations", "best reward", "spread", "test top-1", "spread", "seconds"):
+    for title in ("seeds", "plans", "best reward", "spread", "test top-1", "spread", "seconds"):
         table.add_column(title, justify="right")
     shown = ("{:.2%}" if metric == "top1" else "{:.4f}").format
     table.add_row("dense", "", "", shown(facts["dense"]["reward"]), "", f"{facts['dense']['test']:.2%}", "", "")
