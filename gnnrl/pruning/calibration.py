@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from gnnrl.errors import DataError
 from gnnrl.network.tracer import evaluating
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Sampler, Watch, normalise, parameter_names
+from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.sampling import Sampler
 
 _ACTIVATION_BUDGET = 4e8
 
@@ -38,7 +39,8 @@ class LayerRecord:
         branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
             addition, the normalised output, or the output itself.
-        scale: factor that the normalisation after the layer applies to each output [O].
+        scale: factor that the normalisation or layer scale after the layer applies to each output [O].
+        shifts: whether the layer can shift its outputs, by a bias or by the batch normalisation that follows.
     """
 
     name: str
@@ -47,6 +49,7 @@ class LayerRecord:
     target: Tensor
     energy: float
     scale: Tensor
+    shifts: bool
     branch_target: tuple[int, Tensor] | None = None
     moments: Moments | None = None
 
@@ -94,19 +97,28 @@ def calibrate(
     """Run a dense network on calibration data and record what repair and error curves need.
 
     Args:
-        data: batches `x`, `(x, y)` or `(x1, x2, ..., y)`; read until `images` are seen.
+        data: batches `x`, `(x, y)`, `(x1, x2)` or `(x1, x2, y)`, inputs one by one in the order of `forward`, then
+            labels; read until `images` are seen.
         images: images to use at most; fewer where their activations would not fit into memory.
         moments: also collect the covariance of the inputs of dense layers.
 
     Raises:
-        DataError: the data has no batches, or batches that are not tensors.
+        DataError: the data has fewer than two images, batches that are not tensors, or inputs that the network
+            cannot take.
     """
     device = next(model.parameters()).device
     inputs, labels = gather(data, images, _arity(model))
     inputs = tuple(value.to(device) for value in inputs)
     sampler = sampler or Sampler()
     with evaluating(model):
-        bound = _affordable(model, inputs)
+        try:
+            bound = _affordable(model, inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
+            raise DataError(
+                f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
+                "of the network's inputs in the order of its forward, labels last"
+            ) from error
         inputs = tuple(value[:bound] for value in inputs)
         recorder = _Recorder(model, sampler, moments)
         with Watch(recorder.observer):
@@ -118,12 +130,14 @@ def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, 
     """Collect the first images of a loader: the inputs of one forward pass and the labels, if any."""
     parts: list[Sequence[Tensor]] = []
     seen = 0
+    images = max(images, 2)
     for batch in data:
         items = list(batch) if isinstance(batch, tuple | list) else [batch]
         if not all(isinstance(item, Tensor) for item in items):
             raise DataError(f"calibration batches must be tensors x or tuples (x, y), got {type(items[0]).__name__}")
         if parts and len(items) != len(parts[0]):
             raise DataError("calibration batches differ in their number of tensors")
+        _check_shapes(items, parts[0] if parts else items)
         parts.append(items)
         seen += len(items[0])
         if seen >= images:
@@ -132,9 +146,21 @@ def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, 
         raise DataError(
             "the calibration data has no batches; give a loader or a list of batches (a generator runs dry)"
         )
+    if seen < 2:
+        raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
     joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
     labels = joined.pop() if len(joined) > arity else None
     return tuple(joined), labels
+
+
+def _check_shapes(items: Sequence[Tensor], first: Sequence[Tensor]) -> None:
+    """Check that the tensors of a batch have as many samples each, and samples of the same shape as the first batch."""
+    shapes = ", ".join(str(list(item.shape)) for item in items)
+    if any(item.ndim == 0 or len(item) != len(items[0]) for item in items):
+        raise DataError(f"the tensors of a calibration batch have different numbers of samples: {shapes}")
+    if any(a.shape[1:] != b.shape[1:] for a, b in zip(items, first, strict=True)):
+        others = ", ".join(str(list(item.shape)) for item in first)
+        raise DataError(f"calibration batches of {others} and of {shapes}: give all samples the same shape")
 
 
 def _arity(model: nn.Module) -> int:
@@ -176,32 +202,50 @@ class _Recorder:
     def _layer(self, call: LayerCall) -> Tensor:
         output = call.run()
         name = self._names.get(id(call.weight))
-        if name is None or not call.dense:
+        if name is None:
             return output
-        inputs = call.weight[0].numel()
-        samples = self._sampler.count(inputs)
-        target = self._sampler.outputs(output, call.kind, samples)
+        inputs = call.matrix.shape[1]
+        samples = self._sampler.count(inputs, call.groups)
+        target = self._sampler.outputs(output, call, samples)
         scale = torch.ones(target.shape[1], device=target.device)
-        record = LayerRecord(name, call.rows, samples, target, _energy(target), scale)
-        if self._moments and inputs <= _WIDEST:
+        record = LayerRecord(name, call.rows, samples, target, _energy(target), scale, call.bias is not None)
+        if self._moments and call.groups == 1 and inputs <= _WIDEST:
             record.moments = _moments(self._sampler.patches(call, samples))
         self.layers[call.order] = record
+        if call.source is not None:
+            self._normalised(call, output)
         return output
+
+    def _normalised(self, call: LayerCall, output: Tensor) -> None:
+        """Tell the layer before a group or layer normalisation how much its outputs weigh after it."""
+        source = self.layers.get(call.source.order) if call.source is not None else None
+        if source is None:
+            return
+        before, after = (self._sampler.outputs(x, call, source.samples) for x in (call.input, output))
+        if before.shape[1] == source.target.shape[1]:
+            source.scale = after.std(0) / before.std(0).clamp_min(1e-12)
+            source.energy = _energy(after, centred=True)
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         output = normalise(arguments["input"], arguments)
         record = self.layers.get(call.order) if call is not None and call.norm is not None else None
         if call is not None and record is not None:
-            record.scale = norm_scale(arguments)
-            record.energy = _energy(self._sampler.outputs(output, call.kind, record.samples), centred=True)
+            record.scale, record.shifts = norm_scale(arguments), True
+            record.energy = _energy(self._sampler.outputs(output, call, record.samples), centred=True)
         return output
 
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
         record = self.layers.get(call.order)
-        if record is not None:
-            total = self._sampler.outputs(branch + other, call.kind, record.samples)
-            record.branch_target = (number, total)
-            record.energy = _energy(total)
+        if record is None:
+            return
+        total = self._sampler.outputs(branch + other, call, record.samples)
+        record.branch_target = (number, total)
+        record.energy = _energy(total)
+        if call.scale is not None:
+            record.scale = call.scale.flatten()
+        source = self.layers.get(call.source.order) if call.source is not None else None
+        if source is not None:
+            source.energy = record.energy
 
 
 _WIDEST = 6000

@@ -1,14 +1,14 @@
-"""Watch a network while it runs: every call of a layer with weights, batch normalisation and addition, in order.
+"""Watch a network while it runs: every call of a layer with weights, normalisation and addition, in order.
 
 A `TorchFunctionMode` sees the calls of `torch.nn.functional`, whoever makes them, so any user's module is covered and
 no hook has to find the right place. A dense network and its pruned copy run the same Python code, so the same number
-names the same call in both.
+names the same call in both. Group, layer and root-mean-square normalisations count as layers: their scale and shift
+are weights of one input for each output, the normalised value.
 """
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
@@ -16,33 +16,65 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
+SCALINGS = ("group_norm", "layer_norm", "rms_norm")
+_CHANNELS_LAST = ("linear", "layer_norm", "rms_norm")
 _ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
+_PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
+_PERMUTATIONS = {"permute", "transpose", "movedim", "swapaxes"}
 _CONVOLUTION_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _CONVOLUTION_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_NAMES = {
+    **dict.fromkeys(CONVOLUTIONS, _CONVOLUTION_NAMES),
+    "linear": _CONVOLUTION_NAMES[:3],
+    "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
+    "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
+    "rms_norm": ("input", "normalized_shape", "weight", "eps"),
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(CONVOLUTIONS, _CONVOLUTION_DEFAULTS),
+    "linear": {"bias": None},
+    "group_norm": {"weight": None, "bias": None, "eps": 1e-5},
+    "layer_norm": {"weight": None, "bias": None, "eps": 1e-5},
+    "rms_norm": {"weight": None, "eps": None},
+}
 _NORM_NAMES = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _NORM_DEFAULTS = {"weight": None, "bias": None, "training": False, "momentum": 0.1, "eps": 1e-5}
 
 
 @dataclass(slots=True, eq=False)
 class LayerCall:
-    """One call of a convolution or linear layer.
+    """One call of a convolution, a linear layer, or a normalisation with a scale.
 
     Attributes:
         order: number of the call among all layer calls of the forward pass.
         arguments: arguments by name, tensors included.
         norm: the batch normalisation that directly follows, by the names of its arguments.
+        scale: what the outputs are directly multiplied with (layer scale), one number for each channel, broadcast.
+        source: the layer whose outputs a normalisation reads.
     """
 
     order: int
     kind: str
     arguments: dict[str, Any]
     norm: dict[str, Any] | None = None
+    scale: Tensor | None = None
+    source: "LayerCall | None" = None
 
     @property
     def weight(self) -> Tensor:
-        """Weight [O, I, *kernel]."""
+        """Weight [O, I, *kernel], or [O] of a normalisation."""
         weight: Tensor = self.arguments["weight"]
         return weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Bias [O]."""
+        return self.arguments.get("bias")
+
+    @property
+    def matrix(self) -> Tensor:
+        """Weight as a matrix [O, p], p = inputs of one output."""
+        return self.weight.reshape(len(self.weight), -1)
 
     @property
     def input(self) -> Tensor:
@@ -51,20 +83,34 @@ class LayerCall:
         return value
 
     @property
-    def dense(self) -> bool:
-        """Whether every output reads every input channel."""
-        return int(self.arguments.get("groups", 1)) == 1
+    def groups(self) -> int:
+        """In how many parts inputs and outputs fall that have nothing to do with each other."""
+        return len(self.weight) if self.kind in SCALINGS else int(self.arguments.get("groups", 1))
+
+    @property
+    def channel_dim(self) -> int:
+        """Which dimension of the output the channels are."""
+        return -1 if self.kind in _CHANNELS_LAST else 1
 
     @property
     def rows(self) -> int:
         """Rows that it reads; a narrower network has fewer where channels are rows (a linear layer over positions)."""
-        return self.input.numel() // self.input.shape[-1] if self.kind == "linear" else len(self.input)
+        last = self.kind in _CHANNELS_LAST
+        return self.input.numel() // self.input.shape[-1] if last else len(self.input)
 
     def run(self) -> Tensor:
-        """Compute the layer, with the normalisation that follows it, from what its parameters are now."""
-        function = torch.nn.functional.linear if self.kind == "linear" else getattr(torch, self.kind)
-        output: Tensor = function(**self.arguments)
-        return output if self.norm is None else normalise(output, self.norm)
+        """Compute the layer, with the normalisation and scale that follow it, from what its parameters are now."""
+        home = torch if self.kind in CONVOLUTIONS else torch.nn.functional
+        output: Tensor = getattr(home, self.kind)(**self.arguments)
+        if self.norm is not None:
+            output = normalise(output, self.norm)
+        return output if self.scale is None else output * self.scale
+
+    def unscaled(self) -> Tensor:
+        """What a normalisation computes before its scale and shift."""
+        function = getattr(torch.nn.functional, self.kind)
+        output: Tensor = function(**{**self.arguments, **dict.fromkeys(("weight", "bias") & self.arguments.keys())})
+        return output
 
 
 def normalise(value: Tensor, norm: dict[str, Any]) -> Tensor:
@@ -84,97 +130,16 @@ def normalise(value: Tensor, norm: dict[str, Any]) -> Tensor:
 
 @dataclass(slots=True)
 class _Origin:
-    """Which layer call made a tensor, for as long as the tensor lives unchanged."""
+    """Which layer call made a tensor, for as long as the tensor lives unchanged, and how it was permuted since."""
 
     tensor: "weakref.ReferenceType[Tensor]"
     version: int
     call: LayerCall
+    dims: tuple[int, ...]
 
-
-@dataclass(slots=True)
-class Sampler:
-    """Chooses positions of layer inputs and outputs, the same for every network and run.
-
-    Attributes:
-        per_input: samples for each input of a weight (C · k); more only cost time.
-        work: bound on samples · inputs², so that wide layers stay affordable.
-    """
-
-    per_input: int = 8
-    work: float = 1e11
-    least: int = 2048
-
-    def count(self, inputs: int) -> int:
-        """Number of samples for a weight with this many inputs."""
-        return int(max(min(max(self.per_input * inputs, self.least), self.work / inputs**2), 2 * inputs))
-
-    def patches(self, call: LayerCall, samples: int) -> Tensor:
-        """Inputs of the chosen positions [n, I · k], in the order of `weight.flatten(1)`."""
-        if call.kind == "linear":
-            return _rows(call.input, samples)
-        rank, weight = CONVOLUTIONS[call.kind], call.weight
-        stride, dilation = (_tuple(call.arguments[name], rank) for name in ("stride", "dilation"))
-        windows = _padded(call, rank, dilation)
-        for dim in range(rank):
-            reach = (weight.shape[2 + dim] - 1) * dilation[dim] + 1
-            windows = windows.unfold(2 + dim, reach, stride[dim])[..., :: dilation[dim]]
-        return _stacked([part.movedim(1, 1 + rank) for part in _grid(windows, rank, samples)], 1 + rank)
-
-    def outputs(self, value: Tensor, kind: str, samples: int) -> Tensor:
-        """Outputs at the chosen positions [n, O]."""
-        if kind == "linear":
-            return _rows(value, samples)
-        rank = CONVOLUTIONS[kind]
-        return _stacked([part.movedim(1, -1) for part in _grid(value, rank, samples)], 1 + rank)
-
-
-def _rows(value: Tensor, samples: int) -> Tensor:
-    rows = value.flatten(0, -2)
-    return rows[:: max(1, len(rows) // samples)]
-
-
-def _stacked(parts: Sequence[Tensor], leading: int) -> Tensor:
-    """Rows [n, p] of all parts, whose first `leading` dimensions count rows; copies every element once."""
-    counts = [prod(part.shape[:leading]) for part in parts]
-    rows = parts[0].new_empty(sum(counts), prod(parts[0].shape[leading:]))
-    for part, goal in zip(parts, rows.split(counts), strict=True):  # type: ignore[no-untyped-call]
-        goal.view(part.shape).copy_(part)
-    return rows
-
-
-def _grid(value: Tensor, rank: int, samples: int) -> list[Tensor]:
-    """Cut the spatial dimensions (2 .. 2 + rank) to a grid that moves from image to image."""
-    sizes = value.shape[2 : 2 + rank]
-    step = 1
-    while prod(max(size // (step + 1), 1) for size in sizes) * len(value) >= samples and step < max(sizes):
-        step += 1
-    parts = []
-    chunk = max(1, len(value) // 8)
-    for number, start in enumerate(range(0, len(value), chunk)):
-        part = value[start : start + chunk]
-        for dim, size in enumerate(sizes):
-            offset = (3 + 2 * dim) * number % min(step, size)
-            part = part[(slice(None),) * (2 + dim) + (slice(offset, None, step),)]
-        parts.append(part)
-    return parts
-
-
-def _padded(call: LayerCall, rank: int, dilation: Sequence[int]) -> Tensor:
-    padding = call.arguments["padding"]
-    if padding == "valid":
-        return call.input
-    if padding == "same":
-        amounts = []
-        for dim in reversed(range(rank)):
-            total = dilation[dim] * (call.weight.shape[2 + dim] - 1)
-            amounts += [total // 2, total - total // 2]
-    else:
-        amounts = [amount for size in reversed(_tuple(padding, rank)) for amount in (size, size)]
-    return torch.nn.functional.pad(call.input, amounts) if any(amounts) else call.input
-
-
-def _tuple(value: Any, rank: int) -> tuple[int, ...]:
-    return (value,) * rank if isinstance(value, int) else tuple(value) * (rank if len(value) == 1 else 1)
+    def restored(self, value: Tensor) -> Tensor:
+        """A tensor of the permuted layout in the layout of the call: a view."""
+        return value.permute([self.dims.index(dim) for dim in range(value.ndim)])
 
 
 @dataclass(slots=True)
@@ -184,8 +149,8 @@ class Observer:
     Attributes:
         layer: called with a layer call.
         norm: called with the arguments of a batch normalisation and the layer call it follows, if any.
-        addition: called with the number of the addition, the sum's operands and the layer call that made the first;
-            may change that operand in place.
+        addition: called with the number of the addition, the sum's operands, both in the layout of the layer call
+            that made the first, and that call; may change the first operand in place.
     """
 
     layer: Callable[[LayerCall], Tensor]
@@ -208,27 +173,46 @@ class Watch(TorchFunctionMode):
         """Intercept one function of torch."""
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in CONVOLUTIONS or name == "linear":
-            return self._layer(name, args, kwargs)
+        if name in _NAMES and len(args) <= len(_NAMES[name]) + 1:
+            call = self._call(name, args, kwargs)
+            if call is not None:
+                return self._layer(call)
         if name == "batch_norm" and len(args) + len(kwargs) <= len(_NORM_NAMES):
             return self._norm(args, kwargs)
-        if name in _ADDITIONS and len(args) == 2 and all(isinstance(arg, Tensor) for arg in args) and not kwargs:
-            self._add(*args)
-        return func(*args, **kwargs)
+        if len(args) == 2 and all(isinstance(arg, Tensor) for arg in args) and not kwargs:
+            if name in _ADDITIONS:
+                self._add(*args)
+            elif name in _PRODUCTS:
+                return self._multiply(func(*args), *args)
+        output = func(*args, **kwargs)
+        if name in _PERMUTATIONS and args and self._origin(args[0]) is not None:
+            self._permute(output, func, args, kwargs)
+        return output
 
-    def _layer(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        names = _CONVOLUTION_NAMES if name in CONVOLUTIONS else _CONVOLUTION_NAMES[:3]
-        defaults = {key: value for key, value in _CONVOLUTION_DEFAULTS.items() if key in names}
-        call = LayerCall(self._layers, name, {**defaults, **dict(zip(names, args, strict=False)), **kwargs})
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LayerCall | None:
+        """The call as data; None for a normalisation without a scale for each channel."""
+        given = {**_DEFAULTS[name], **dict(zip(_NAMES[name], args, strict=False)), **kwargs}
+        arguments = {key: given[key] for key in _NAMES[name]}
+        if name in SCALINGS and (arguments["weight"] is None or arguments["weight"].ndim != 1):
+            return None
+        call = LayerCall(self._layers, name, arguments)
+        origin = self._origin(call.input) if name in SCALINGS else None
+        if origin is not None and origin.dims[call.channel_dim] == origin.call.channel_dim % len(origin.dims):
+            call.source = origin.call
         self._layers += 1
+        return call
+
+    def _layer(self, call: LayerCall) -> Tensor:
         output = self._observer.layer(call)
         self._remember(output, call)
         return output
 
     def _norm(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         norm = {**_NORM_DEFAULTS, **dict(zip(_NORM_NAMES, args, strict=False)), **kwargs}
-        call = self._origin(norm["input"])
-        if call is not None and norm["running_mean"] is not None and norm["weight"] is not None:
+        origin = self._origin(norm["input"])
+        call = None if origin is None or origin.dims != tuple(range(len(origin.dims))) else origin.call
+        plain = call is not None and call.scale is None and call.kind not in SCALINGS
+        if call is not None and plain and norm["running_mean"] is not None and norm["weight"] is not None:
             call.norm = {key: value for key, value in norm.items() if key != "input"}
         output = self._observer.norm(norm, call)
         if call is not None and call.norm is not None:
@@ -239,22 +223,44 @@ class Watch(TorchFunctionMode):
         if first.shape != second.shape or first is second:
             return
         found = [(self._origin(a), a, b) for a, b in ((first, second), (second, first))]
-        calls = [(call, a, b) for call, a, b in found if call is not None]
-        if calls:
-            call, branch, other = max(calls, key=lambda entry: entry[0].order)
-            self._observer.addition(self._additions, branch, other, call)
+        origins = [(origin, a, b) for origin, a, b in found if origin is not None]
+        if origins:
+            origin, branch, other = max(origins, key=lambda entry: entry[0].call.order)
+            self._observer.addition(self._additions, origin.restored(branch), origin.restored(other), origin.call)
         self._additions += 1
 
-    def _remember(self, output: Tensor, call: LayerCall) -> None:
+    def _multiply(self, output: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        for value, factor in ((first, second), (second, first)):
+            origin = self._origin(value)
+            if origin is None or origin.call.norm is not None or origin.call.scale is not None:
+                continue
+            if origin.call.kind in SCALINGS or factor.ndim > value.ndim or output.shape != value.shape:
+                continue
+            scale = origin.restored(factor.reshape((1,) * (value.ndim - factor.ndim) + factor.shape))
+            channels = len(origin.call.weight)
+            if scale.numel() == channels == scale.shape[origin.call.channel_dim]:
+                origin.call.scale = scale
+                self._remember(output, origin.call, origin.dims)
+                break
+        return output
+
+    def _permute(self, output: Tensor, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        origin = self._origin(args[0])
+        assert origin is not None
+        sized = torch.empty(tuple(range(1, args[0].ndim + 1)))
+        dims = tuple(origin.dims[size - 1] for size in func(sized, *args[1:], **kwargs).shape)
+        self._remember(output, origin.call, dims)
+
+    def _remember(self, output: Tensor, call: LayerCall, dims: tuple[int, ...] | None = None) -> None:
         key = id(output)
         reference = weakref.ref(output, lambda _: self._origins.pop(key, None))
-        self._origins[key] = _Origin(reference, output._version, call)
+        self._origins[key] = _Origin(reference, output._version, call, dims or tuple(range(output.ndim)))
 
-    def _origin(self, tensor: Tensor) -> LayerCall | None:
+    def _origin(self, tensor: Tensor) -> _Origin | None:
         origin = self._origins.get(id(tensor))
         if origin is None or origin.tensor() is not tensor or origin.version != tensor._version:
             return None
-        return origin.call
+        return origin
 
 
 def parameter_names(model: nn.Module) -> dict[int, str]:

@@ -27,6 +27,7 @@ from gnnrl.network.structure import Network
 from gnnrl.network.tracer import evaluating
 from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
 from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.least_squares import solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class _RepairPass:
         self.algebra_seconds = 0.0
 
     def _record(self, call: LayerCall) -> LayerRecord | None:
-        """The dense network's record of a layer that may be solved: one call, all inputs read by all outputs."""
+        """The dense network's record of a layer that may be solved: its weights are called once, on as many rows."""
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
@@ -126,13 +127,18 @@ class _RepairPass:
             if record.branch_target is not None and self._settings.stream:
                 self._inputs[call.order] = inputs
             else:
-                target = self._kept_rows(record, record.target)
-                weight, shift = _solve(inputs, target, call.weight.flatten(1), self._settings.ridge)
+                weight, shift = self._solve(call, inputs, self._kept_rows(record, record.target), record.shifts)
                 call.weight.copy_(weight.reshape(call.weight.shape))
-                if call.arguments["bias"] is not None:
-                    call.arguments["bias"].copy_(shift)
+                if call.bias is not None:
+                    call.bias.copy_(shift)
             self.algebra_seconds += perf_counter() - start
         return call.run()
+
+    def _solve(
+        self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        old = call.matrix if scale is None else call.matrix * scale[:, None]
+        return solve(inputs, target, old, ridge=self._settings.ridge, groups=call.groups, centred=shifts)
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         mean, variance, value = arguments["running_mean"], arguments["running_var"], arguments["input"]
@@ -153,37 +159,24 @@ class _RepairPass:
             return
         start = perf_counter()
         stream = self._kept_rows(record, record.branch_target[1])
-        target = stream - self._calibration.sampler.outputs(other, call.kind, record.samples)
-        weight, bias, norm = call.weight, call.arguments["bias"], call.norm
-        if norm is None:
-            solved, shift = _solve(inputs, target, weight.flatten(1), self._settings.ridge)
-            weight.copy_(solved.reshape(weight.shape))
-            if bias is not None:
-                bias.copy_(shift)
-        else:
-            scale = norm_scale(norm)
-            usable = scale.abs() > 1e-3 * scale.abs().max()
-            safe = torch.where(usable, scale, 1.0)
-            solved, shift = _solve(inputs, target, weight.flatten(1) * safe[:, None], self._settings.ridge)
-            weight[usable] = (solved / safe[:, None]).reshape(weight.shape)[usable]
-            offset = norm["bias"] if norm["bias"] is not None else 0.0
-            mean = (offset - shift) / safe
-            norm["running_mean"][usable] = (mean if bias is None else mean + bias)[usable]
+        target = stream - self._calibration.sampler.outputs(other, call, record.samples)
+        scale = _scale(call)
+        usable = scale.abs() > 1e-3 * scale.abs().max()
+        safe = torch.where(usable, scale, 1.0)
+        solved, shift = self._solve(call, inputs, target, record.shifts, safe)
+        call.weight[usable] = (solved / safe[:, None]).reshape(call.weight.shape)[usable]
+        if call.norm is not None:
+            offset = call.norm["bias"] if call.norm["bias"] is not None else 0.0
+            mean = (offset - shift) / safe + (0.0 if call.bias is None else call.bias)
+            call.norm["running_mean"][usable] = mean[usable]
+        elif call.bias is not None:
+            call.bias[usable] = (shift / safe)[usable]
         self.algebra_seconds += perf_counter() - start
         branch.copy_(call.run())
 
 
-def _solve(inputs: Tensor, target: Tensor, weight: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Weights [O, p] and shift [O] that map inputs [n, p] to a target [n, O], near the old weights.
-
-    The pull is stronger where there are few samples for each input.
-    """
-    mean, target_mean = inputs.mean(0), target.mean(0)
-    gram = (inputs.T @ inputs / len(inputs)).double() - torch.outer(mean.double(), mean.double())
-    cross = (inputs.T @ (target - target_mean) / len(inputs)).double()
-    old = weight.double().T
-    strength = ridge + 0.1 * inputs.shape[1] / len(inputs)
-    damped = gram + strength * gram.diagonal().mean().clamp_min(1e-12) * torch.eye(len(gram), device=gram.device)
-    solved = old + torch.linalg.solve(damped, cross - gram @ old)
-    weights = solved.T.to(weight.dtype)
-    return weights, target_mean - weights @ mean
+def _scale(call: LayerCall) -> Tensor:
+    """What is applied to each output of a layer before it is added to the stream [O]."""
+    if call.norm is not None:
+        return norm_scale(call.norm)
+    return call.weight.new_ones(len(call.weight)) if call.scale is None else call.scale.flatten()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import DataError
 from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.layer_calls import Sampler
+from gnnrl.pruning.sampling import Sampler
 from tests.topologies import fresh, images, topology, traced
 
 EVERYTHING = Sampler(per_input=10**6, least=10**9, work=1e18)
@@ -49,6 +49,22 @@ def test_batches_that_are_no_tensors_are_refused(batch: list[object]) -> None:
 def test_batches_that_differ_are_refused() -> None:
     with pytest.raises(DataError, match="differ in their number"):
         calibrate(traced("chain").model, [images(), (images(), torch.zeros(2))])
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([images(batch=1)], "at least 2 images"),
+        ([images(size=8), images(size=6)], "same shape"),
+        ([(images(batch=4), torch.zeros(3))], "different numbers of samples"),
+        ([torch.tensor(1.0)], "different numbers of samples"),
+        ([images(channels=5)], r"cannot take .*\[2, 5, 8, 8\]"),
+        ([torch.zeros(4, 3, 8, 8, dtype=torch.int64)], "cannot take .*int64"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_with_their_shapes(batches: list[object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        calibrate(traced("chain").model, batches)
 
 
 def test_labels_are_optional_until_they_are_needed() -> None:
@@ -94,14 +110,17 @@ def test_the_scale_of_a_normalisation_is_gamma_over_sigma() -> None:
     torch.testing.assert_close(record.scale, (norm.weight / (norm.running_var + norm.eps).sqrt()).detach())
 
 
-def test_only_dense_layers_are_recorded() -> None:
+def test_depthwise_layers_are_recorded_without_the_covariance_of_all_inputs() -> None:
     record = calibrate(traced("depthwise").model, [images(batch=8)])
+    moments = {layer.name: layer.moments is not None for layer in record.layers.values()}
 
-    assert {layer.name for layer in record.layers.values()} == {
-        "0.0.weight",
-        "2.0.weight",
-        "4.0.weight",
-        "5.linear.weight",
+    assert moments == {
+        "0.0.weight": True,
+        "1.0.weight": False,
+        "2.0.weight": True,
+        "3.0.weight": False,
+        "4.0.weight": True,
+        "5.linear.weight": True,
     }
 
 

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Sampler, Watch, normalise
+from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise
+from gnnrl.pruning.sampling import Sampler
 
 EVERYTHING = 10**9
 
@@ -75,6 +76,12 @@ LAYERS = [
     (nn.Conv1d(3, 4, 3, stride=2, padding=1), (11, 3, 31)),
     (nn.Conv1d(3, 4, 5, dilation=2, padding="same", bias=False), (11, 3, 31)),
     (nn.Conv3d(3, 4, (1, 3, 2), stride=(1, 2, 1), padding=1), (11, 3, 5, 6, 7)),
+    (nn.Conv2d(6, 4, 3, groups=2), (11, 6, 9, 10)),
+    (nn.Conv2d(6, 12, 3, padding=1, groups=6), (11, 6, 9, 10)),
+    (nn.GroupNorm(2, 6), (11, 6, 9, 10)),
+    (nn.GroupNorm(2, 6), (11, 6)),
+    (nn.LayerNorm(6), (11, 7, 6)),
+    (nn.RMSNorm(6), (11, 7, 6)),
     (nn.Linear(3, 4), (11, 3)),
     (nn.Linear(3, 4, bias=False), (11, 7, 3)),
 ]
@@ -89,12 +96,12 @@ def test_sampled_outputs_are_the_weights_times_the_sampled_inputs(
     (call,) = watched(layer, torch.randn(shape)).layers
     with torch.no_grad():
         output = call.run()
-        patches, outputs = Sampler().patches(call, samples), Sampler().outputs(output, call.kind, samples)
-        bias = call.arguments["bias"]
-        predicted = patches @ call.weight.flatten(1).T + (0 if bias is None else bias)
+        patches, outputs = Sampler().patches(call, samples), Sampler().outputs(output, call, samples)
+        inputs, weight = patches.unflatten(1, (call.groups, -1)), call.matrix.unflatten(0, (call.groups, -1))
+        predicted = torch.einsum("ngp,gop->ngo", inputs, weight).flatten(1) + (0 if call.bias is None else call.bias)
 
     torch.testing.assert_close(predicted, outputs, rtol=1e-4, atol=1e-5)
-    assert 0 < len(outputs) <= output.numel() // output.shape[-1 if call.kind == "linear" else 1]
+    assert 0 < len(outputs) <= output.numel() // output.shape[call.channel_dim]
     if samples == EVERYTHING:
         assert outputs.numel() == output.numel()
 

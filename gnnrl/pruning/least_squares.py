@@ -1,0 +1,57 @@
+"""Least squares near the old weights, for layers of any width.
+
+n = samples, g = groups of a convolution (1 for a dense layer), p = inputs of an output, O = outputs of all groups.
+The solution has two forms. With centred inputs X [n, p], remainder R = Y − X W_old and s = λ · mean diagonal,
+
+    W − W_old = (XᵀX / n + s I)⁻¹ Xᵀ R / n = Xᵀ (X Xᵀ / n + s I)⁻¹ R / n
+
+so a system of the smaller of n and p is enough, and a linear layer of 25,088 inputs never needs its Gram matrix.
+"""
+
+import torch
+from torch import Tensor
+
+
+def solve(
+    inputs: Tensor, target: Tensor, weight: Tensor, *, ridge: float, groups: int = 1, centred: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Weights [O, p] and shift [O] that map inputs [n, g · p] to a target [n, O], near the old weights [O, p].
+
+    The pull is stronger where there are few samples for each input.
+
+    Args:
+        ridge: pull towards the old weights, relative to the mean variance of an input.
+        groups: outputs of a group read only the inputs of that group.
+        centred: the layer can shift its outputs; otherwise the shift is 0.
+    """
+    count, exact = len(inputs), torch.promote_types(inputs.dtype, torch.float32)
+    x = inputs.to(exact).reshape(count, groups, -1).transpose(0, 1)
+    y = target.to(exact).reshape(count, groups, -1).transpose(0, 1)
+    old = weight.to(exact).reshape(groups, y.shape[2], -1).mT
+    mean, goal = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
+    if not centred:
+        mean, goal = torch.zeros_like(mean), torch.zeros_like(goal)
+    x = x - mean
+    remainder = torch.baddbmm(y - goal, x, old, alpha=-1)
+    strength = ridge + 0.1 * x.shape[2] / count
+    step = _primal(x, remainder, strength) if x.shape[2] <= count else _dual(x, remainder, strength)
+    solved = old + step
+    shift = goal - mean @ solved
+    return solved.mT.flatten(0, 1).to(weight.dtype), shift.flatten().to(weight.dtype)
+
+
+def _primal(x: Tensor, remainder: Tensor, strength: float) -> Tensor:
+    cross = (x.mT @ remainder / x.shape[1]).double()
+    return _solve_damped((x.mT @ x / x.shape[1]).double(), cross, strength, x.shape[2]).to(x.dtype)
+
+
+def _dual(x: Tensor, remainder: Tensor, strength: float) -> Tensor:
+    kernel = (x @ x.mT / x.shape[1]).double()
+    return x.mT @ (_solve_damped(kernel, remainder.double(), strength, x.shape[2]) / x.shape[1]).to(x.dtype)
+
+
+def _solve_damped(gram: Tensor, right: Tensor, strength: float, inputs: int) -> Tensor:
+    """Solve with s = strength · mean variance of an input added to the diagonal of `gram`, which is overwritten."""
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    diagonal += strength * (diagonal.sum(-1, keepdim=True) / inputs).clamp_min(1e-12)
+    return torch.cholesky_solve(right, torch.linalg.cholesky(gram))
