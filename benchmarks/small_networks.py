@@ -1,0 +1,179 @@
+"""Small networks without BatchNorm for 32x32 images, and how they are trained: a minute or two each on one thread.
+
+No published weights of networks with group or layer normalisation fit these images, so the benchmarks train their own.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gnnrl.zoo.batches import augmented, batched
+from gnnrl.zoo.data import ImageDataset
+
+TRAINED_ON = 20_000
+"""Images of the training split that the networks see in each epoch."""
+
+
+class NormBlock(nn.Module):
+    """A basic residual block with group normalisation: [N, inputs, H, W] -> [N, width, H / stride, W / stride]."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.norm1 = nn.GroupNorm(4, width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm2 = nn.GroupNorm(4, width)
+        plain = inputs == width and stride == 1
+        self.shortcut = nn.Identity() if plain else nn.Conv2d(inputs, width, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return relu(branch(x) + shortcut(x))."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise 7x7, layer normalisation, a pointwise MLP and a layer scale (Liu et al. 2022): [N, C, H, W] -> same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.up = nn.Linear(channels, 4 * channels)
+        self.down = nn.Linear(4 * channels, channels)
+        self.scale = nn.Parameter(torch.full((channels,), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus the scaled branch."""
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        y = self.scale * self.down(F.gelu(self.up(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class MobileBlock(nn.Module):
+    """An inverted residual block with group normalisation: [N, C, H, W] -> same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = 4 * channels
+        self.expand, self.norm1 = nn.Conv2d(channels, hidden, 1), nn.GroupNorm(1, hidden)
+        self.depthwise, self.norm2 = nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden), nn.GroupNorm(1, hidden)
+        self.project = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus the branch."""
+        y = F.relu(self.norm1(self.expand(x)))
+        return x + self.project(F.relu(self.norm2(self.depthwise(y))))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention and an MLP, each after a layer normalisation: [N, T, C] -> same."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.head_width = channels // heads
+        self.norm1, self.qkv = nn.LayerNorm(channels), nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm2, self.up = nn.LayerNorm(channels), nn.Linear(channels, 4 * channels)
+        self.down = nn.Linear(4 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x plus attention, plus MLP."""
+        n, t, _ = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(n, t, 3, -1, self.head_width).permute(2, 0, 3, 1, 4).unbind(0)
+        y = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(y.transpose(1, 2).reshape(n, t, -1))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Tokens(nn.Module):
+    """Cut images into patches with learned positions: [N, 3, 32, 32] -> [N, T, C]."""
+
+    def __init__(self, channels: int, patch: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, channels, patch, patch)
+        self.position = nn.Parameter(0.02 * torch.randn(1, (32 // patch) ** 2, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens."""
+        return self.patches(x).flatten(2).transpose(1, 2) + self.position
+
+
+class Mean(nn.Module):
+    """Average over tokens: [N, T, C] -> [N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean."""
+        return x.mean(1)
+
+
+def group_norm_resnet() -> nn.Module:
+    """A ResNet of 8 layers with group normalisation."""
+    stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.GroupNorm(4, 16), nn.ReLU()]
+    blocks = [NormBlock(16, 16, 1), NormBlock(16, 32, 2), NormBlock(32, 64, 2)]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def mobile_net() -> nn.Module:
+    """Six inverted residual blocks with group normalisation."""
+    blocks = [MobileBlock(32) for _ in range(6)]
+    return nn.Sequential(nn.Conv2d(3, 32, 4, 4), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+
+
+def conv_next() -> nn.Module:
+    """Six blocks of ConvNeXt on patches of 4x4 pixels."""
+    blocks = [ConvNeXtBlock(48) for _ in range(6)]
+    return nn.Sequential(nn.Conv2d(3, 48, 4, 4), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))
+
+
+def vision_transformer() -> nn.Module:
+    """Six blocks of attention and MLP on patches of 4x4 pixels."""
+    blocks = [TransformerBlock(64, 4) for _ in range(6)]
+    return nn.Sequential(Tokens(64, 4), *blocks, nn.LayerNorm(64), Mean(), nn.Linear(64, 10))
+
+
+SMALL: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "gn-resnet8": (group_norm_resnet, 4),
+    "gn-mobilenet": (mobile_net, 5),
+    "convnext": (conv_next, 5),
+    "vit": (vision_transformer, 5),
+}
+"""How to build a network, and for how many epochs it is trained."""
+
+
+def trained(name: str, data: ImageDataset, folder: Path, *, seed: int = 0) -> nn.Module:
+    """A trained network, from the folder where it was trained before."""
+    build, epochs = SMALL[name]
+    torch.manual_seed(seed)
+    model, path = build(), folder / f"{name}-{seed}.safetensors"
+    if path.exists():
+        model.load_state_dict(load_file(path))
+    else:
+        _train(model, data, epochs)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(model.state_dict(), path)
+    return model.eval()
+
+
+def _train(model: nn.Module, data: ImageDataset, epochs: int, size: int = 64, peak: float = 2e-3) -> None:
+    """AdamW, one cycle, crop and flip."""
+    batches = list(batched(data, size, shuffle=True))[: TRAINED_ON // size]
+    optimizer = torch.optim.AdamW(model.parameters(), peak, weight_decay=0.05)
+    step, steps = 0, epochs * len(batches)
+    for _ in range(epochs):
+        for number in torch.randperm(len(batches)).tolist():
+            images, labels = batches[number]
+            rate = peak * min(1.0, 10 * (step + 1) / steps) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            optimizer.param_groups[0]["lr"] = rate
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model(augmented(images, "flip-crop"))
+            loss = F.cross_entropy(logits.float(), labels)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            step += 1
