@@ -78,7 +78,7 @@ class Evaluator:
     _scores: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if find_repair(self.repair) is not None and self.calibration is None:
+        if find_repair(self.repair, self.model) is not None and self.calibration is None:
             raise ConfigError(f"repair {self.repair!r} needs calibration data; give some or choose repair 'none'")
 
     def plan(self, widths: Component | Sequence[int]) -> Plan:

@@ -39,10 +39,11 @@ def prune(
 
     Raises:
         ArtifactError: the plan is for another network.
+        ConfigError: there is no such repair, or it would do nothing to this network.
         VerificationError: the result is not what the plan promised.
     """
-    settings = find_repair(repair_by)
     model = unwrapped(model)
+    settings = find_repair(repair_by, model)
     network = network or trace(model, example_inputs)
     plan.check(network)
     record = None

@@ -5,9 +5,11 @@ the dense network's outputs Y at the same positions are known. The layer's weigh
 
     W = argmin ‖Y − W X̃ − b‖² + λ ‖W − W_old‖²
 
-for the outputs that are left. A layer whose (normalised) output is added to a residual stream is solved when the
-addition comes, for  Y = dense stream − pruned other operand,  so that each block also corrects what the blocks before
-it did to the stream. Batch normalisation takes the statistics of the pruned network on the way.
+for the outputs that are left, a grouped convolution group by group. The scale and shift of a group, layer or
+root-mean-square normalisation are solved in the same way, from its normalised values. A layer whose (normalised,
+scaled) output is added to a residual stream is solved when the addition comes, for  Y = dense stream − pruned other
+operand,  so that each block also corrects what the blocks before it did to the stream. Batch normalisation takes the
+statistics of the pruned network on the way.
 
 Least-squares reconstruction of the next layer: He et al. 2017, https://arxiv.org/abs/1707.06168; in sequence and on the
 stream, measured in `benchmarks/resnet20.py`.
@@ -48,15 +50,22 @@ class Repair:
 REPAIRS = {"none": None, "bn": Repair(least_squares=False), "ls": Repair()}
 
 
-def find_repair(name: str) -> Repair | None:
+def find_repair(name: str, model: nn.Module | None = None) -> Repair | None:
     """The settings of this repair; None where nothing is repaired.
 
+    Args:
+        model: the network that it is for, where that is known.
+
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is none of this name, or it would do nothing to this network.
     """
     if name not in REPAIRS:
         raise ConfigError(f"unknown repair {name!r}; choose one of {', '.join(REPAIRS)}")
-    return REPAIRS[name]
+    settings = REPAIRS[name]
+    needs_norm = settings is not None and not settings.least_squares
+    if needs_norm and model is not None and not any(key.endswith("running_var") for key, _ in model.named_buffers()):
+        raise ConfigError(f"repair {name!r} does nothing: the network has no BatchNorm; choose 'ls' or 'none'")
+    return settings
 
 
 @torch.no_grad()

@@ -72,6 +72,20 @@ def test_a_channel_that_nothing_reads_goes_first_and_costs_nothing() -> None:
     assert curve.error[4] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_channels_that_run_through_a_depthwise_convolution_are_judged_by_who_reads_them_in_the_end() -> None:
+    """The pointwise convolution behind does not read unit 1, so it goes first although its weights are the largest."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 4, 1)).eval()
+    with torch.no_grad():
+        model[0].weight[1] *= 10
+        model[2].weight[:, 1] = 0
+    x = images(batch=32)
+    (curve,) = error_curves(model, trace(model, images()), calibrate(model, [x]))
+
+    assert curve.order[0] == 1
+    assert curve.error[4] == pytest.approx(0.0, abs=1e-9)
+
+
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_curves_end_at_zero_and_never_rise_with_the_width(calibrated: bool) -> None:
     for name in sorted(TOPOLOGIES):

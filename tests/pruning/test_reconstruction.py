@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.reconstruction import REPAIRS, Repair, repair
+from gnnrl.pruning.reconstruction import REPAIRS, Repair, find_repair, repair
 from gnnrl.pruning.sampling import Sampler
 from tests.topologies import TOPOLOGIES, Traced, conv, images, randomise, topology, traced
 
@@ -175,6 +176,80 @@ def test_grouped_weights_are_solved_group_by_group(groups: int) -> None:
     repair(small, case.network, kept, record, EXACT)
 
     torch.testing.assert_close(small[1].weight, model[1].weight, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["group_norm", "layer_norm_mlp", "layer_scale", "attention"])
+def test_networks_without_batch_normalisation_are_repaired(name: str) -> None:
+    case = traced(name)
+    assert isinstance(case.example_inputs, Tensor)
+    torch.manual_seed(0)
+    x, unseen = (torch.randn(batch, *case.example_inputs.shape[1:]) for batch in (256, 64))
+    small, kept = pruned(case, 0.7)
+    before = error(small, case.model, unseen)
+
+    repair(small, case.network, kept, calibrate(case.model, [x]))
+
+    assert error(small, case.model, unseen) < 0.9 * before
+
+
+def test_the_scale_of_a_group_normalisation_comes_back_to_the_dense_output() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    randomise(model)
+    x = images(batch=64)
+    network = trace(model, images())
+    kept = [np.arange(group.size) for group in network.groups]
+    small = remove(model, network, kept)
+    with torch.no_grad():
+        small[1].weight *= 2
+        small[1].bias += 1
+
+    repair(small, network, kept, calibrate(model, [x]), EXACT)
+
+    torch.testing.assert_close(small[1].weight, model[1].weight, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(small[1].bias, model[1].bias, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("permuted", [False, True])
+def test_a_branch_with_a_layer_scale_is_solved_for_the_stream(permuted: bool) -> None:
+    """A block of ConvNeXt, whose channels are last in the branch and second in the stream; the shortcut is off."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.up, self.down = nn.Conv2d(3, 6, 1), nn.Linear(6, 12), nn.Linear(12, 6)
+            self.scale = nn.Parameter(torch.tensor([0.3, -0.5, 0.8, 0.2, 0.0, 1.0]))
+            self.gain = nn.Parameter(torch.ones(6, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x) * self.gain
+            y = self.down(self.up(x.permute(0, 2, 3, 1)).tanh())
+            if permuted:
+                return x + self.scale[:, None, None] * y.permute(0, 3, 1, 2)
+            return x + (y * self.scale).permute(0, 3, 1, 2)
+
+    torch.manual_seed(0)
+    model, x = Net().eval(), images(batch=64)
+    record = calibrate(model, [x])
+    network = trace(model, images())
+    kept = [np.arange(max(1, group.size // 2)) for group in network.groups]
+    errors = {}
+    for stream in (False, True):
+        small = remove(model, network, kept)
+        with torch.no_grad():
+            small.gain *= 1.3
+        repair(small, network, kept, record, Repair(stream=stream))
+        errors[stream] = error(small, model, x)
+
+    assert record.of_weight("down.weight")[0].branch_target is not None
+    assert torch.equal(record.of_weight("down.weight")[0].scale, model.scale.detach())
+    assert errors[True] < 0.7 * errors[False]
+
+
+def test_batch_normalisation_alone_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ConfigError, match="no BatchNorm"):
+        find_repair("bn", traced("layer_norm_mlp").model)
+    assert find_repair("bn", traced("chain").model) == REPAIRS["bn"]
 
 
 def test_modes_gradients_and_the_dense_network_are_left_alone() -> None:
