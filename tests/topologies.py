@@ -108,8 +108,8 @@ class Module(nn.Module):
         for name, layer in layers.items():
             setattr(self, name, layer)
 
-    def forward(self, x: Tensor) -> Any:
-        return self.run(self, x)
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.run(self, *inputs)
 
 
 @fixture
@@ -623,6 +623,57 @@ def multihead_attention() -> tuple[nn.Module, Any]:
     return Module(run, attention=nn.MultiheadAttention(8, 2, batch_first=True), out=nn.Linear(8, 4)), torch.randn(
         2, 5, 8
     )
+
+
+class Attending(nn.Module):
+    """torch's own attention between layers, so that heads and all streams may shrink."""
+
+    def __init__(self, heads: int, **settings: Any) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(6, 8), nn.Linear(6, settings.get("kdim", 8))
+        self.value = nn.Linear(6, settings["vdim"]) if "vdim" in settings else None
+        self.attention, self.out = nn.MultiheadAttention(8, heads, **settings), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        x, key = self.query(x), self.key(memory)
+        value = key if self.value is None else self.value(memory)
+        return self.out(x + self.attention(x, key, value)[0])
+
+
+@fixture
+def cross_attention() -> tuple[nn.Module, Any]:
+    return Attending(4, batch_first=True), (torch.randn(2, 5, 6), torch.randn(2, 7, 6))
+
+
+@fixture
+def cross_attention_separate() -> tuple[nn.Module, Any]:
+    """Keys and values of other widths than the queries."""
+    return Attending(4, kdim=5, vdim=7), (torch.randn(5, 2, 6), torch.randn(5, 2, 6))
+
+
+@fixture
+def cross_attention_with_bias_rows() -> tuple[nn.Module, Any]:
+    """A learned key and value that every query attends to."""
+    return Attending(2, add_bias_kv=True, bias=False), (torch.randn(5, 2, 6), torch.randn(5, 2, 6))
+
+
+@fixture
+def transformer_encoder() -> tuple[nn.Module, Any]:
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, activation="gelu")
+    body = [nn.Linear(6, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 4)]
+    return nn.Sequential(*body), torch.randn(2, 5, 6)
+
+
+@fixture
+def transformer_decoder() -> tuple[nn.Module, Any]:
+    """Self attention, cross attention and a hidden layer, normalised before each."""
+
+    def run(m: Any, x: Tensor, memory: Tensor) -> Tensor:
+        return m.out(m.layer(m.embed(x), m.encode(memory)))
+
+    layers = {"embed": nn.Linear(6, 8), "encode": nn.Linear(5, 8), "out": nn.Linear(8, 4)}
+    layer = nn.TransformerDecoderLayer(8, 4, 12, norm_first=True)
+    return Module(run, layer=layer, **layers), (torch.randn(3, 2, 6), torch.randn(3, 2, 5))
 
 
 @fixture

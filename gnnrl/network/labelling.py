@@ -18,12 +18,15 @@ from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
 from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
 from gnnrl.network.locations import last_user_line
+from gnnrl.network.operations import reductions, shapes
 from gnnrl.network.operations.call import Call, Tensors, Work
 from gnnrl.network.operations.table import RULES
 from gnnrl.network.operations.zeros import leaves_zero
 from gnnrl.network.structure import Axis, Group, Network, Operation
 
 _FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
+
+_UNREAD = {*reductions.RULES, *shapes.RULES}
 
 
 class Labelling:
@@ -44,6 +47,7 @@ class Labelling:
         self.operations: list[Operation] = []
         self.results: list[Value] = []
         self._index: dict[fx.Node, int] = {}
+        self.unread = _unread(program.graph)
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
@@ -136,7 +140,7 @@ class Labelling:
                 self.zeros.add(node)
             return
         result = node.meta.get("val")
-        if not _holds_tensors(result) or operation_name(node) in _FREE:
+        if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
             self.values[node] = None
             return
         call = self._read(node)
@@ -263,6 +267,17 @@ def _modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
     stack = node.meta.get("nn_module_stack") or {}
     entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
     return tuple((re.sub(r"@\d+$", "", path), name.rpartition(".")[2]) for path, name in entries)
+
+
+def _unread(graph: fx.Graph) -> set[fx.Node]:
+    """Results that nobody reads and that cost nothing to speak of, such as averages that a caller throws away."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op == "call_function" and all(user in found for user in node.users):
+            name = operation_name(node)
+            if not name.endswith("_") and name in _UNREAD:
+                found.add(node)
+    return found
 
 
 def _holds_tensors(result: Any) -> bool:

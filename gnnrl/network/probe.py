@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
+from gnnrl.network.narrow_attention import narrow_all
 from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
 
@@ -53,7 +54,7 @@ class Probe:
         self.model = copy.deepcopy(model, memo)
         self.args, self.kwargs = tree_map_only(Tensor, self.mode.from_tensor, (args, kwargs))
         recording = _Recording()
-        dense = remove(self.model, network, self.kept([]))
+        dense = narrow_all(remove(self.model, network, self.kept([])))
         with self.mode, recording:
             self.shapes = _shapes(dense(*self.args, **self.kwargs))
         self.dense_calls = recording
@@ -82,7 +83,7 @@ class Probe:
         """Run a probe; None where it runs and returns what the dense network returns."""
         network = replace(self.network, bindings=tuple(bindings))
         model, args, kwargs = self._dense if self.with_data else (self.model, self.args, self.kwargs)
-        small = remove(model, network, self.kept(narrowed))
+        small = narrow_all(remove(model, network, self.kept(narrowed)))
         comparison = _Comparison(self.dense_calls, _shapes_after(network, network.alive(self.kept(narrowed))))
         with _watched(small) as watch, _quiet(), nullcontext() if self.with_data else self.mode, comparison:
             try:

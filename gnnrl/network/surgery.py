@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gnnrl.errors import VerificationError
+from gnnrl.network import narrow_attention
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 
@@ -42,8 +43,13 @@ def _drop_caches(model: nn.Module) -> None:
 
 
 def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
-    """Integers above one that a module's own attributes state: (attribute, position in a tuple or list, value)."""
+    """Integers above one that a module's own attributes state: (attribute, position in a tuple or list, value).
+
+    Those of torch's attention all follow from its weights.
+    """
     found: list[tuple[str, int | None, int]] = []
+    if isinstance(module, nn.MultiheadAttention):
+        return found
     for name, value in vars(module).items():
         if name.startswith("_") or name == "training":
             continue
@@ -70,8 +76,8 @@ def restate(model: nn.Module, module: str, attribute: str, position: int | None,
 
 
 def update_attributes(model: nn.Module) -> None:
-    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are."""
-    for module in model.modules():
+    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are, those inside first."""
+    for module in reversed(list(model.modules())):
         update = _UPDATES.get(type(module)) or next(
             (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
         )
@@ -142,4 +148,6 @@ _UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
     nn.LayerNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.PReLU: _prelu,
+    nn.MultiheadAttention: narrow_attention.update,
+    nn.TransformerEncoder: narrow_attention.update_encoder,
 }

@@ -64,7 +64,7 @@ def unbind(call: Call) -> list[Value]:
 
 
 def split(call: Call) -> list[Value]:
-    """Cut a dimension into parts; equal parts keep equally many channels."""
+    """Cut a dimension into parts; equal parts, and multiples of one part, keep equally many channels."""
     value = call.value("self")
     dim = int(call["dim"]) % len(value.shape)
     sizes = [shape[dim] for shape in call.shapes]
@@ -81,8 +81,10 @@ def split(call: Call) -> list[Value]:
 
 
 def _tie_parts(call: Call, component: Component, parts: Sequence[Component], sizes: Sequence[int]) -> None:
-    if len(set(sizes)) == 1:
-        call.space.keep_rectangular(np.stack(parts))
+    equal = min(sizes)
+    if equal and all(size % equal == 0 for size in sizes):
+        dim = next(d for d, size in enumerate(parts[0].shape) if size != component.shape[d])
+        call.space.keep_rectangular(np.stack(np.split(component, component.shape[dim] // equal, dim)))
     else:
         call.space.freeze(component, call.reason(f"{call.name} cuts channels into parts of unequal, constant sizes"))
 
