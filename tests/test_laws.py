@@ -83,6 +83,11 @@ class LeaveOut(TorchFunctionMode):
     NAMES = ("input", "size", "weight", "bias", "eps")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.rms_norm:
+            value, _, weight, eps = (*args, *(kwargs or {}).values())
+            keep = (weight != 0).nonzero().flatten()
+            kept = func(value.index_select(-1, keep), (len(keep),), weight[keep], eps)
+            return torch.zeros_like(value).index_copy(-1, keep, kept)
         if func not in (F.layer_norm, F.group_norm):
             return func(*args, **(kwargs or {}))
         given = {"eps": 1e-5, **dict(zip(self.NAMES, args, strict=False)), **(kwargs or {})}

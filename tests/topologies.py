@@ -709,14 +709,14 @@ def tied_convolutions() -> tuple[nn.Module, Any]:
 @fixture
 def without_rule() -> tuple[nn.Module, Any]:
     def run(m: Any, x: Tensor) -> Tensor:
-        return m.head(m.stem(x).cumsum(1))
+        return m.head(torch.special.i0(m.stem(x)))
 
     return Module(run, stem=conv(3, 8), head=Head(8)), images()
 
 
 @fixture
 def fourier() -> tuple[nn.Module, Any]:
-    """An operation without a rule between layers that have one."""
+    """A transform of space between layers."""
 
     def run(m: Any, x: Tensor) -> Tensor:
         x = m.b(m.a(x))
@@ -901,6 +901,55 @@ def einsum() -> tuple[nn.Module, Any]:
         return m.head(F.relu(y.flatten(1)))
 
     return Module(run, a=conv(3, 6), b=nn.Conv2d(6, 2, 1), head=nn.Linear(12, 4)), images()
+
+
+@fixture
+def einsum_attention() -> tuple[nn.Module, Any]:
+    """Attention written as equations."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        q, k, v = (layer(x).unflatten(-1, (-1, 4)) for layer in (m.q, m.k, m.v))
+        weights = torch.einsum("bthd, bshd -> bhts", q * 0.5, k).softmax(-1)
+        return m.out(torch.einsum("bhts,bshd->bthd", weights, v).flatten(2))
+
+    layers = {name: nn.Linear(6, 12) for name in ("q", "k", "v")}
+    return Module(run, **layers, out=nn.Linear(12, 4)), torch.randn(2, 5, 6)
+
+
+@fixture
+def masked_heads() -> tuple[nn.Module, Any]:
+    """A learned bias for the scores of every head (Swin)."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        q, k, v = m.qkv(x).unflatten(-1, (3, -1, 4)).permute(2, 0, 3, 1, 4)
+        return m.out(F.scaled_dot_product_attention(q, k, v, attn_mask=m.bias).transpose(1, 2).flatten(2))
+
+    bias = nn.Parameter(torch.randn(1, 3, 5, 5))
+    return Module(run, qkv=nn.Linear(6, 36), out=nn.Linear(12, 4), bias=bias), torch.randn(2, 5, 6)
+
+
+@fixture
+def spectral_norm() -> tuple[nn.Module, Any]:
+    """Weights divided by their largest singular value, with buffers of one entry for each channel."""
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Conv2d(6, 8, 3))
+    return nn.Sequential(conv(3, 6), layer, nn.ReLU(), conv(8, 10), Head(10)), images()
+
+
+@fixture
+def patches() -> tuple[nn.Module, Any]:
+    """Patches as channels and back, around a layer."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        y = m.mix(F.unfold(m.stem(x), 2, stride=2).transpose(1, 2)).transpose(1, 2)
+        return m.head(F.fold(F.relu(y), (8, 8), 2, stride=2))
+
+    return Module(run, stem=conv(3, 6), mix=nn.Linear(24, 32), head=Head(8)), images()
+
+
+@fixture
+def rms_norm() -> tuple[nn.Module, Any]:
+    body = [nn.Linear(6, 8), nn.RMSNorm(8), nn.Linear(8, 12), nn.SiLU(), nn.Linear(12, 4)]
+    return nn.Sequential(*body), torch.randn(2, 5, 6)
 
 
 @fixture

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
-from torch._guards import detect_fake_mode
 from torch.export.graph_signature import InputKind
-from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
@@ -218,25 +216,12 @@ def _first_names(model: nn.Module) -> dict[str, str]:
 
 def _without_rule(call: Call) -> Value | list[Value]:
     """Freeze all that an unknown operation reads; its outputs and its multiply-accumulates are fixed."""
-    call.work(_counted_macs(call.node))
+    call.work(call.macs())
     for source in call.node.all_input_nodes:
         if isinstance(call.values.get(source), str | Value):
             call.freeze(call.value(source), f"{call.name} has no rule")
     results = [Value(shape) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
-
-
-def _counted_macs(node: fx.Node) -> int:
-    """Multiply-accumulates of one operation as torch counts them, on fake tensors."""
-    if any("val" not in source.meta for source in node.all_input_nodes):
-        return 0
-    arguments = fx.map_arg((node.args, node.kwargs), lambda source: source.meta["val"])
-    mode = detect_fake_mode(arguments)
-    if mode is None or not callable(node.target):
-        return 0
-    with mode, FlopCounterMode(display=False) as counter:
-        node.target(*arguments[0], **arguments[1])
-    return int(counter.get_total_flops()) // 2
 
 
 def operation_name(node: fx.Node) -> str:

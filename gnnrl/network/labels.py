@@ -58,7 +58,7 @@ class LabelSpace:
         self._count = 0
         self._ties: list[tuple[Component, Component]] = []
         self._frozen: list[tuple[Component, Reason]] = []
-        self._rectangles: list[Component] = []
+        self._rectangles: list[tuple[Component, int | None]] = []
 
     def fresh(self, count: int) -> Component:
         """Make `count` labels that nothing is tied to yet."""
@@ -74,9 +74,13 @@ class LabelSpace:
         """Keep these labels, for this reason."""
         self._frozen.append((labels.ravel(), reason))
 
-    def keep_rectangular(self, labels: Component) -> None:
-        """Demand that what remains of an array that varies along several dimensions is again a full array."""
-        self._rectangles.append(labels)
+    def keep_rectangular(self, labels: Component, shrinking: int | None = None) -> None:
+        """Demand that what remains of an array that varies along several dimensions is again a full array.
+
+        Args:
+            shrinking: the dimension that becomes smaller where nothing else decides, None for the last one.
+        """
+        self._rectangles.append((labels, shrinking))
 
     def along(self, value: Value, dim: int, reason: Reason) -> Component | None:
         """Labels along one dimension [size], or None where it is fixed.
@@ -103,7 +107,7 @@ class LabelSpace:
         ties = list(self._ties)
         while True:
             units = self._connected(ties)
-            missing = [tie for array in self._rectangles if (tie := _missing_tie(array, units)) is not None]
+            missing = [tie for array, dim in self._rectangles if (tie := _missing_tie(array, units, dim)) is not None]
             if not missing:
                 return units
             ties += missing
@@ -126,7 +130,7 @@ class LabelSpace:
         return np.asarray(connected_components(edges, directed=False)[1], np.int64)
 
 
-def _missing_tie(labels: Component, units: Component) -> tuple[Component, Component] | None:
+def _missing_tie(labels: Component, units: Component, shrinking: int | None) -> tuple[Component, Component] | None:
     """A tie that makes an array of units vary along one dimension only, or None where it already does.
 
     Channels split into equal parts (`view(n, parts, c // parts)`, `chunk`) need equally many survivors in each part.
@@ -135,7 +139,9 @@ def _missing_tie(labels: Component, units: Component) -> tuple[Component, Compon
     """
     array = units[labels]
     varying = [dim for dim, size in enumerate(array.shape) if size > 1 and not _constant(array, dim)]
-    return (labels, labels.take([0], varying[0])) if len(varying) > 1 else None
+    if len(varying) < 2:
+        return None
+    return labels, labels.take([0], next(dim for dim in varying if dim != shrinking))
 
 
 def _constant(array: Component, dim: int) -> bool:

@@ -76,7 +76,7 @@ def restate(model: nn.Module, module: str, attribute: str, position: int | None,
 
 
 def update_attributes(model: nn.Module) -> None:
-    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are, those inside first."""
+    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are."""
     for module in reversed(list(model.modules())):
         update = _UPDATES.get(type(module)) or next(
             (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
@@ -146,6 +146,7 @@ _UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
     nn.Embedding: _embedding,
     nn.modules.batchnorm._NormBase: _batch_norm,
     nn.LayerNorm: _layer_norm,
+    nn.RMSNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.PReLU: _prelu,
     nn.MultiheadAttention: narrow_attention.update,

@@ -118,9 +118,15 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
     variances = {
         operation.parameters["running_var"] for operation in network.operations if "running_var" in operation.parameters
     }
+    # a direction of length zero has none: its weight is zero where its length is
+    lengths = {
+        (operation.parameters["v"], operation.settings["dim"])
+        for operation in network.operations
+        if operation.name == "_weight_norm" and "v" in operation.parameters
+    }
     with torch.no_grad():
         for (name, dim), owner in network.owners.items():
-            if name not in variances:
+            if name not in variances and (name, dim) not in lengths:
                 keep = torch.from_numpy(alive[owner]).to(stored[name].device)
                 stored[name].mul_(keep.reshape([-1 if d == dim else 1 for d in range(stored[name].ndim)]))
     return masked

@@ -43,6 +43,12 @@ class Case:
 constant = torch.rand(1, 8, 1, 1) + 0.5
 grid = torch.rand(4, 4)
 
+
+def pair(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions by channels and channels by positions."""
+    return x.flatten(2).transpose(1, 2), x.flatten(2)
+
+
 CASES = {
     # element by element
     "relu": Case(torch.relu, 8),
@@ -65,7 +71,7 @@ CASES = {
     "swapaxes": Case(lambda x: x.swapaxes(2, 3), 8),
     "squeeze": Case(lambda x: F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1), 8),
     "unsqueeze": Case(lambda x: x.unsqueeze(2).squeeze(2), 8),
-    "unflatten": Case(lambda x: x.unflatten(1, (-1, 2)).flatten(1, 2), 0, "the code states this size itself"),
+    "unflatten": Case(lambda x: x.unflatten(1, (-1, 2)).flatten(1, 2), 4),
     "select of channels": Case(lambda x: x - x[:, 0, None], 0, "constant positions"),
     "halves by position": Case(lambda x: (lambda y: y[:, 0] * y[:, 1])(x.unflatten(1, (2, -1))), 4),
     "unbind of channels": Case(lambda x: sum(x.unbind(1))[:, None], 0, "constant positions"),
@@ -118,7 +124,11 @@ CASES = {
     "sum of clamped": Case(lambda x: x.clamp(min=0.5).sum(1, keepdim=True), 0, "count even where they are zero"),
     "sum of clamped at zero": Case(lambda x: x.clamp(-1, 1).sum(1, keepdim=True), 8),
     "sum of everything": Case(lambda x: x.relu().sum().expand(x.shape[0], 1), 8),
-    "norm of channels": Case(lambda x: x.norm(dim=1, keepdim=True), 0, "taken over these channels"),
+    "norm of channels": Case(lambda x: x.norm(dim=1, keepdim=True), 8),
+    "norm of sigmoids": Case(lambda x: x.sigmoid().norm(dim=1, keepdim=True), 0, "count even where they are zero"),
+    "largest of channels": Case(lambda x: x.norm(float("-inf"), 1, keepdim=True), 0, "taken over these channels"),
+    "unit length": Case(lambda x: F.normalize(x, dim=1), 8),
+    "cosine similarity": Case(lambda x: F.cosine_similarity(x, x.relu(), dim=1)[:, None], 8),
     "softmax of channels": Case(lambda x: x.softmax(1), 0, "taken over these channels"),
     "softmax of space": Case(lambda x: x.flatten(2).softmax(2).view(x.shape), 8),
     "logsumexp of space": Case(lambda x: x.logsumexp((2, 3)), 8),
@@ -139,7 +149,15 @@ CASES = {
     ),
     "a fixed matrix": Case(lambda x: x.flatten(2) @ torch.ones(16, 2), 0, ""),
     "bmm": Case(lambda x: torch.bmm(x.flatten(2).transpose(1, 2), x.flatten(2)), 8),
-    "a vector": Case(lambda x: x.flatten(2) @ torch.ones(16), 0, "a matrix by a vector"),
+    "a vector": Case(lambda x: x.flatten(2) @ torch.ones(16), 8),
+    "a vector of channels": Case(lambda x: x.flatten(2).transpose(1, 2) @ torch.ones(8), 0, "fixed size"),
+    "baddbmm": Case(lambda x: torch.baddbmm(torch.ones(16), *pair(x)), 8),
+    "equation": Case(lambda x: torch.einsum("nchw,nchv->nhwv", x, x.relu()).flatten(2), 8),
+    "equation of sigmoids": Case(
+        lambda x: torch.einsum("nchw,nchv->nhwv", x.sigmoid(), x.sigmoid()).flatten(2), 0, "even where they are zero"
+    ),
+    "equation of positions": Case(lambda x: torch.einsum("nchw,hv->ncvw", x, grid), 8),
+    "equation of three": Case(lambda x: torch.einsum("nchw,hv,wu->ncvu", x, grid, grid), 0, "more than two operands"),
     # normalisations
     "group norm": Case(lambda x: F.group_norm(x, 2), 4),
     "group norm of single channels": Case(lambda x: F.group_norm(x, 8), 0, "a group of its own"),
@@ -147,9 +165,21 @@ CASES = {
     "layer norm of space": Case(lambda x: F.layer_norm(x, x.shape[2:]), 8),
     "instance norm": Case(F.instance_norm, 8),
     "batch statistics": Case(lambda x: F.batch_norm(x, None, None, training=True), 8),
+    # along dimensions
+    "cumsum of space": Case(lambda x: x.cumsum(2), 8),
+    "cumsum of channels": Case(lambda x: x.cumsum(1), 0, "works along these channels"),
+    "sort of space": Case(lambda x: x.sort(2).values, 8),
+    "sort": Case(lambda x: x.sort(1).values, 0, "works along these channels"),
+    "topk of space": Case(lambda x: x.flatten(2).topk(3, 2).values.mean(2), 8),
+    "gather of space": Case(lambda x: x.gather(2, torch.zeros_like(x, dtype=torch.long)), 8),
+    "tril of space": Case(lambda x: x.tril(), 8),
+    "fourier of space": Case(lambda x: torch.fft.rfft2(x).abs(), 8),
+    "repeat_interleave": Case(lambda x: x.repeat_interleave(2, 1), 8),
+    "patches": Case(lambda x: F.unfold(x, 2, stride=2).transpose(1, 2), 8),
+    "patches and back": Case(lambda x: F.fold(F.unfold(x, 2, stride=2), 4, 2, stride=2), 8),
+    "channel shuffle": Case(lambda x: F.channel_shuffle(x, 2), 4),
     # without rules
-    "sort": Case(lambda x: x.sort(1).values, 0, "has no rule"),
-    "cumsum of space": Case(lambda x: x.cumsum(2), 0, "has no rule"),
+    "no rule": Case(torch.special.i0, 0, "has no rule"),
 }
 
 

@@ -1,10 +1,14 @@
 """Products of two computed tensors: matrix products, attention. Heads go whole."""
 
 from math import prod
+from string import ascii_lowercase
+
+from torch import fx
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule
 from gnnrl.network.operations.pointwise import merge
+from gnnrl.network.operations.products import multiply
 
 
 def matmul(call: Call) -> Value:
@@ -12,9 +16,7 @@ def matmul(call: Call) -> Value:
     first, second = list(call.arguments)[:2]
     a, b = call.value(first), call.value(second)
     if len(a.shape) < 2 or len(b.shape) < 2:
-        for value in (a, b):
-            call.freeze(value, "multiplies a matrix by a vector")
-        return Value(call.shape)
+        return _by_vector(call, len(a.shape), len(b.shape))
     _state_work(call, a, b)
     left = [_contract(call, _batched(c, a, call), -1) for c in a.components if c.shape[-1] > 1]
     right = [_contract(call, _batched(c, b, call), -2) for c in b.components if c.shape[-2] > 1]
@@ -29,6 +31,14 @@ def matmul(call: Call) -> Value:
     kept = [_batched(c, a, call) for c in a.components if c.shape[-1] == 1]
     kept += [_batched(c, b, call) for c in b.components if c.shape[-2] == 1]
     return _unified(call, [*kept, *(_dropped(x) for x in (*left, *right))])
+
+
+def _by_vector(call: Call, first: int, second: int) -> Value:
+    """Multiply by a vector from the left, from the right, or two vectors."""
+    rows, columns = ascii_lowercase[: max(first - 1, 0)], ascii_lowercase[: max(second - 2, 0)]
+    terms = [f"{rows}z", "z" if second == 1 else f"{columns}zy"]
+    nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node)]
+    return multiply(call, nodes, terms, f"{rows}{columns}{'' if second == 1 else 'y'}", counted=False)
 
 
 def _state_work(call: Call, a: Value, b: Value) -> None:
@@ -93,7 +103,20 @@ def attention(call: Call) -> Value:
     if len(known) < len(heads):
         for labels in known:
             call.space.freeze(labels, call.reason("attention has heads of fixed number"))
+    if call.has("attn_mask") and len(call.shape_of("attn_mask")) > 2:
+        _tie_mask(call, known)
     return Value(call.shape, tuple(value.components))
+
+
+def _tie_mask(call: Call, heads: list[Component]) -> None:
+    """A mask or bias [.., H, T, S] of the scores goes with the heads, one [.., 1, T, S] stays."""
+    mask = call.value("attn_mask", (-3,) if heads else ())
+    call.freeze(mask, "is a mask of fixed size", [dim for dim in range(len(mask.shape)) if dim != len(mask.shape) - 3])
+    labels = call.along(mask, -3)
+    for component in heads if mask.shape[-3] > 1 else ():
+        call.tie(labels, component.ravel() if component.size == mask.shape[-3] else None, "has a mask of fixed size")
+    if labels is not None and not heads:
+        call.space.freeze(labels, call.reason("attention has heads of fixed number"))
 
 
 def _heads(call: Call, value: Value) -> Component | None:

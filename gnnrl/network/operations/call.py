@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from torch import fx
+from torch._guards import detect_fake_mode
+from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.labels import Component, LabelSpace, Reason, Value
 
@@ -146,6 +148,18 @@ class Call:
         fixed = prod(extent for extent in extents if isinstance(extent, int))
         labelled = tuple(np.ravel(extent) for extent in extents if isinstance(extent, np.ndarray))
         self.works.append(Work(self.index, factor * fixed, labelled))
+
+    def macs(self) -> int:
+        """Multiply-accumulates of the dense operation as torch counts them, on fake tensors."""
+        if any("val" not in source.meta for source in self.node.all_input_nodes):
+            return 0
+        args, kwargs = fx.map_arg((self.node.args, self.node.kwargs), lambda source: source.meta["val"])
+        mode = detect_fake_mode((args, kwargs))
+        if mode is None or not callable(self.node.target):
+            return 0
+        with mode, FlopCounterMode(display=False) as counter:
+            self.node.target(*args, **kwargs)
+        return int(counter.get_total_flops()) // 2
 
     def _node(self, argument: str | fx.Node) -> fx.Node:
         node = self.arguments[argument] if isinstance(argument, str) else argument

@@ -35,11 +35,11 @@ def gate(call: Call) -> Value:
     return Value(call.shape, tuple(halves))
 
 
-def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int]) -> Value:
-    """Tie the labels of tensors that are broadcast to one shape; one fixed size freezes the others."""
+def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Sequence[Value] = ()) -> Value:
+    """Tie the labels of tensors (and of `others`) broadcast to one shape; one fixed size freezes the others."""
     rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
-    known = [_align(call.value(node), rank) for node in computed]
+    known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
     labelled = set().union(*(value.labelled() for value in known)) if known else set(range(rank))
     for node in nodes:
         if call.parameter(node) is not None:
@@ -84,7 +84,7 @@ _SAME = """
     hardshrink softshrink tanhshrink threshold rrelu exp expm1 log log1p log2 sqrt rsqrt abs neg sign square reciprocal
     sin cos erf ceil floor round clamp clamp_min clamp_max dropout feature_dropout alpha_dropout contiguous clone alias
     detach to _to_copy type_as float half pow nan_to_num isnan isfinite logical_not bitwise_not zeros_like ones_like
-    full_like fill zero lift_fresh_copy positive trunc frac
+    full_like fill zero lift_fresh_copy positive trunc frac real imag conj angle
 """
 _ELEMENTWISE = """
     add sub mul div maximum minimum atan2 eq ne lt le gt ge where lerp addcmul addcdiv masked_fill logical_and

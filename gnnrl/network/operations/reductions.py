@@ -18,17 +18,23 @@ def pool(call: Call) -> Value | list[Value]:
 
 
 def reduction(call: Call) -> Value | list[Value]:
-    """Reduce dimensions; a sum over channels has any number of them, every other reduction a fixed one."""
+    """Reduce dimensions; sums and lengths have any number of channels, every other reduction a fixed one."""
     value = call.value(next(iter(call.arguments)))
     dims = call.arguments.get("dim")
     if dims is None or dims == []:
         dims = range(len(value.shape))
     reduced = {dim % len(value.shape) for dim in ([dims] if isinstance(dims, int) else dims)}
-    if call.name != "sum":
+    if call.name != "sum" and not _is_length(call):
         call.freeze(value, f"{call.name} is taken over these channels", sorted(reduced))
     components = _reduced(call, value, reduced)
     results = [Value(shape, components) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+
+
+def _is_length(call: Call) -> bool:
+    """Whether it is a norm to which zeros add nothing."""
+    order = call.arguments.get("ord", call.arguments.get("p")) if "norm" in call.name else None
+    return isinstance(order, int | float) and order > 0
 
 
 def _reduced(call: Call, value: Value, reduced: set[int]) -> tuple[Component, ...]:

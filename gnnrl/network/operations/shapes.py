@@ -17,8 +17,17 @@ def view(call: Call) -> Value:
     components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
     for before, after in zip(value.components, components, strict=True):
         if _wide(after) > _wide(before):
-            call.space.keep_rectangular(after)
+            call.space.keep_rectangular(after, _open_dim(call, after))
     return Value(call.shape, components)
+
+
+def _open_dim(call: Call, component: Component) -> int | None:
+    """The dimension of labels whose size the program leaves open: it is written -1."""
+    sizes = list(call.arguments.get("sizes", call.arguments.get("size", call.arguments.get("shape"))) or ())
+    if -1 not in sizes:
+        return None
+    dim = sizes.index(-1) + (int(call["dim"]) % len(call.shape_of("self")) if "sizes" in call.arguments else 0)
+    return dim if component.shape[dim] > 1 else None
 
 
 def reshape(component: Component, shape: Sequence[int], target: Sequence[int]) -> Component:
@@ -88,10 +97,14 @@ def unsqueeze(call: Call) -> Value:
 
 
 def expand(call: Call) -> Value:
-    """Repeat dimensions of size one without copying: labels do not vary along them."""
+    """Repeat dimensions of size one without copying, to the labels of another tensor where it gives the shape."""
     value = call.value("self")
     rank = len(call.shape)
-    return Value(call.shape, tuple(c.reshape((1,) * (rank - c.ndim) + c.shape) for c in value.components))
+    components = [c.reshape((1,) * (rank - c.ndim) + c.shape) for c in value.components]
+    if call.has("other"):
+        target, shape = call.value("other"), (1,) * (rank - len(value.shape)) + value.shape
+        components += [c for c in target.components if all(n == 1 or shape[d] == 1 for d, n in enumerate(c.shape))]
+    return Value(call.shape, tuple(components))
 
 
 def repeat(call: Call) -> Value:

@@ -1,6 +1,16 @@
 """The table of all rules, by the name of the operation. What is not in it freezes what it touches."""
 
-from gnnrl.network.operations import attention, dense, indexing, normalisation, pointwise, reductions, shapes
+from gnnrl.network.operations import (
+    along,
+    attention,
+    dense,
+    indexing,
+    normalisation,
+    pointwise,
+    products,
+    reductions,
+    shapes,
+)
 from gnnrl.network.operations.call import Rule
 
 RULES: dict[str, Rule] = {
@@ -9,6 +19,8 @@ RULES: dict[str, Rule] = {
     **indexing.RULES,
     **reductions.RULES,
     **normalisation.RULES,
+    **along.RULES,
     **attention.RULES,
+    **products.RULES,
     **dense.RULES,
 }

@@ -64,7 +64,8 @@ _KEEP_ZERO = {
     *(name for name in reductions.RULES if name not in ("prod", "logsumexp")),
     *shapes.RULES,
 }
-_ALL = {"add", "sub", "maximum", "minimum", "matmul", "bmm", "mm"}
+_ALL = {"add", "sub", "maximum", "minimum", "matmul", "bmm", "mm", "einsum", "mv", "outer", "addmm", "baddbmm"}
+_ALL |= {"_weight_norm", "cumsum", "tril", "triu", "im2col", "col2im", "repeat_interleave", "channel_shuffle"}
 _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "embedding"}
 
 
@@ -76,6 +77,8 @@ def leaves_zero(call: Call) -> bool:
     if name == "linear":
         carried = [component for component in call.value("input", ()).components if component.shape[-1] == 1]
         return not carried or (_zero(call, call["input"]) and not call.has("bias"))
+    if name == "expand_as":
+        return False
     tensors = [node for node in call.node.all_input_nodes if isinstance(call.values.get(node), str | Value)]
     if name == "mul":
         return any(_labelled(call, node) and _zero(call, node) for node in tensors)
