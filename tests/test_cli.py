@@ -45,7 +45,7 @@ class Sorting(nn.Module):
 
     def forward(self, x):
         x = torch.relu(self.first(x))
-        x = torch.sort(self.second(x), 1)[0]  # an operation without a rule
+        x = torch.sort(self.second(x), 1)[0]  # an order of channels
         return self.head(torch.relu(self.third(x)).mean((2, 3)))
 """
 
@@ -252,7 +252,7 @@ def test_inspect_names_the_line_that_stands_in_the_way() -> None:
     result = run("inspect", "own.py:Sorting", "--input-shape", "1,3,16,16")
     assert result.exit_code == 0, result.output
     line = next(number for number, text in enumerate(FACTORY.splitlines(), 1) if "torch.sort" in text)
-    assert "sort has no rule" in result.stdout
+    assert "sort works along" in result.stdout
     assert f"own.py:{line}" in result.stdout
     assert "keeps second whole" in result.stdout
     facts = json.loads(run("inspect", "own.py:Sorting", "--input-shape", "1,3,16,16", "--json").stdout)

@@ -192,7 +192,7 @@ def test_what_is_wrong_is_said_before_anything_is_judged(settings: dict[str, Any
 
 
 def test_a_network_with_nothing_to_prune_says_why() -> None:
-    with pytest.raises(NothingToPrune, match="cumsum has no rule"):
+    with pytest.raises(NothingToPrune, match="i0 has no rule"):
         compressed(model=topology("without_rule").model, evaluate=lambda model: 0.0)
 
 

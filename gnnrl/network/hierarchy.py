@@ -37,7 +37,7 @@ KINDS = (
 )
 _KIND_OF = {
     **dict.fromkeys(["linear", "embedding"], "linear"),
-    **dict.fromkeys(["matmul", "bmm", "mm", "scaled_dot_product_attention"], "product"),
+    **dict.fromkeys(["matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention"], "product"),
     **dict.fromkeys(["batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"], "norm"),
     **dict.fromkeys(["relu", "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "softmax"], "activation"),
     **dict.fromkeys(["hardtanh", "leaky_relu", "elu", "mish", "prelu", "relu6"], "activation"),

@@ -124,7 +124,7 @@ def test_an_unreachable_limit_names_what_can_be_reached_and_is_reachable_there()
 
 
 def test_a_network_without_groups_says_why() -> None:
-    with pytest.raises(NothingToPrune, match="cumsum has no rule"):
+    with pytest.raises(NothingToPrune, match="i0 has no rule"):
         Projection.build(traced("without_rule").network, "macs<=50%")
 
 
