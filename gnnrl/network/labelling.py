@@ -15,6 +15,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.groups import Grouping, find_groups
+from gnnrl.network.kinds import kinds_of
 from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.operations.call import Call, Tensors, Work
@@ -69,10 +70,14 @@ class Labelling:
             replace(operation, axes=_axes(value, found))
             for operation, value in zip(self.operations, self.results, strict=True)
         )
+        kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
         return Network(
             model_class=type(self.model).__name__,
             operations=operations,
-            groups=tuple(replace(group, macs_share=share(group)) for group in found.groups),
+            groups=tuple(
+                replace(group, macs_share=share(group), kind=kind)
+                for group, kind in zip(found.groups, kinds, strict=True)
+            ),
             frozen=tuple(replace(group, macs_share=share(group)) for group in found.frozen),
             shapes=self.tensors.shapes,
             owners=found.owners,

@@ -86,6 +86,8 @@ class Group:
         index: position in `Network.groups`; -1 for a frozen group.
         size: number of units, the group's width in the dense network.
         reasons: why no unit of a frozen group may go; empty for a group that a plan decides about.
+        macs_share: share of all multiply-accumulates that compute the group's channels.
+        kind: "heads", "stream", "hidden" or "channels", see `kinds`; of a frozen group always "channels".
     """
 
     index: int
@@ -94,6 +96,7 @@ class Group:
     places: tuple[Place, ...]
     reasons: tuple[Reason, ...] = ()
     macs_share: float = 0.0
+    kind: str = "channels"
 
 
 @dataclass(frozen=True, slots=True)

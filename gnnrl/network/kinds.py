@@ -1,0 +1,77 @@
+"""What a group's units are for: heads of an attention, a hidden layer, the residual stream, or plain channels."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Group, Operation
+
+_PRODUCTS = {"matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention"}
+_Layers = Mapping[str, Sequence[Operation]]
+
+
+def kinds_of(
+    groups: Sequence[Group],
+    operations: Sequence[Operation],
+    offsets: Component,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> list[str]:
+    """Tell each group's kind by what its units pass through.
+
+    "heads": its units are whole heads of an attention, a batch dimension of a product of two computed tensors.
+    "stream": its units pass a residual addition, so that several layers write them.
+    "hidden": the hidden layer of a feed-forward block: linear or 1x1 layers write it from one tensor (two of them where
+        it is gated), one reads it, and no attention and no spatial kernel is between.
+    "channels": all others.
+
+    Args:
+        offsets: global number of the first unit of each group [G + 1].
+        shapes: shape of every parameter.
+    """
+    heads, multiplied, added = set[int](), set[int](), set[int]()
+    layers: dict[str, list[Operation]] = {}
+    for operation in operations:
+        if "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name):
+            layers.setdefault(operation.parameters["weight"], []).append(operation)
+        for axis in operation.axes if operation.name in _PRODUCTS else ():
+            found = _groups_along(axis.owner, offsets)
+            multiplied |= found
+            heads |= found if axis.dim == len(operation.shape) - 3 else set()
+        for axis in operation.axes if operation.name == "add" and len(operation.inputs) > 1 else ():
+            added |= _groups_along(axis.owner, offsets)
+    kinds = []
+    for group in groups:
+        writers, readers = _ends(group, layers)
+        if group.index in heads and any(place.positions.shape[1] > 1 for place in group.places):
+            kinds.append("heads")
+        elif group.index in added and len(writers) > 1:
+            kinds.append("stream")
+        elif group.index not in multiplied and _is_hidden(writers, readers, shapes):
+            kinds.append("hidden")
+        else:
+            kinds.append("channels")
+    return kinds
+
+
+def _groups_along(owner: Component, offsets: Component) -> set[int]:
+    return set((np.searchsorted(offsets, np.unique(owner[owner > 0]), side="right") - 1).tolist())
+
+
+def _ends(group: Group, layers: _Layers) -> tuple[list[Operation], list[Operation]]:
+    """Layers that write a group and layers that read it."""
+    writers: list[Operation] = []
+    readers: list[Operation] = []
+    for place in group.places:
+        for operation in layers.get(place.tensor, ()):
+            output = 1 if "transpose" in operation.name else 0
+            (writers if place.dim == output else readers).append(operation)
+    return writers, readers
+
+
+def _is_hidden(
+    writers: Sequence[Operation], readers: Sequence[Operation], shapes: Mapping[str, tuple[int, ...]]
+) -> bool:
+    kernels = [prod(shapes[operation.parameters["weight"]][2:]) for operation in (*writers, *readers)]
+    return len({operation.inputs for operation in writers}) == 1 and len(readers) == 1 and set(kernels) == {1}
