@@ -25,8 +25,9 @@ from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.plan import Plan, removal_orders
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import Verification, verify
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
 from gnnrl.searchers.task import Searcher, Task, run

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import gnnrl
 from gnnrl.compression import STAGES, compress
 from gnnrl.errors import ConfigError, DataError, EvaluationError, NothingToPrune, UnreachableConstraint
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 from tests.topologies import images, topology
 
 

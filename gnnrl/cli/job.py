@@ -127,7 +127,7 @@ def _refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
 
 
 def _rules(job: Job) -> Any:
-    from gnnrl.pruning.projection import WidthRules
+    from gnnrl.pruning.rules import WidthRules
 
     return WidthRules(job.min_width, job.round_to, job.keep)
 

@@ -7,7 +7,8 @@ from gnnrl.network.tracer import trace
 from gnnrl.pruning.calibration import calibrate
 from gnnrl.pruning.curves import allocate, curves_plan, error_curves
 from gnnrl.pruning.layer_calls import Sampler
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from tests.topologies import TOPOLOGIES, Traced, images, traced
 
 EVERYTHING = Sampler(per_input=10**6, least=10**9, work=1e18)
