@@ -113,7 +113,8 @@ def compress(
         model: any module that `torch.export` accepts; it is not changed.
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
         constraint: a limit, such as `macs<=50%`, or several joined by commas.
-        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1.
+        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. It
+            is given copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
         test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
         finetune: trains the small network in place.
@@ -144,7 +145,7 @@ def compress(
     curves, scores = _signals(dense, network, record, importance, seed)
     orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
     evaluator = Evaluator(dense, network, judge, orders, record, repair)
-    judged(judge, dense, "the dense network")
+    judged(judge, copy.deepcopy(dense), "the dense network")
     clock.begin("search")
     used = 1 if isinstance(searcher, str) and searcher in CLOSED_FORM else episodes
     best = run(search, Task(projection, evaluator, curves, scores, used, seed, on_trial))
@@ -162,7 +163,7 @@ def compress(
         small.eval()
     clock.begin("test")
     candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
-    score = {name: judged(final, candidate) for name, candidate in candidates.items()}
+    score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
     clock.end()
     return CompressionResult(
         model=small,

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gnnrl.cli.console import Narrator, Stopwatch
 from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair, Searcher
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
+from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ class Job:
     repair: Repair = "ls"
     metric: Metric = "top1"
     calibration_images: int = 500
-    min_width: int = 1
-    round_to: int = 1
-    keep: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
     finetune_epochs: int = 3
     learning_rate: float = 0.03
     batch_size: int = 128
@@ -62,13 +61,24 @@ def run_job(job: Job, narrator: Narrator) -> dict[str, Any]:
         GnnrlError: see `gnnrl.errors`; nothing is written in any case.
     """
     watch = Stopwatch()
-    _import_engine(narrator)
-    with _limited_threads(job.threads):
+    import_engine(narrator)
+    with limited_threads(job.threads):
         facts = _work(job, narrator)
     return {**facts, "seconds": round(watch.seconds(), 2)}
 
 
 def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
+    fed, network = prepare(job, narrator)
+    data = load_splits(job.data, fed, narrator)
+    result = _compress(job, fed, network, data, narrator)
+    facts = _facts(job, fed, result, data, narrator)
+    result.save(job.out, force=job.force)
+    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
+    return {**facts, "out": str(job.out)}
+
+
+def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
+    """Load and trace the network, and refuse what can be refused before any data is read."""
     from gnnrl.bundle import check_target
 
     check_target(job.out, force=job.force)
@@ -79,13 +89,7 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
             f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
             "call model.requires_grad_(True), or give --finetune-epochs 0"
         )
-    network = _refuse_unreachable(job, fed, narrator)
-    data = load_splits(job.data, fed, narrator)
-    result = _compress(job, fed, network, data, narrator)
-    facts = _facts(job, fed, result, data, narrator)
-    result.save(job.out, force=job.force)
-    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
-    return {**facts, "out": str(job.out)}
+    return fed, _refuse_unreachable(job, fed, narrator)
 
 
 def _check_settings(job: Job) -> None:
@@ -93,6 +97,7 @@ def _check_settings(job: Job) -> None:
     from gnnrl.network.cost import Constraint
 
     Constraint.parse(job.constraint)
+    job.widths.rules()
     source = job.source
     if not (source.weights or source.pretrained or is_own(source.model)):
         raise ConfigError(
@@ -100,7 +105,7 @@ def _check_settings(job: Job) -> None:
         )
 
 
-def _import_engine(narrator: Narrator) -> None:
+def import_engine(narrator: Narrator) -> None:
     """Import what every job needs; it takes seconds."""
     narrator.begin("loading PyTorch")
     with warnings.catch_warnings():
@@ -120,16 +125,11 @@ def _refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = trace(fed.model, inputs)
-    Projection.build(network, job.constraint, _rules(job))
+    Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
+    narrator.note(job.widths.facts(network)["rounding"])
     return network
-
-
-def _rules(job: Job) -> Any:
-    from gnnrl.pruning.rules import WidthRules
-
-    return WidthRules(job.min_width, job.round_to, job.keep)
 
 
 def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
@@ -137,7 +137,7 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
     from gnnrl.training import evaluator
     from gnnrl.zoo.batches import batched
 
-    precision = _precision(job)
+    precision = choose_precision(job)
     judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=precision)
     total = job.episodes if job.searcher in ("ppo", "random") else 1
     return compress(
@@ -152,7 +152,7 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
         episodes=job.episodes,
         importance=job.importance,
         repair=job.repair,
-        rules=_rules(job),
+        rules=job.widths.rules(),
         network=network,
         calibration_images=job.calibration_images,
         seed=job.seed,
@@ -162,7 +162,7 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
     )
 
 
-def _precision(job: Job) -> Any:
+def choose_precision(job: Job) -> Any:
     """Choose bfloat16 where the machine computes in it, and only then."""
     import torch
 
@@ -244,6 +244,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
             for group, width in zip(result.network.groups, result.plan.widths, strict=True)
         ],
         "verified_difference": result.verification.difference,
+        "rules": job.widths.facts(result.network),
         "evaluations": len(result.history),
         "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
         "seed": job.seed,
@@ -251,7 +252,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
 
 
 @contextmanager
-def _limited_threads(threads: int | None) -> Iterator[None]:
+def limited_threads(threads: int | None) -> Iterator[None]:
     """Compute on so many threads inside; None leaves the choice to PyTorch."""
     import torch
 

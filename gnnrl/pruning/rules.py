@@ -25,6 +25,7 @@ Bound = tuple[Size, Size]
 Multiple = int | Literal["auto"]
 Kind = Literal["channels", "heads", "hidden", "stream"]
 KINDS = get_args(Kind)
+_VECTOR, _LARGE = 16, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class WidthRules:
     Attributes:
         min_width: channels that every group keeps at least; a smaller group stays whole.
         round_to: widths are multiples of so many channels where the group is large enough, and the dense width is
-            always allowed; "auto" chooses for each group (`auto_multiple`). Where no multiple lies within `bounds`,
-            every width within them is allowed.
+            always allowed; "auto" chooses for each group (`auto_multiple`), and allows every smaller width, so that it
+            puts no limit out of reach. Where no multiple lies within `bounds`, every width within them is allowed.
         keep: patterns of groups that stay whole.
         bounds: pattern -> (lowest, highest) width; floats are shares of the dense width, integers are widths as
             `inspect` shows them, None is no bound. Of several patterns that name a group all hold.
@@ -57,7 +58,9 @@ class WidthRules:
             _check_bound(pattern, bound)
         for kind in self.only:
             if kind not in KINDS:
-                raise ConfigError(f"only {kind!r} is no kind of groups; choose of {', '.join(KINDS)}")
+                near = get_close_matches(kind, KINDS, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise ConfigError(f"only {kind!r} is no kind of groups; {hint}there are {', '.join(KINDS)}")
 
     def ladders(self, network: Network) -> list[Component]:
         """Allowed widths of every group, ascending.
@@ -79,6 +82,25 @@ class WidthRules:
         wanted = auto_multiple(group.size * each) if self.round_to == "auto" else self.round_to
         return wanted // gcd(wanted, each)
 
+    def fixed(self, network: Network) -> dict[str, list[str]]:
+        """Groups that have one width only, by the rule that fixes it."""
+        found: dict[str, list[str]] = {}
+        for group, ladder in zip(network.groups, self.ladders(network), strict=True):
+            if len(ladder) == 1 and group.size > 1:
+                found.setdefault(self._fixing(group), []).append(group.name)
+        return found
+
+    def _fixing(self, group: Group) -> str:
+        for pattern in self.keep:
+            if matches(group, pattern):
+                return f"keep {pattern!r}"
+        if self.only and group.kind not in self.only:
+            return f"only {', '.join(self.only)}"
+        for pattern, bound in self.bounds.items():
+            if matches(group, pattern):
+                return f"bounds {pattern}={show_bound(bound)}"
+        return f"min_width {self.min_width}" if group.size <= self.min_width else f"round_to {self.round_to}"
+
     def _ladder(self, group: Group) -> Component:
         kept = any(matches(group, pattern) for pattern in self.keep)
         if kept or (self.only and group.kind not in self.only):
@@ -95,13 +117,19 @@ class WidthRules:
             least = f" with min_width {self.min_width}" if self.min_width > 1 else ""
             raise ConfigError(f"{rules}{least} leave no width for {group.name}, which has {group.size}; widen them")
         widths = np.arange(low, high + 1)
-        multiples = widths[(widths % self.multiple(group) == 0) | (widths == group.size)]
-        return multiples if len(multiples) else widths
+        multiple = self.multiple(group)
+        small = (widths < multiple) & (self.round_to == "auto")
+        allowed = widths[(widths % multiple == 0) | (widths == group.size) | small]
+        return allowed if len(allowed) else widths
 
 
 def auto_multiple(channels: int) -> int:
-    """What `round_to="auto"` rounds the width of a group of so many channels to."""
-    return 8 if channels >= 64 else 1
+    """What `round_to="auto"` rounds the width of a group of so many channels to: 16 from 128 channels on, else 1.
+
+    Vector units compute 16 float32 at a time; a channel more than a multiple costs as much as 16 in 3x3 and depthwise
+    convolutions. On smaller groups steps of 16 cost accuracy. Measured by `benchmarks/rounding.py`.
+    """
+    return _VECTOR if channels >= _LARGE else 1
 
 
 def channels_per_unit(group: Group) -> int:
@@ -109,9 +137,10 @@ def channels_per_unit(group: Group) -> int:
     return reduce(gcd, (place.positions.shape[1] for place in group.places), 0) or 1
 
 
-def describe_rounding(network: Network, ladders: Sequence[Component]) -> str:
+def describe_rounding(network: Network, rules: WidthRules) -> str:
     """Say in one sentence what the widths are multiples of, and how many groups stay whole."""
-    steps = Counter(_step(ladder) for ladder in ladders)
+    pairs = zip(network.groups, rules.ladders(network), strict=True)
+    steps = Counter(_step(ladder, rules.multiple(group)) for group, ladder in pairs)
     whole = steps.pop(0, 0)
     parts = [f"of {step} in {_groups(steps[step])}" for step in sorted(steps, reverse=True)]
     said = f"widths are multiples {', '.join(parts)}" if parts else ""
@@ -183,9 +212,10 @@ def _width(value: Size, group: Group, side: Callable[[float], int]) -> int | Non
     return None if value is None else min(value, group.size)
 
 
-def _step(ladder: Component) -> int:
-    """What the widths below the widest are multiples of; 0 where there is only one."""
-    return int(np.gcd.reduce(ladder[:-1])) if len(ladder) > 1 else 0
+def _step(ladder: Component, multiple: int) -> int:
+    """What the widths from the multiple on, the widest aside, are multiples of; 0 where there is one width only."""
+    large = ladder[:-1][ladder[:-1] >= multiple]
+    return int(np.gcd.reduce(large)) if len(large) else min(len(ladder) - 1, 1)
 
 
 def _groups(count: int) -> str:
