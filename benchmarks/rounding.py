@@ -12,8 +12,8 @@ Three parts, one thread, batch 1, float32:
 In 2 and 3 every multiple is tried for all groups, and some for groups from a width on only ("8 from 64").
 
 Each case of 1 and 2 is a process of its own; what is compared takes turns inside it. The machine does other work, which
-only ever slows down, so the least time and the lower quartile are reported, not the mean; of whole networks the lower
-quartile is the steadier one. A run of some --parts keeps the others in the file of results.
+only ever slows down, so the least time and the lower quartile are reported, not the mean; of whole networks also the
+median ratio to rule 1 in the same round. A run of some --parts keeps the others in the file of results.
 """
 
 import argparse
@@ -93,8 +93,12 @@ def _case(kind: str, *case: Any, rounds: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _times(candidates: Mapping[Any, Callable[[], object]], rounds: int) -> dict[Any, dict[str, float]]:
-    """Least time and lower quartile in milliseconds of functions that take turns, in another order each round."""
+def _times(candidates: Mapping[Any, Callable[[], object]], rounds: int, reference: Any) -> dict[Any, dict[str, float]]:
+    """Times of functions that take turns, in another order each round.
+
+    Returns:
+        Least time and lower quartile in milliseconds, and the median of the ratio to the reference in the same round.
+    """
     seconds: dict[Any, list[float]] = {name: [] for name in candidates}
     rng = np.random.default_rng(0)
     names = list(candidates)
@@ -105,7 +109,11 @@ def _times(candidates: Mapping[Any, Callable[[], object]], rounds: int) -> dict[
             if turn >= 3:
                 seconds[names[position]].append(perf_counter() - start)
     return {
-        name: {"min": 1e3 * min(values), "quartile": 1e3 * float(np.quantile(values, 0.25))}
+        name: {
+            "min": 1e3 * min(values),
+            "quartile": 1e3 * float(np.quantile(values, 0.25)),
+            "paired": float(np.median(np.array(values) / np.array(seconds[reference]))),
+        }
         for name, values in seconds.items()
     }
 
@@ -116,7 +124,7 @@ def _layer(kind: str, width: int, space: int, rounds: int) -> dict[str, Any]:
     for w in widths:
         layer, x = _build_layer(kind, w, space)
         candidates[w] = lambda layer=layer, x=x: layer(x)  # type: ignore[misc]
-    times = _times(candidates, 3 * rounds)
+    times = _times(candidates, 3 * rounds, width)
     power = 1 if kind == "depthwise" else 2
     rows = [{"width": w, "macs": (w / width) ** power, **times[w]} for w in widths]
     return {"layer": kind, "width": width, "space": space, "rows": rows}
@@ -144,7 +152,7 @@ def _network(name: str, rounds: int) -> dict[str, Any]:
             built[row["rule"]] = remove(model, network, plan.kept).eval()
         rows.append(row)
     dense: dict[Any, nn.Module] = {"dense": model}
-    times = _times({key: lambda small=small: small(*inputs) for key, small in (dense | built).items()}, rounds)
+    times = _times({key: lambda small=small: small(*inputs) for key, small in (dense | built).items()}, rounds, "1")
     return {
         "network": name,
         "dense": times["dense"],
@@ -234,19 +242,16 @@ def _print_multiples(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _print_network(found: dict[str, Any]) -> dict[str, Any]:
-    print(
-        f"\n| {found['network']:26} | MACs | error of the curves | ms, least | lower quartile | of rule 1 (quartile) |"
-    )
+    print(f"\n| {found['network']:26} | MACs | error of the curves | ms, least | lower quartile | of rule 1 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     print(f"| dense | 1 | 0 | {found['dense']['min']:.2f} | {found['dense']['quartile']:.2f} | |")
-    first = found["rows"][0]
     for row in found["rows"]:
         if "min" not in row:
             print(f"| {row['rule']} | no such plan | | | | |", flush=True)
             continue
         print(
             f"| {row['rule']} | {row['macs']:.3f} | {row['error']:.4f} | {row['min']:.2f} | {row['quartile']:.2f} "
-            f"| {row['quartile'] / first['quartile']:.3f} |",
+            f"| {row['paired']:.3f} |",
             flush=True,
         )
     return found

@@ -49,7 +49,7 @@ class Obstacle:
 
 
 def role(group: Group) -> Role:
-    """Whether frozen channels are only read (the network's input, or what an obstacle fixes), its output, or an obstacle."""
+    """Tell frozen channels apart: only read (the network's input, or what an obstacle fixed), the output, or neither."""
     if all(reason.text == OUTPUT for reason in group.reasons):
         return "output"
     return "input" if all(place.dim > 0 for place in group.places) else "obstacle"
