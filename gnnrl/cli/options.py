@@ -101,7 +101,7 @@ RoundToOption = Annotated[
     typer.Option(
         metavar="N|auto",
         rich_help_panel=_WIDTHS,
-        help="Widths are multiples of this; auto: 16 for layers of 128 channels or more, where it is faster.",
+        help="Widths are multiples of this; auto: of 16 in groups of 128 channels or more, of 1 in smaller ones.",
     ),
 ]
 KeepOption = Annotated[

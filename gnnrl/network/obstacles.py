@@ -49,7 +49,7 @@ class Obstacle:
 
 
 def role(group: Group) -> Role:
-    """Tell frozen channels apart: only read (the network's input, or what an obstacle fixed), the output, or neither."""
+    """Tell frozen channels apart: only read (the network's input, or what an obstacle fixed), output, or neither."""
     if all(reason.text == OUTPUT for reason in group.reasons):
         return "output"
     return "input" if all(place.dim > 0 for place in group.places) else "obstacle"

@@ -126,8 +126,8 @@ class WidthRules:
 def auto_multiple(channels: int) -> int:
     """What `round_to="auto"` rounds the width of a group of so many channels to: 16 from 128 channels on, else 1.
 
-    Vector units compute 16 float32 at a time; a channel more than a multiple costs as much as 16 in 3x3 and depthwise
-    convolutions. On smaller groups steps of 16 cost accuracy. Measured by `benchmarks/rounding.py`.
+    Vector units compute 16 float32 at a time, which shows in 3x3 and depthwise convolutions, and hardly in whole
+    networks; so it is no default. Measured by `benchmarks/rounding.py`, see docs/decisions.md.
     """
     return _VECTOR if channels >= _LARGE else 1
 
