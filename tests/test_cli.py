@@ -337,9 +337,10 @@ def test_inspect_tells_obstacles_from_inputs_and_outputs_with_share_and_remedy()
     assert roles == {"first:2": "input", "second": "obstacle", "third:2": "input", "head": "output"}
     (reason, *_) = next(group for group in facts["frozen"] if group["name"] == "second")["reasons"]
     assert reason["operation"] == "sort"
-    assert reason["location"].startswith(str(Path("own.py").resolve()))
+    assert re.search(r"own\.py:[0-9]+$", reason["location"])
     (obstacle,) = facts["obstacles"]
-    assert obstacle["macs_share"] == pytest.approx(facts["frozen_macs_share"]) > 0.1
+    assert obstacle["macs_share"] == pytest.approx(facts["frozen_macs_share"])
+    assert obstacle["macs_share"] > 0.1
 
 
 def test_rules_show_in_inspect() -> None:
