@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gnnrl.network.tracer import trace as trace
     from gnnrl.pruning.importance import importance as importance
     from gnnrl.pruning.plan import Plan as Plan
-    from gnnrl.pruning.projection import WidthRules as WidthRules
     from gnnrl.pruning.pruner import prune as prune
+    from gnnrl.pruning.rules import WidthRules as WidthRules
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES = {
     "Network": "gnnrl.network.structure",
     "Plan": "gnnrl.pruning.plan",
     "PruningEnv": "gnnrl.environment",
-    "WidthRules": "gnnrl.pruning.projection",
+    "WidthRules": "gnnrl.pruning.rules",
     "compress": "gnnrl.compression",
     "importance": "gnnrl.pruning.importance",
     "load": "gnnrl.bundle",

@@ -20,7 +20,7 @@ from torch import nn
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.evaluation import Evaluate, Trial, judged
 from gnnrl.network.structure import Network
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, run
 from gnnrl.study import Clock, Study, as_evaluate, check_evaluations

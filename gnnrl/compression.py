@@ -16,7 +16,7 @@ from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import Verification, verify
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, run
@@ -102,7 +102,8 @@ def compress(
         model: any module that `torch.export` accepts; it is not changed.
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
         constraint: a limit, such as `macs<=50%`, or several joined by commas.
-        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1.
+        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. It
+            is given copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
         test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
         finetune: trains the small network in place.
@@ -156,7 +157,7 @@ def compress(
         small.eval()
     clock.begin("test")
     candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
-    score = {name: judged(final, candidate) for name, candidate in candidates.items()}
+    score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
     clock.end()
     return CompressionResult(
         model=small,

@@ -21,8 +21,9 @@ from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.plan import Scores, removal_orders
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.task import Task
 from gnnrl.training import top1
 
@@ -93,7 +94,7 @@ class Study:
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
         curves, scores = _signals(dense, network, record, importance, seed)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
-        score = judged(judge, dense, "the dense network")
+        score = judged(judge, copy.deepcopy(dense), "the dense network")
         return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score)
 
     @property

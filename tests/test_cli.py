@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -254,7 +255,7 @@ def test_inspect_names_the_line_that_stands_in_the_way() -> None:
     line = next(number for number, text in enumerate(FACTORY.splitlines(), 1) if "torch.sort" in text)
     assert "sort works along" in result.stdout
     assert f"own.py:{line}" in result.stdout
-    assert "keeps second whole" in result.stdout
+    assert "keeps second" in result.stdout
     facts = json.loads(run("inspect", "own.py:Sorting", "--input-shape", "1,3,16,16", "--json").stdout)
     assert [group["name"] for group in facts["shrinking"]] == ["first", "third"]
     assert facts["smallest"]["macs"] < facts["dense"]["macs"]
@@ -263,7 +264,9 @@ def test_inspect_names_the_line_that_stands_in_the_way() -> None:
 
 def test_description_is_the_text_of_inspect() -> None:
     network = trace(resolve_model("digits-resnet"), example_inputs("digits-resnet"))
-    assert describe(network) == run("inspect", "digits-resnet").stdout.rstrip("\n")
+    described, _, rules = run("inspect", "digits-resnet").stdout.rstrip("\n").partition("\n\nRules: ")
+    assert describe(network) == described
+    assert rules == "widths are multiples of 1 in 7 groups."
 
 
 def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
@@ -343,3 +346,87 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
 def test_exit_codes_are_documented() -> None:
     codes = {error.exit_code for error in GnnrlError.__subclasses__()}
     assert codes <= {1, 2, 3, 4, 5, 6}
+
+
+OWN = ("own.py:Sorting", "--input-shape", "1,3,16,16")
+
+
+def test_inspect_tells_obstacles_from_inputs_and_outputs_with_share_and_remedy() -> None:
+    told = run("inspect", *OWN).stdout
+    assert "To do: use another operation here" in told
+    assert re.search(r"Frozen, because code stands in the way \([0-9.]+% of the MACs\)", told)
+    assert "Outputs of the network keep their size" in told
+    facts = json.loads(run("inspect", *OWN, "--json").stdout)
+    roles = {group["name"]: group["role"] for group in facts["frozen"]}
+    assert roles == {"first:2": "input", "second": "obstacle", "third:2": "input", "head": "output"}
+    (reason, *_) = next(group for group in facts["frozen"] if group["name"] == "second")["reasons"]
+    assert reason["operation"] == "sort"
+    assert re.search(r"own\.py:[0-9]+$", reason["location"])
+    (obstacle,) = facts["obstacles"]
+    assert obstacle["macs_share"] == pytest.approx(facts["frozen_macs_share"])
+    assert obstacle["macs_share"] > 0.1
+
+
+def test_rules_show_in_inspect() -> None:
+    bounds = ("--bounds", "layer2=0.25:0.5", "--bounds", "layer3.*=4:8", "--keep", "layer1", "--round-to", "4")
+    facts = json.loads(run("inspect", "digits-resnet", *bounds, "--json").stdout)
+    widths = {row["name"]: (row["narrowest"], row["widest"]) for row in facts["shrinking"]}
+    assert widths["layer1.0.conv1"] == (16, 16)
+    assert widths["layer2.1.conv1"] == (8, 16)
+    assert widths["layer3.1.conv1"] == (4, 8)
+    assert facts["rules"]["rounding"] == "widths are multiples of 4 in 4 groups; 3 groups stay whole"
+    assert list(facts["rules"]["fixed"]) == ["keep 'layer1'"]
+    assert "round-to" in refused(2, "inspect", "digits-resnet", "--round-to", "eight")
+    assert "did you mean stream" in refused(2, "inspect", "digits-resnet", "--only", "steam")
+    only = json.loads(run("inspect", "digits-resnet", "--only", "stream", "--json").stdout)
+    assert {row["kind"] for row in only["shrinking"] if row["narrowest"] < row["widest"]} == {"stream"}
+
+
+def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnnrl.compression.compress", lambda *_, **__: pytest.fail("it searched"))
+    arguments = prune("--dry-run", "--out", "small", "--keep", "layer1.0", "--threads", "1")
+    told = run(*arguments)
+    assert told.exit_code == 0, told.output
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    for shown in ("no limit can be below", "keep 'layer1.0' fixes", "can be met", "Time: about", "Nothing was written"):
+        assert shown in told.stdout
+    assert not Path("small").exists()
+    facts = json.loads(run(*arguments, "--json").stdout)
+    assert facts["smallest"]["macs"] < facts["limits"]["macs"] < facts["dense"]["macs"]
+    assert facts["estimated_seconds"]["search"] > 0
+    assert "cannot be met" in refused(4, *arguments, "--constraint", "macs<=1%")
+
+
+def test_users_prints_go_to_stderr_and_escape_codes_nowhere() -> None:
+    shouting = FACTORY.replace("        super()", "        print('hello from the factory')\n        super()")
+    Path("own.py").write_text(
+        f"{shouting}\n\ndef failing():\n    raise ValueError('\\x1b[31mred\\x1b]0;title\\x07 end')\n"
+    )
+    result = run("inspect", *OWN, "--json")
+    assert json.loads(result.stdout)["model"] == "own.py:Sorting"
+    assert "hello from the factory" in result.stderr
+    done = in_a_process("-m", "gnnrl", "inspect", "own.py:failing", *OWN[1:], "--json")
+    assert done.returncode != 0
+    assert "red end" in done.stderr
+    assert "red end" in json.loads(done.stdout)["error"]["message"]
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\\u001b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "name"),
+    [(KeyboardInterrupt(), 130, "KeyboardInterrupt"), (RuntimeError("a fault"), 1, "RuntimeError")],
+)
+def test_json_is_one_object_however_a_command_ends(
+    error: BaseException, code: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("gnnrl.zoo.models.resolve_model", fail)
+    result = run("inspect", "digits-resnet", "--json")
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["error"]["type"] == name
+    usage = run("inspect", "digits-resnet", "--jsom", "--json")
+    assert usage.exit_code == 2
+    assert "--jsom" in json.loads(usage.stdout)["error"]["message"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import gnnrl
 from gnnrl.compression import STAGES, compress
 from gnnrl.errors import ConfigError, DataError, EvaluationError, NothingToPrune, UnreachableConstraint
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import SEARCHERS
 from tests.topologies import images, topology
 
@@ -241,3 +241,20 @@ def test_a_wrapped_network_gives_a_network_of_the_wrapped_class() -> None:
     )
 
     assert type(result.model) is torch.nn.Sequential
+
+
+def test_a_reward_that_changes_its_network_changes_no_result() -> None:
+    model = topology("residual").model
+
+    def spoiling(network: nn.Module) -> float:
+        score = near(model)(network)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+        return score
+
+    result = compressed(model=model, evaluate=spoiling)
+    honest = compressed(model=model)
+
+    assert result.score == honest.score
+    assert all(torch.equal(a, b) for a, b in zip(result.model.parameters(), honest.model.parameters(), strict=True))

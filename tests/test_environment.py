@@ -8,7 +8,8 @@ from gymnasium.utils.env_checker import check_env
 from gnnrl.agent.observation import from_space
 from gnnrl.environment import ACTION_BOUND, MISSED, PruningEnv
 from gnnrl.errors import ConfigError
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from tests.topologies import traced
 
 NETWORK = traced("residual").network

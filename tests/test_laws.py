@@ -25,7 +25,8 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import as_arguments, trace
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import count_macs, mask, verify
 from tests.topologies import NOTHING_TO_PRUNE, TOPOLOGIES, Traced, fresh, topology, traced
 

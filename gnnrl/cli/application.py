@@ -6,25 +6,70 @@ line, 130 after Ctrl-C, 1 with a traceback for a fault of gnnrl.
 
 import json
 import sys
-from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, ParamSpec
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gnnrl import __version__
 from gnnrl.cli.comparing import compare
-from gnnrl.cli.console import print_error
+from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
 from gnnrl.errors import GnnrlError
 
-P = ParamSpec("P")
+_JSON = "--json"
+
+
+class Commands(TyperGroup):
+    """All commands. However one ends, with `--json` stdout gets one object."""
+
+    _as_json = False
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the command line."""
+        self._as_json = _JSON in args
+        with reported(self._as_json):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with reported(self._as_json):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def reported(as_json: bool) -> Iterator[None]:
+    """End with one clear message and its exit code where gnnrl raises on purpose; with `--json` end with an object."""
+    try:
+        yield
+    except GnnrlError as error:
+        print_error(str(error))
+        _print_object(as_json, error, str(error))
+        raise typer.Exit(error.exit_code) from error
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt as error:
+        _print_object(as_json, error, "interrupted; nothing was saved")
+        raise
+    except Exception as error:
+        _print_object(as_json, error, getattr(error, "format_message", error.__str__)())
+        raise
+
+
+def _print_object(as_json: bool, error: BaseException, message: str) -> None:
+    if as_json:
+        typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": plain(message)}}))
+
 
 app = typer.Typer(
     name="gnnrl",
+    cls=Commands,
     help="Shrink a PyTorch network to a size limit. A graph network trained with reinforcement learning decides how "
     "much of every layer to keep.",
     epilog="Start with: gnnrl demo",
@@ -32,22 +77,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """Let a command end with one clear message and its exit code where gnnrl raises on purpose."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except GnnrlError as error:
-            print_error(str(error))
-            if kwargs.get("as_json"):
-                typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
-            raise typer.Exit(error.exit_code) from error
-
-    return run
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,11 +94,11 @@ def _start(
     """Take the options that belong to no command."""
 
 
-app.command("demo")(guarded(demonstrate))
-app.command("inspect")(guarded(inspect))
-app.command("prune")(guarded(prune))
-app.command("compare")(guarded(compare))
-app.command("evaluate")(guarded(evaluate))
+app.command("demo")(demonstrate)
+app.command("inspect")(inspect)
+app.command("prune")(prune)
+app.command("compare")(compare)
+app.command("evaluate")(evaluate)
 
 
 def main() -> None:
@@ -78,4 +107,10 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no "█" shows "?", and no traceback
+    sys.excepthook = _print_traceback
     app(prog_name="gnnrl")
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print a fault with its traceback, without escape sequences of anybody's message."""
+    sys.stderr.write(plain("".join(traceback.format_exception(kind, error, trace))))

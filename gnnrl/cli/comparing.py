@@ -21,9 +21,9 @@ from gnnrl.cli.job import (
     import_engine,
     limited_threads,
     refuse_unreachable,
-    rules,
 )
 from gnnrl.cli.sources import EVALUATION_BATCH, Source, load_network, load_splits
+from gnnrl.cli.widths import Widths
 
 if TYPE_CHECKING:
     from gnnrl.comparison import Comparison
@@ -66,8 +66,10 @@ def compare(
     metric: options.MetricOption = "top1",
     calibration_images: options.CalibrationOption = 500,
     min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = 1,
+    round_to: options.RoundToOption = "1",
     keep: options.KeepOption = None,
+    bounds: options.BoundsOption = None,
+    only: options.OnlyOption = None,
     input_shape: options.InputShapeOption = None,
     mean: options.MeanOption = None,
     std: options.StdOption = None,
@@ -80,7 +82,7 @@ def compare(
     settings = dict(locals())
     as_json, names, count = settings.pop("as_json"), settings.pop("searchers").split(","), settings.pop("seeds")
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
-    job = Job(source=source, **{**settings, "keep": tuple(keep or ())})
+    job = Job(source=source, widths=Widths.take(settings), **settings)
     names = [options.check_searcher(name.strip()) for name in names]
     with narration(quiet=as_json) as narrator:
         import_engine(narrator)
@@ -126,7 +128,7 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
         episodes=job.episodes,
         importance=job.importance,
         repair=job.repair,
-        rules=rules(job),
+        rules=job.widths.rules(),
         network=network,
         calibration_images=job.calibration_images,
         device=job.device,

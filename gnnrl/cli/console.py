@@ -3,8 +3,10 @@
 With `--json` stdout is one object and nothing else; the narration stays where a person can see it: on a terminal.
 """
 
+import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from time import perf_counter
 from typing import Protocol
 
@@ -17,6 +19,8 @@ from rich.text import Text
 WIDEST = 100
 _PLAIN_STEPS = 10
 _BAR = 20
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def stdout() -> Console:
@@ -27,7 +31,12 @@ def stdout() -> Console:
 def print_error(message: str) -> None:
     """Print one message on stderr, for people."""
     console = _console(stderr=True)
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=not console.is_terminal)
+    console.print(Text.assemble(("error: ", "bold red"), plain(message)), soft_wrap=not console.is_terminal)
+
+
+def plain(text: str) -> str:
+    """Text without escape sequences and control characters: what users' code writes must not steer a terminal."""
+    return _CONTROL.sub("", _ESCAPE.sub("", text))
 
 
 def _console(*, stderr: bool) -> Console:
@@ -97,7 +106,7 @@ class Lines:
         self._print(f"warning: {text}")
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(plain(text), soft_wrap=True, markup=False)
 
 
 class Live:
@@ -120,11 +129,11 @@ class Live:
     def note(self, text: str) -> None:
         """Write beside the stage."""
         if self._task is not None:
-            self._progress.update(self._task, note=text)
+            self._progress.update(self._task, note=plain(text))
 
     def warn(self, text: str) -> None:
         """Print above the stages."""
-        self._progress.console.print(Text.assemble(("warning: ", "yellow"), text))
+        self._progress.console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
 
     def _finish(self) -> None:
         if self._task is not None:
@@ -140,23 +149,26 @@ class Live:
 def narration(*, quiet: bool) -> Iterator[Narrator]:
     """Choose how to tell, and clean the screen up at the end, also after an error.
 
+    Inside, what users' code prints goes to stderr: stdout is for the result.
+
     Args:
         quiet: tell nothing where nobody watches, that is without a terminal.
     """
     console = _console(stderr=True)
-    if not console.is_terminal:
-        yield Silent() if quiet else Lines(console)
-        return
-    columns = (
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        _State(table_column=Column(ratio=1)),
-        _Clock(),
-    )
-    with Progress(*columns, console=console, expand=True) as progress:
-        live = Live(progress)
-        yield live
-        live.close()
+    with redirect_stdout(sys.stderr):
+        if not console.is_terminal:
+            yield Silent() if quiet else Lines(console)
+            return
+        columns = (
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description}"),
+            _State(table_column=Column(ratio=1)),
+            _Clock(),
+        )
+        with Progress(*columns, console=console, expand=True) as progress:
+            live = Live(progress)
+            yield live
+            live.close()
 
 
 class _State(ProgressColumn):

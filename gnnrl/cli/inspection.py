@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli import options
-from gnnrl.cli.console import narration
+from gnnrl.cli.console import narration, plain
 from gnnrl.cli.sources import Source, load_network
+from gnnrl.cli.widths import Widths, show_rules
 
 
 def inspect(
@@ -18,26 +19,35 @@ def inspect(
         str | None, typer.Option(help='A limit to check, e.g. "macs<=50%".', metavar="TEXT", show_default=False)
     ] = None,
     as_json: options.JsonOption = False,
+    min_width: options.MinWidthOption = 1,
+    round_to: options.RoundToOption = "1",
+    keep: options.KeepOption = None,
+    bounds: options.BoundsOption = None,
+    only: options.OnlyOption = None,
 ) -> None:
     """Print the size of a network, its groups of channels, and what is frozen and why.
 
     gnnrl inspect torchvision:resnet18 --constraint "macs<=50%"
     """
+    widths = Widths.take(dict(locals()))
     with narration(quiet=True) as narrator:
         narrator.begin("loading PyTorch")
         from gnnrl.network.description import Description
         from gnnrl.network.tracer import trace
         from gnnrl.pruning.projection import Projection
 
+        rules = widths.rules()
         fed = load_network(Source(model=model, weights=weights, input_shape=input_shape), "cpu", narrator)
         narrator.begin("tracing")
         network = trace(fed.model, fed.example_inputs)
-        budget = Projection.build(network, constraint).budget if constraint else None
-    description = Description.of(network)
+        description = Description.of(network, rules.ladders(network))
+        budget = Projection.build(network, constraint, rules).budget if constraint else None
+    facts = widths.facts(network)
     if as_json:
         limits = dict(budget.limits) if budget else None
-        typer.echo(json.dumps({"model": model, **description.to_dict(), "limits": limits}))
+        typer.echo(json.dumps({"model": model, **description.to_dict(), "rules": facts, "limits": limits}))
         return
-    typer.echo(description)
+    told = "\n".join([str(description), "", *show_rules(facts)]) if facts["rounding"] else str(description)
+    typer.echo(plain(told))
     if budget:
-        typer.echo(f"\nThe limit {constraint} ({budget}) can be met.")
+        typer.echo(f"The limit {constraint} ({budget}) can be met.")

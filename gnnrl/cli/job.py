@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gnnrl.cli.console import Narrator, Stopwatch
 from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
+from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ class Job:
     repair: Repair = "ls"
     metric: Metric = "top1"
     calibration_images: int = 500
-    min_width: int = 1
-    round_to: int = 1
-    keep: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
     finetune_epochs: int = 3
     learning_rate: float = 0.03
     batch_size: int = 128
@@ -69,6 +68,17 @@ def run_job(job: Job, narrator: Narrator) -> dict[str, Any]:
 
 
 def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
+    fed, network = prepare(job, narrator)
+    data = load_splits(job.data, fed, narrator)
+    result = _compress(job, fed, network, data, narrator)
+    facts = _facts(job, fed, result, data, narrator)
+    result.save(job.out, force=job.force)
+    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
+    return {**facts, "out": str(job.out)}
+
+
+def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
+    """Load and trace the network, and refuse what can be refused before any data is read."""
     from gnnrl.bundle import check_target
 
     check_target(job.out, force=job.force)
@@ -79,13 +89,7 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
             f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
             "call model.requires_grad_(True), or give --finetune-epochs 0"
         )
-    network = refuse_unreachable(job, fed, narrator)
-    data = load_splits(job.data, fed, narrator)
-    result = _compress(job, fed, network, data, narrator)
-    facts = _facts(job, fed, result, data, narrator)
-    result.save(job.out, force=job.force)
-    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
-    return {**facts, "out": str(job.out)}
+    return fed, refuse_unreachable(job, fed, narrator)
 
 
 def check_settings(job: Job) -> None:
@@ -95,6 +99,7 @@ def check_settings(job: Job) -> None:
 
     Constraint.parse(job.constraint)
     find_searcher(job.searcher)
+    job.widths.rules()
     source = job.source
     if not (source.weights or source.pretrained or is_own(source.model)):
         raise ConfigError(
@@ -122,17 +127,11 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = trace(fed.model, inputs)
-    Projection.build(network, job.constraint, rules(job))
+    Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
+    narrator.note(job.widths.facts(network)["rounding"])
     return network
-
-
-def rules(job: Job) -> Any:
-    """Rules for the widths."""
-    from gnnrl.pruning.projection import WidthRules
-
-    return WidthRules(job.min_width, job.round_to, job.keep)
 
 
 def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
@@ -156,7 +155,7 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
         episodes=job.episodes,
         importance=job.importance,
         repair=job.repair,
-        rules=rules(job),
+        rules=job.widths.rules(),
         network=network,
         calibration_images=job.calibration_images,
         seed=job.seed,
@@ -253,6 +252,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
             for group, width in zip(result.network.groups, result.plan.widths, strict=True)
         ],
         "verified_difference": result.verification.difference,
+        "rules": job.widths.facts(result.network),
         "evaluations": len(result.history),
         "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
         "seed": job.seed,

@@ -31,7 +31,7 @@ SEARCHERS = (
 """Names of `gnnrl.searchers.table`, which takes seconds to import; a test keeps them equal."""
 
 _MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
-_SEARCH, _TUNE, _INPUT = "Search", "Fine-tuning", "Input"
+_SEARCH, _WIDTHS, _TUNE, _INPUT = "Search", "Widths", "Fine-tuning", "Input"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
 ModelOption = Annotated[
@@ -131,15 +131,40 @@ CalibrationOption = Annotated[
     typer.Option(min=2, rich_help_panel=_SEARCH, help="Training images that importance and repair look at."),
 ]
 MinWidthOption = Annotated[
-    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Channels that every layer keeps at least.")
+    int, typer.Option(min=1, rich_help_panel=_WIDTHS, help="Channels that every layer keeps at least.")
 ]
 RoundToOption = Annotated[
-    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Widths are multiples of this, e.g. 8 for GPUs.")
+    str,
+    typer.Option(
+        metavar="N|auto",
+        rich_help_panel=_WIDTHS,
+        help="Widths are multiples of this; auto: of 16 in groups of 128 channels or more, of 1 in smaller ones.",
+    ),
 ]
 KeepOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PATTERN", rich_help_panel=_SEARCH, help="Layers to leave whole, e.g. 'layer4.*'. May be repeated."
+        metavar="PATTERN",
+        rich_help_panel=_WIDTHS,
+        help="Layers to leave whole, e.g. layer4, features.3 or '*.mlp.*'. May be repeated.",
+    ),
+]
+BoundsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN=LOW:HIGH",
+        rich_help_panel=_WIDTHS,
+        help="Least and greatest width of layers, as shares ('layer4.*=0.3:0.8') or channels ('layer4=16:64'). May be "
+        "repeated.",
+    ),
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="heads|hidden|stream|channels",
+        rich_help_panel=_WIDTHS,
+        help="Kinds of groups that may shrink, the others stay whole: attention heads, hidden layers of "
+        "feed-forward blocks, residual streams, other channels. May be repeated.",
     ),
 ]
 FinetuneOption = Annotated[
@@ -171,4 +196,8 @@ OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Where the result goes; must be empty or not exist.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the result that is in --out.")]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only show groups, reachable sizes, what rules fix and the time it would take."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]

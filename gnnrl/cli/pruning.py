@@ -6,10 +6,12 @@ from pathlib import Path
 import typer
 
 from gnnrl.cli import options
-from gnnrl.cli.console import narration, stdout
+from gnnrl.cli.console import narration, plain, stdout
 from gnnrl.cli.job import Job, run_job
+from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.sources import Source
 from gnnrl.cli.tables import show_result
+from gnnrl.cli.widths import Widths
 
 
 def prune(
@@ -20,6 +22,7 @@ def prune(
     constraint: options.ConstraintOption = "macs<=50%",
     out: options.OutOption = Path("gnnrl-out"),
     force: options.ForceOption = False,
+    dry_run: options.DryRunOption = False,
     as_json: options.JsonOption = False,
     seed: options.SeedOption = 0,
     device: options.DeviceOption = "cpu",
@@ -32,8 +35,10 @@ def prune(
     metric: options.MetricOption = "top1",
     calibration_images: options.CalibrationOption = 500,
     min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = 1,
+    round_to: options.RoundToOption = "1",
     keep: options.KeepOption = None,
+    bounds: options.BoundsOption = None,
+    only: options.OnlyOption = None,
     finetune_epochs: options.FinetuneOption = 3,
     learning_rate: options.LearningRateOption = 0.03,
     batch_size: options.BatchSizeOption = 128,
@@ -47,13 +52,15 @@ def prune(
     gnnrl prune --model cifar-resnet20 --weights resnet20.pth --data cifar10/ --constraint "macs<=50%" --out small
     """
     settings = dict(locals())
-    as_json = settings.pop("as_json")
+    as_json, dry_run = settings.pop("as_json"), settings.pop("dry_run")
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
-    job = Job(source=source, **{**settings, "keep": tuple(keep or ())})
+    job = Job(source=source, widths=Widths.take(settings), **settings)
     with narration(quiet=as_json) as narrator:
-        facts = run_job(job, narrator)
+        facts = rehearse(job, narrator) if dry_run else run_job(job, narrator)
     if as_json:
         typer.echo(json.dumps(facts))
+    elif dry_run:
+        typer.echo(plain(show_rehearsal(facts)))
     else:
         show_result(stdout(), facts, (_evaluation(job),))
 

@@ -1,6 +1,5 @@
 """A network in words: its size, what can shrink, and what stands in the way of the rest. Plain text, 80 columns."""
 
-import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gnnrl.network.cost import Cost
-from gnnrl.network.labels import Reason
+from gnnrl.network.cost import METRICS, Cost
+from gnnrl.network.labels import Component
+from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, remedy, role, shorten, show_location
 from gnnrl.network.structure import Group, Network
 
 _COLUMNS = 80
-_NAME = 34
-_OUTPUT = "is an output of the network"
+_NAME = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +22,43 @@ class Shrinking:
     """A group that a plan decides about.
 
     Attributes:
+        kind: "channels", "heads", "hidden" or "stream".
+        narrowest, widest: widths that the rules allow.
         macs_share: part of the network's MACs that compute its channels.
         macs_per_channel: MACs that one channel costs in the dense network, those of its readers included.
         layers: modules that its channels live in.
     """
 
     name: str
+    kind: str
     width: int
+    narrowest: int
+    widest: int
     macs_share: float
     macs_per_channel: int
     layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
-    """What keeps channels from going: a reason, the line of code, and the modules that run it."""
+class Why:
+    """One reason of a frozen group: what, in which operation, module and line, and what to do."""
 
-    reason: str
+    text: str
+    operation: str
+    module: str
     location: str
-    modules: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A group that stays whole, with all reasons; "input" and "output" are those of the network."""
+
+    name: str
+    role: Role
+    width: int
     macs_share: float
-    groups: tuple[str, ...]
+    reasons: tuple[Why, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +66,45 @@ class Description:
     """The facts about a network that a person asks for first.
 
     Attributes:
-        smallest: what is left with one channel in every group.
-        kept: layers that give the network's outputs.
+        smallest: what is left with every group at its narrowest.
+        frozen: all groups that stay whole.
+        obstacles: those of them where code stands in the way, by reason.
     """
 
     name: str
     dense: Cost
     smallest: Cost
     shrinking: tuple[Shrinking, ...]
+    frozen: tuple[Frozen, ...]
     obstacles: tuple[Obstacle, ...]
-    kept: tuple[str, ...]
 
     @classmethod
-    def of(cls, network: Network) -> "Description":
-        """Collect them."""
+    def of(cls, network: Network, ladders: Sequence[Component] | None = None) -> "Description":
+        """Collect them.
+
+        Args:
+            ladders: allowed widths of every group; by default all from one channel on.
+        """
         price = network.cost.price("macs", network.widths)
+        ladders = [np.array([1, group.size]) for group in network.groups] if ladders is None else ladders
+        rows = zip(network.groups, ladders, strict=True)
         return cls(
             network.model_class,
             network.cost.measure(network.widths),
-            network.cost.measure(np.ones(len(network.groups), np.int64)),
-            tuple(_shrinking(group, price[group.index]) for group in network.groups),
-            _obstacles([group for group in network.frozen if not _trivial(group)]),
-            tuple(group.name for group in network.frozen if _is_output(group)),
+            network.cost.measure(np.array([ladder[0] for ladder in ladders], np.int64)),
+            tuple(_shrinking(group, ladder, price[group.index]) for group, ladder in rows),
+            tuple(_frozen(group) for group in network.frozen),
+            find_obstacles(network),
         )
+
+    @property
+    def frozen_macs_share(self) -> float:
+        """Part of the MACs that compute channels which stay because of the code."""
+        return sum(obstacle.macs_share for obstacle in self.obstacles)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document."""
-        return {**asdict(self), "frozen_macs_share": sum(obstacle.macs_share for obstacle in self.obstacles)}
+        return {**asdict(self), "frozen_macs_share": self.frozen_macs_share}
 
     def __str__(self) -> str:
         dense = self.dense
@@ -85,44 +112,56 @@ class Description:
             f"{self.name}: {dense.macs:,} MACs, {dense.params:,} parameters, {dense.bytes / 1e3:,.0f} kB",
             *self._shrinking_lines(),
             *self._obstacle_lines(),
+            *self._end_lines(),
         ]
-        if self.kept:
-            lines += ["", *_wrapped(f"Outputs keep their size: {', '.join(self.kept)}.", "")]
         return "\n".join(lines)
 
     def _shrinking_lines(self) -> list[str]:
         if not self.shrinking:
             return ["", "Nothing can shrink."]
         table = [
-            f"{_short(row.name, _NAME):<{_NAME}} {row.width:>6,} {row.macs_share:>9.1%} {row.macs_per_channel:>15,}"
-            f" {len(row.layers):>7}"
+            f"{_short(row.name, _NAME):<{_NAME}} {row.kind:<8} {row.width:>6,} {_allowed(row):>8}"
+            f" {row.macs_share:>7.1%} {row.macs_per_channel:>15,}"
             for row in self.shrinking
         ]
-        macs, params = (getattr(self.smallest, name) / getattr(self.dense, name) for name in ("macs", "params"))
+        macs, params, stored = (getattr(self.smallest, name) / getattr(self.dense, name) for name in METRICS)
         count = len(self.shrinking)
         return [
             "",
-            f"{'Channels that can go':<{_NAME}} {'width':>6} {'of MACs':>9} {'MACs a channel':>15} {'layers':>7}",
+            f"{'Groups that can shrink':<{_NAME}} kind      width  allowed    MACs  MACs a channel",
             *table,
             "",
             *_wrapped(
-                f"{f'These {count} groups' if count > 1 else 'This group'} at one channel each leave "
-                f"{self.smallest.macs:,} MACs ({macs:.1%}) and {self.smallest.params:,} parameters ({params:.1%}): "
-                "no limit can be below.",
+                f"{f'These {count} groups' if count > 1 else 'This group'} at the narrowest leave "
+                f"{self.smallest.macs:,} MACs ({macs:.1%}), {self.smallest.params:,} parameters ({params:.1%}) and "
+                f"{stored:.1%} of the bytes: no limit can be below.",
                 "",
             ),
         ]
 
     def _obstacle_lines(self) -> list[str]:
-        lines = []
+        if not self.obstacles:
+            return []
+        lines = ["", f"Frozen, because code stands in the way ({self.frozen_macs_share:.1%} of the MACs):"]
         for obstacle in self.obstacles:
-            lines += _wrapped(f"{obstacle.macs_share:>6.1%} of MACs: {obstacle.reason}", " " * 8)
-            places = [f"at {obstacle.location}"] if obstacle.location else []
-            if obstacle.modules:
-                places += _wrapped(f"in {', '.join(obstacle.modules)}", "   ", _COLUMNS - 8)
-            lines += [" " * 8 + place for place in places]
-            lines += _wrapped(f"        keeps {', '.join(obstacle.groups)} whole", " " * 14)
-        return ["", "Frozen channels, and why:", *lines] if lines else []
+            said = [f"{obstacle.macs_share:>6.1%}  {obstacle.reason}"]
+            said += [f"        at {show_location(obstacle.location, [str(Path.cwd())])}"] if obstacle.location else []
+            said += [f"        in {shorten(obstacle.modules, 'module')}"] if obstacle.modules else []
+            copied = ", in a copy of this code" if "-packages/" in obstacle.location else ""
+            said += [f"        keeps {shorten(obstacle.groups, 'group')}", f"        To do{copied}: {obstacle.remedy}."]
+            lines += [line for text in said for line in _wrapped(text, " " * 11)]
+        return lines
+
+    def _end_lines(self) -> list[str]:
+        """Say which layers give the outputs; what reads the inputs is of no interest."""
+        ends = [group for group in self.frozen if group.role == "output"]
+        share = sum(group.macs_share for group in ends)
+        named = shorten([group.name for group in ends])
+        return (
+            ["", *_wrapped(f"Outputs of the network keep their size ({share:.1%} of the MACs): {named}.", "")]
+            if ends
+            else []
+        )
 
 
 def describe(network: Network) -> str:
@@ -130,51 +169,31 @@ def describe(network: Network) -> str:
     return str(Description.of(network))
 
 
-def _shrinking(group: Group, price: float) -> Shrinking:
+def _shrinking(group: Group, ladder: Component, price: float) -> Shrinking:
     layers = dict.fromkeys(place.tensor.rpartition(".")[0] for place in group.places)
-    return Shrinking(group.name, group.size, group.macs_share, round(price), tuple(layers))
+    low, high = int(ladder[0]), int(ladder[-1])
+    return Shrinking(group.name, group.kind, group.size, low, high, group.macs_share, round(price), tuple(layers))
 
 
-def _is_output(group: Group) -> bool:
-    return any(reason.text == _OUTPUT for reason in group.reasons)
+def _frozen(group: Group) -> Frozen:
+    reasons = tuple(
+        Why(reason.text, reason.operation, reason.module, reason.location, remedy(reason)) for reason in group.reasons
+    )
+    return Frozen(group.name, role(group), group.size, group.macs_share, reasons)
 
 
-def _trivial(group: Group) -> bool:
-    """Whether a group's channels are only read, as the network's input is, or are its outputs and nothing else."""
-    if all(place.dim > 0 for place in group.places):
-        return True
-    return all(reason.text == _OUTPUT for reason in group.reasons)
-
-
-def _obstacles(groups: Sequence[Group]) -> tuple[Obstacle, ...]:
-    """Group frozen channels by what froze them first, the largest share of the MACs first."""
-    found: dict[tuple[str, str], list[tuple[Reason, Group]]] = {}
-    for group in groups:
-        reason = next(reason for reason in group.reasons if reason.text != _OUTPUT)
-        found.setdefault((reason.text, reason.location), []).append((reason, group))
-    obstacles = [
-        Obstacle(
-            text,
-            _shown_location(location),
-            tuple(dict.fromkeys(reason.module for reason, _ in members if reason.module)),
-            sum(group.macs_share for _, group in members),
-            tuple(group.name for _, group in members),
-        )
-        for (text, location), members in found.items()
-    ]
-    return tuple(sorted(obstacles, key=lambda obstacle: -obstacle.macs_share))
-
-
-def _shown_location(location: str) -> str:
-    """Write a path below the current folder relative to it."""
-    path, colon, line = location.rpartition(":")
-    inside = colon and Path(path).is_relative_to(Path.cwd())
-    return f"{os.path.relpath(path)}:{line}" if inside else location
+def _allowed(row: Shrinking) -> str:
+    if row.narrowest == row.widest:
+        return "whole" if row.widest == row.width else f"{row.widest}"
+    return f"{row.narrowest}-{row.widest}"
 
 
 def _short(name: str, width: int) -> str:
     return name if len(name) <= width else f"...{name[3 - width :]}"
 
 
-def _wrapped(text: str, indent: str, width: int = _COLUMNS) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Wrap to the width of a terminal; a line may begin with blanks."""
+    return textwrap.wrap(
+        text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )

@@ -12,7 +12,8 @@ from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.cost import Budget
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 
 Scores = Sequence[NDArray[np.float64]]
 FORMAT = 1

@@ -8,71 +8,21 @@ groups at once).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
-from gnnrl.network.cost import Budget, Constraint, Cost
+from gnnrl.errors import NothingToPrune, UnreachableConstraint
+from gnnrl.network.cost import Budget, Constraint
 from gnnrl.network.labels import Component
-from gnnrl.network.structure import Group, Network
+from gnnrl.network.structure import Network
+from gnnrl.pruning.rules import WidthRules
+from gnnrl.pruning.unreachable import explain_unreachable
 
 _STEPS = 60
 _ROUNDING = 1e-9
 LEAST_SLOPE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class WidthRules:
-    """Which widths a plan may choose.
-
-    Attributes:
-        min_width: channels that every group keeps at least.
-        round_to: widths are multiples of this where the group is large enough; the dense width is always allowed.
-        keep: patterns (`layer4.*`) of groups that stay whole.
-    """
-
-    min_width: int = 1
-    round_to: int = 1
-    keep: tuple[str, ...] = field(default=())
-
-    def ladders(self, network: Network) -> list[Component]:
-        """Allowed widths of every group, ascending.
-
-        Raises:
-            ConfigError: a number below one, or a pattern that matches no group.
-        """
-        if self.min_width < 1 or self.round_to < 1:
-            raise ConfigError(f"min_width and round_to must be at least 1, got {self.min_width} and {self.round_to}")
-        for pattern in self.keep:
-            _require_match(pattern, network)
-        return [self._ladder(group) for group in network.groups]
-
-    def _ladder(self, group: Group) -> Component:
-        if any(matches(group, pattern) for pattern in self.keep):
-            return np.array([group.size])
-        low = min(self.min_width, group.size)
-        widths = np.arange(low, group.size + 1)
-        multiples = widths[widths % self.round_to == 0]
-        return np.union1d(multiples, [group.size]) if len(multiples) else np.array([group.size])
-
-
-def matches(group: Group, pattern: str) -> bool:
-    """Whether a pattern names the group or a module that it lives in."""
-    modules = {place.tensor.rpartition(".")[0] for place in group.places if place.dim == 0}
-    return fnmatchcase(group.name, pattern) or any(fnmatchcase(module, pattern) for module in modules)
-
-
-def _require_match(pattern: str, network: Network) -> None:
-    groups = (*network.groups, *network.frozen)
-    if any(matches(group, pattern) for group in groups):
-        return
-    near = get_close_matches(pattern, [group.name for group in groups], n=3, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise ConfigError(f"keep pattern {pattern!r} matches no layer of {network.model_class}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +53,11 @@ class Projection:
         """
         if not network.groups:
             raise NothingToPrune(_nothing(network))
-        projection = cls(
-            network,
-            Budget.of(constraint, network.cost.measure(network.widths)),
-            tuple((rules or WidthRules()).ladders(network)),
-        )
-        floor = network.cost.measure(projection.narrowest)
-        if not projection.budget.holds(floor):
-            raise UnreachableConstraint(_unreachable(network, projection.budget, floor))
+        rules = rules or WidthRules()
+        budget = Budget.of(constraint, network.cost.measure(network.widths))
+        projection = cls(network, budget, tuple(rules.ladders(network)))
+        if not projection.holds(projection.narrowest):
+            raise UnreachableConstraint(explain_unreachable(network, budget, rules))
         return projection
 
     def step(self, widths: Component, budget: Budget) -> "Projection":
@@ -226,16 +173,3 @@ def _nothing(network: Network) -> str:
     reasons = {str(reason) for group in network.frozen for reason in group.reasons[:1]}
     listed = "; ".join(sorted(reasons)[:5]) or "it has no layer with channels (convolution, linear)"
     return f"{network.model_class} has nothing to prune: {listed}"
-
-
-def _unreachable(network: Network, budget: Budget, floor: Cost) -> str:
-    dense = network.cost.measure(network.widths)
-    parts = [
-        f"{metric}<={limit:,} cannot be met: with every group at its narrowest {network.model_class} still has "
-        f"{getattr(floor, metric):,} {metric} ({getattr(floor, metric) / getattr(dense, metric):.0%} of the original)"
-        for metric, limit in budget.limits
-        if getattr(floor, metric) > limit
-    ]
-    frozen = sorted({group.name for group in network.frozen if group.macs_share > 0.01})
-    listed = f", or look at what is frozen: {', '.join(frozen[:6])}" if frozen else ""
-    return f"{'; '.join(parts)}. Raise the limit, lower min_width or round_to{listed}."

@@ -6,7 +6,8 @@ from torch import nn
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.calibration import calibrate
 from gnnrl.pruning.curves import allocate, curves_plan, error_curves
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.sampling import Sampler
 from tests.topologies import TOPOLOGIES, Traced, images, traced
 

@@ -10,7 +10,7 @@ from gnnrl.network.cost import measure
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.plan import Plan, removal_orders
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 from tests.topologies import traced
 
 NETWORK = traced("chain").network

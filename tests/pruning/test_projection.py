@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +9,8 @@ from hypothesis import strategies as st
 
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
 from gnnrl.network.cost import Budget
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from tests.topologies import traced
 
 NETWORK = traced("residual").network
@@ -105,14 +109,14 @@ def test_patterns_keep_groups_whole(pattern: str) -> None:
 
 
 def test_a_pattern_that_matches_nothing_suggests_one_that_does() -> None:
-    with pytest.raises(ConfigError, match=r"'1.conv7.0' matches no layer.*did you mean 1\.conv1\.0"):
+    with pytest.raises(ConfigError, match=r"'1.conv7.0' matches no layer.*did you mean .*1\.conv1"):
         WidthRules(keep=("1.conv7.0",)).ladders(NETWORK)
 
 
-@pytest.mark.parametrize("rules", [WidthRules(min_width=0), WidthRules(round_to=0), WidthRules(min_width=-3)])
-def test_numbers_below_one_are_refused(rules: WidthRules) -> None:
+@pytest.mark.parametrize("rules", [{"min_width": 0}, {"round_to": 0}, {"min_width": -3}, {"round_to": 1.5}])
+def test_numbers_below_one_are_refused(rules: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        rules.ladders(NETWORK)
+        WidthRules(**rules)
 
 
 def test_an_unreachable_limit_names_what_can_be_reached_and_is_reachable_there() -> None:
@@ -162,3 +166,41 @@ def test_a_wish_is_the_largest_member_of_its_family_that_is_within_the_budget(ru
         )
         assert (projection.of_logits(z) == logits).all()
         assert (projection.around(prior, z) == moved).all()
+
+
+@pytest.mark.parametrize(
+    ("rules", "named", "silent"),
+    [
+        ({"min_width": 8}, ["min_width 8"], ["round_to", "keep", "frozen"]),
+        ({"round_to": 12}, ["round_to 12"], ["min_width", "keep", "frozen"]),
+        ({"keep": ("1.conv1", "2.*")}, ["keep '2.*'"], ["1.conv1", "round_to", "frozen"]),
+        ({"bounds": {"1": (0.9, None)}}, ["bounds 1=0.9:"], ["min_width", "keep", "frozen"]),
+    ],
+)
+def test_a_limit_that_rules_prevent_names_these_rules_only(
+    rules: dict[str, Any], named: list[str], silent: list[str]
+) -> None:
+    with pytest.raises(UnreachableConstraint) as caught:
+        Projection.build(NETWORK, "macs<=20%", WidthRules(**rules))
+
+    assert all(name in str(caught.value) for name in named)
+    assert not [name for name in silent if name in str(caught.value)]
+
+
+@pytest.mark.parametrize("metric", ["macs", "params", "bytes"])
+@pytest.mark.parametrize("rules", [{}, {"min_width": 7}, {"round_to": 5, "keep": ("1.conv1",)}])
+def test_the_limit_that_a_refusal_offers_can_be_met(metric: str, rules: dict[str, Any]) -> None:
+    network = wide() if not rules else NETWORK
+    with pytest.raises(UnreachableConstraint) as caught:
+        Projection.build(network, f"{metric}<=0.01%", WidthRules(**rules))
+    offered = re.search(rf"can be met is ({metric}<=[0-9.]+%)", str(caught.value))
+
+    assert offered
+    projection = Projection.build(network, offered[1], WidthRules(**rules))
+    assert projection.holds(projection.narrowest)
+
+
+def test_a_limit_that_frozen_groups_prevent_names_them_with_share_and_line() -> None:
+    with pytest.raises(UnreachableConstraint, match=r"Frozen groups hold .*% in .*has no rule at .*:[0-9]+") as caught:
+        Projection.build(traced("fourier").network, "macs<=1%")
+    assert "min_width" not in str(caught.value)

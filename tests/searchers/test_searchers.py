@@ -15,7 +15,8 @@ from gnnrl.network.tracer import trace
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.projection import Projection, WidthRules
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers import sampling
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS, find_searcher

@@ -1,0 +1,83 @@
+"""Why a limit cannot be met: which rules prevent it, else which frozen groups hold how much of the network."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from gnnrl.network.cost import Budget, Cost
+from gnnrl.network.obstacles import Obstacle, find_obstacles, shorten, show_location
+from gnnrl.network.structure import Network
+from gnnrl.pruning.rules import WidthRules, show_bound
+
+_MOST = 4
+_LEAST_SHARE = 0.01
+
+
+def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> str:
+    """Say what is reachable, what prevents more, and what to do. Only what applies is said."""
+    floor = _floor(network, rules)
+    parts = [
+        f"{metric}<={limit:,} cannot be met: with every group at its narrowest {network.model_class} still has "
+        f"{getattr(floor, metric):,} {metric}; the smallest limit that can be met is {metric}<={share}%"
+        for metric, limit in budget.limits
+        if getattr(floor, metric) > limit
+        for share in [_reachable(network, floor, metric)]
+    ]
+    cause = _rules_at_fault(network, budget, rules) or _frozen_at_fault(network)
+    return f"{'; '.join(parts)}. {cause}"
+
+
+def _floor(network: Network, rules: WidthRules) -> Cost:
+    return network.cost.measure(np.array([ladder[0] for ladder in rules.ladders(network)]))
+
+
+def _reachable(network: Network, floor: Cost, metric: str) -> str:
+    """The smallest share in per cent, rounded up to two digits, that this cost is within."""
+    dense = getattr(network.cost.measure(network.widths), metric)
+    return f"{ceil(1e4 * getattr(floor, metric) / dense) / 100:.6g}"
+
+
+def _rules_at_fault(network: Network, budget: Budget, rules: WidthRules) -> str:
+    """Name each rule without which the limit could be met, or all that matter together; nothing where none does."""
+    without = dict(_relaxed(rules))
+    alone = [name for name, other in without.items() if budget.holds(_floor(network, other))]
+    if alone:
+        which = "one of them" if len(alone) > 1 else "it"
+        return f"What prevents it: {' or '.join(alone)}. Loosen {which}, or raise the limit."
+    if not budget.holds(_floor(network, WidthRules(round_to=1))):
+        return ""
+    floor = _floor(network, rules)
+    together = [name for name, other in without.items() if _floor(network, other) != floor] or list(without)
+    return f"What prevents it, together: {', '.join(together)}. Loosen them, or raise the limit."
+
+
+def _relaxed(rules: WidthRules) -> Iterator[tuple[str, WidthRules]]:
+    """Each rule by name, and all rules without it."""
+    for pattern in rules.keep:
+        yield f"keep {pattern!r}", replace(rules, keep=tuple(other for other in rules.keep if other != pattern))
+    for pattern, bound in rules.bounds.items():
+        others = {name: other for name, other in rules.bounds.items() if name != pattern}
+        yield f"bounds {pattern}={show_bound(bound)}", replace(rules, bounds=others)
+    if rules.only:
+        yield f"only {', '.join(rules.only)}", replace(rules, only=())
+    if rules.min_width > 1:
+        yield f"min_width {rules.min_width}", replace(rules, min_width=1)
+    if rules.round_to != 1:
+        yield f"round_to {rules.round_to}", replace(rules, round_to=1)
+
+
+def _frozen_at_fault(network: Network) -> str:
+    large = [obstacle for obstacle in find_obstacles(network) if obstacle.macs_share >= _LEAST_SHARE]
+    if not large:
+        return "No rule prevents it and nothing is frozen that could shrink: raise the limit."
+    listed = "; ".join(_shown(obstacle) for obstacle in large[:_MOST])
+    more = f"; and {len(large) - _MOST} reasons more (gnnrl inspect)" if len(large) > _MOST else ""
+    return f"Frozen groups hold the rest of the MACs: {listed}{more}. Raise the limit, or change this code."
+
+
+def _shown(obstacle: Obstacle) -> str:
+    at = f" at {show_location(obstacle.location, [str(Path.cwd())])}" if obstacle.location else ""
+    return f"{obstacle.macs_share:.1%} in {shorten(obstacle.groups)} ({obstacle.reason}{at})"
