@@ -318,4 +318,4 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
 
 def test_exit_codes_are_documented() -> None:
     codes = {error.exit_code for error in GnnrlError.__subclasses__()}
-    assert codes <= {1, 2, 3, 4, 5, 6}
+    assert codes <= {1, 2, 3, 4, 5, 6, 7}
