@@ -15,6 +15,7 @@ import typer
 from gnnrl import __version__
 from gnnrl.cli.console import print_error
 from gnnrl.cli.demo import demonstrate
+from gnnrl.cli.exportation import export
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
@@ -68,6 +69,7 @@ app.command("demo")(guarded(demonstrate))
 app.command("inspect")(guarded(inspect))
 app.command("prune")(guarded(prune))
 app.command("evaluate")(guarded(evaluate))
+app.command("export")(guarded(export))
 
 
 def main() -> None:
