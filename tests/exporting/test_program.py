@@ -29,7 +29,8 @@ def test_a_program_takes_batches_of_any_size(name: str, tmp_path: Path) -> None:
 
     assert record.dynamic_batch, record.static_reason
     if isinstance(given, torch.Tensor):
-        torch.testing.assert_close(loaded(images(batch=5)), small(images(batch=5)))
+        five = images(batch=5)
+        torch.testing.assert_close(loaded(five), small(five))
     else:
         torch.testing.assert_close(loaded(**given), small(**given))
 
