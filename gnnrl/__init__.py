@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from gnnrl.compression import compress as compress
     from gnnrl.environment import PruningEnv as PruningEnv
     from gnnrl.errors import GnnrlError as GnnrlError
+    from gnnrl.exporting.onnx import export_onnx as export_onnx
+    from gnnrl.exporting.patch import export_patch as export_patch
+    from gnnrl.exporting.program import export_program as export_program
     from gnnrl.network.cost import measure as measure
     from gnnrl.network.structure import Network as Network
     from gnnrl.network.tracer import trace as trace
@@ -27,6 +30,9 @@ _HOMES = {
     "PruningEnv": "gnnrl.environment",
     "WidthRules": "gnnrl.pruning.rules",
     "compress": "gnnrl.compression",
+    "export_onnx": "gnnrl.exporting.onnx",
+    "export_patch": "gnnrl.exporting.patch",
+    "export_program": "gnnrl.exporting.program",
     "importance": "gnnrl.pruning.importance",
     "load": "gnnrl.bundle",
     "measure": "gnnrl.network.cost",
@@ -43,6 +49,9 @@ __all__ = [
     "WidthRules",
     "__version__",
     "compress",
+    "export_onnx",
+    "export_patch",
+    "export_program",
     "importance",
     "load",
     "measure",

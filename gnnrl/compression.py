@@ -12,6 +12,8 @@ from torch import nn
 
 from gnnrl import bundle
 from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
+from gnnrl.exporting.files import Export
+from gnnrl.exporting.formats import export
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -73,6 +75,18 @@ class CompressionResult:
             ConfigError: the directory is there and not empty.
         """
         return bundle.save(directory, self.model, self.plan, self.facts(), force=force)
+
+    def export(
+        self, path: str | Path, example_inputs: Any = None, *, dense: nn.Module | None = None, **settings: Any
+    ) -> Export:
+        """Write the small network for others: ONNX (.onnx), torch.export (.pt2), or a patch of widths (.py).
+
+        Args:
+            example_inputs: as for `compress`; for .onnx and .pt2.
+            dense: the network that was compressed, or another instance of its class; for .py.
+            settings: `form`, `dynamic_batch`, `opset` and `force`, see `gnnrl.exporting.formats.export`.
+        """
+        return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
 
 
 def compress(

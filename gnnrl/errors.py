@@ -8,6 +8,7 @@
     ├── DataError                  5   images, labels or a loader are unusable
     │   └── EvaluationError        5   the user's way to judge a network failed
     ├── ArtifactError              6   a file of weights, a plan or a saved result does not fit or is damaged
+    ├── ExportError                7   the network cannot be written in another format
     └── VerificationError          1   the pruned network is not what the plan promised (a fault of gnnrl)
 
 The number is the exit code of the command line. A message names the layer, key or file, what was found and
@@ -57,6 +58,12 @@ class ArtifactError(GnnrlError):
     """A file of weights, a plan or a saved result does not fit or is damaged."""
 
     exit_code = 6
+
+
+class ExportError(GnnrlError):
+    """The network cannot be written in another format, or computes something else there."""
+
+    exit_code = 7
 
 
 class VerificationError(GnnrlError):

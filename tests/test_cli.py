@@ -96,11 +96,11 @@ finally:
     start = time.process_time()
     done = in_a_process("-c", code)
     assert done.stdout.endswith("[]\n"), done.stderr
-    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "evaluate"))
+    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "evaluate", "export"))
     assert time.process_time() - start < 1
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate", "export"])
 def test_every_option_is_explained(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -138,6 +138,24 @@ def test_demo_prints_one_object_and_saves_a_network_that_evaluates_to_its_score(
     again = run("evaluate", "small", "--model", "digits-resnet", "--data", "digits", "--json")
     assert json.loads(again.stdout)["score"] == facts["score"]["finetuned"]
     assert "is not empty" in refused(2, "demo", "--out", "small")
+
+
+def test_a_saved_result_is_exported_in_every_format() -> None:
+    result = run(*prune("--searcher", "curves", "--finetune-epochs", "0", "--out", "small", "--json"))
+    assert result.exit_code == 0, result.output
+    small = ("export", "small", "--model", "digits-resnet")
+    told = run(*small, "--out", "small.onnx")
+    assert told.exit_code == 0, told.output
+    assert "batch of any size" in told.stdout
+    assert "differs from PyTorch by" in told.stdout
+    told = run(*small, "--out", "small.pt2", "--static-batch")
+    assert "the batch is fixed: a fixed batch was asked for" in told.stdout, told.output
+    facts = json.loads(run(*small, "--format", "patch", "--out", "narrow.py", "--json").stdout)
+    assert facts["files"] == ["narrow.py", "narrow.pt"]
+    assert facts["size"] == sum(Path(name).stat().st_size for name in facts["files"])
+    assert "is there already" in refused(2, *small, "--out", "narrow.py")
+    assert "onnx (.onnx)" in refused(2, *small, "--out", "small.tflite")
+    assert "another network" in refused(6, "export", "small", "--model", "cifar-resnet20", "--out", "other.py")
 
 
 def test_demo_shows_two_tables_and_takes_a_free_folder() -> None:
@@ -345,7 +363,7 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
 
 def test_exit_codes_are_documented() -> None:
     codes = {error.exit_code for error in GnnrlError.__subclasses__()}
-    assert codes <= {1, 2, 3, 4, 5, 6}
+    assert codes <= {1, 2, 3, 4, 5, 6, 7}
 
 
 OWN = ("own.py:Sorting", "--input-shape", "1,3,16,16")

@@ -209,6 +209,17 @@ def test_a_result_is_saved_and_loaded(tmp_path: Any) -> None:
         result.save(tmp_path / "out")
 
 
+def test_a_result_is_exported_by_the_suffix_of_the_file(tmp_path: Any) -> None:
+    model = topology("residual").model
+    result = compressed(model=model)
+
+    assert result.export(tmp_path / "small.pt2", images()).dynamic_batch
+    assert [path.name for path in result.export(tmp_path / "narrow.py", dense=model).files] == [
+        "narrow.py",
+        "narrow.pt",
+    ]
+
+
 def test_the_public_door_is_enough() -> None:
     model = topology("residual").model
     network = gnnrl.trace(model, images())

@@ -18,6 +18,7 @@ from gnnrl import __version__
 from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
+from gnnrl.cli.exportation import export
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
@@ -99,6 +100,7 @@ app.command("inspect")(inspect)
 app.command("prune")(prune)
 app.command("compare")(compare)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 
 
 def main() -> None:

@@ -1,0 +1,112 @@
+"""export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes them and never reads one."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_map
+
+from gnnrl.errors import ExportError
+from gnnrl.exporting.files import Export, check_file, publish, staged
+from gnnrl.exporting.inputs import Call, differences, on_cpu, outputs
+from gnnrl.network.locations import last_user_line, user_location
+from gnnrl.network.tracer import evaluating
+
+TOLERANCE = 1e-4
+"""Largest difference that is accepted, relative to the largest number of an output."""
+
+
+def export_program(
+    model: nn.Module, example_inputs: Any, path: str | Path, *, dynamic_batch: bool = True, force: bool = False
+) -> Export:
+    """Write the program of a network in evaluation mode, as `torch.export.load` reads it.
+
+    Args:
+        example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
+        dynamic_batch: let the batch have any size, where the network's code allows it.
+        force: replace a file that is there already.
+
+    Raises:
+        ConfigError: the file is there or cannot be written, or the network does not run on these inputs.
+        ExportError: the network cannot be exported, or the program computes something else.
+    """
+    target, call, model = check_file(path, force=force), Call.of(example_inputs), on_cpu(model)
+    with evaluating(model), plain_attention():
+        program, reason = batched_program(model, call, dynamic_batch=dynamic_batch)
+        checked = check_sizes(call, dynamic=not reason)
+        absolute = relative = 0.0
+        for size in checked:
+            inputs = call.of_size(size)
+            found = differences(outputs(program.module(), inputs), outputs(model, inputs))
+            absolute, relative = max(absolute, found[0]), max(relative, found[1])
+        if not relative <= TOLERANCE:
+            raise ExportError(f"the exported program differs from {type(model).__name__} by {relative:.2g}")
+    with staged(target) as staging:
+        torch.export.save(program, staging / target.name)
+        files, size = publish(staging, target)
+    return Export(target, files, size, not reason, reason, checked, absolute, relative)
+
+
+def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tuple[ExportedProgram, str]:
+    """Export with a batch of any size; where the code fixes it, with that of the inputs.
+
+    Returns:
+        The program, and why its batch is fixed, "" if it is not.
+
+    Raises:
+        ConfigError: the network does not run on these inputs.
+        ExportError: it cannot be exported; the message names the line that stands in the way.
+    """
+    outputs(model, call)
+    reason = "a fixed batch was asked for"
+    if dynamic_batch:
+        several = call if call.batch > 1 else call.of_size(2)  # one sample would be taken for a constant
+        batch = Dim("batch", min=1)
+        shapes = tree_map(lambda leaf: {0: batch} if several.batched(leaf) else None, several.by_parameter(model))
+        try:
+            return _export(model, several, shapes), ""
+        except Exception as error:
+            reason = f"the code of the network fixes its batch: {first_line(error)}"
+    try:
+        return _export(model, call, None), reason
+    except Exception as error:
+        where = last_user_line(str(error)) or user_location(error)
+        raise ExportError(
+            f"{type(model).__name__} cannot be exported{where and f': {where} stands in the way'}. "
+            f"torch.export says: {first_line(error)}."
+        ) from error
+
+
+def check_sizes(call: Call, *, dynamic: bool) -> tuple[int, ...]:
+    """Sizes of the batches to compare: one, and one that the export has not seen; or that of the inputs."""
+    return (1, max(call.batch, 2) + 1) if dynamic else (call.batch,)
+
+
+def _export(model: nn.Module, call: Call, dynamic_shapes: Any) -> ExportedProgram:
+    with warnings.catch_warnings():
+        # said of every recurrent layer, which torch puts right again
+        warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
+        return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention as operations that every format knows, not as PyTorch's fused ones for inference."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says that matters: its first line that says something."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Constraints violated")]
+    return (told or lines or [type(error).__name__])[0][:300].rstrip(".")
