@@ -43,6 +43,7 @@ class Labelling:
         self.operations: list[Operation] = []
         self.results: list[Value] = []
         self._index: dict[fx.Node, int] = {}
+        self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
@@ -101,7 +102,7 @@ class Labelling:
         return share
 
     def _placeholder(self, node: fx.Node) -> None:
-        spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)
+        spec = self._specs[node.name]
         value = node.meta.get("val")
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
             self.values[node] = self.first_names[spec.target]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from gnnrl.network.incidence import equal_rows, incidence
+
 Component = NDArray[np.int64]
 
 
@@ -110,12 +112,15 @@ class LabelSpace:
 
     def reasons(self, units: Component) -> dict[int, list[Reason]]:
         """Reasons of every frozen unit, in the order of the program."""
-        found: dict[int, list[Reason]] = {}
-        for labels, reason in self._frozen:
-            for unit in np.unique(units[labels]):
-                entries = found.setdefault(int(unit), [])
-                if reason not in entries:
-                    entries.append(reason)
+        entries = incidence([units[labels] for labels, _ in self._frozen], len(units))
+        alike = equal_rows(entries).tolist()
+        known: dict[int, list[Reason]] = {}
+        found = {}
+        for unit in np.flatnonzero(np.diff(entries.indptr)).tolist():
+            if alike[unit] not in known:
+                row = entries.indices[entries.indptr[unit] : entries.indptr[unit + 1]]
+                known[alike[unit]] = list(dict.fromkeys(self._frozen[entry][1] for entry in row))
+            found[unit] = known[alike[unit]]
         return found
 
     def _connected(self, ties: Iterable[tuple[Component, Component]]) -> Component:
