@@ -135,8 +135,9 @@ class Labelling:
         if not _holds_tensors(result) or operation_name(node) in _FREE:
             self.values[node] = None
             return
-        call = self._read(node)
-        self.operations.append(self._operation(call))
+        modules = _modules(node)
+        call = self._read(node, modules[-1][0] if modules else "")
+        self.operations.append(self._operation(call, modules))
         self._index[node] = call.index
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
         result = rule(call) if rule else _without_rule(call)
@@ -145,13 +146,12 @@ class Labelling:
             self.zeros.add(node)
         self.results.append(result[0] if isinstance(result, list) else result)
 
-    def _read(self, node: fx.Node) -> Call:
-        modules = _modules(node)
+    def _read(self, node: fx.Node, module: str) -> Call:
         return Call(
             node=node,
             index=len(self.operations),
             name=operation_name(node),
-            module=modules[-1][0] if modules else "",
+            module=module,
             location=last_user_line(node.meta.get("stack_trace") or ""),
             arguments=_arguments(node),
             values=self.values,
@@ -161,7 +161,7 @@ class Labelling:
             zeros=self.zeros,
         )
 
-    def _operation(self, call: Call) -> Operation:
+    def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:
         sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
         plain = (int, float, bool, str, list, tuple, type(None))
         named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
@@ -169,7 +169,7 @@ class Labelling:
             index=call.index,
             name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
             module=call.module,
-            modules=_modules(call.node),
+            modules=modules,
             location=call.location,
             inputs=tuple(dict.fromkeys(self._index[source] for source in sources)),
             parameters={name: value for name, value in named.items() if isinstance(value, str)},

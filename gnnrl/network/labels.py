@@ -90,7 +90,7 @@ class LabelSpace:
         found = value.varying(dim)
         if not found:
             return None
-        rows = [np.moveaxis(component, dim, -1).reshape(-1, value.shape[dim]) for component in found]
+        rows = [_rows(component, dim) for component in found]
         for row in rows:
             if len(row) > 1:
                 self.tie(row, row[:1])
@@ -129,6 +129,12 @@ class LabelSpace:
         b = np.concatenate([right.ravel() for _, right in pairs]) if pairs else np.empty(0, np.int64)
         edges = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(self._count, self._count))
         return np.asarray(connected_components(edges, directed=False)[1], np.int64)
+
+
+def _rows(component: Component, dim: int) -> Component:
+    """A component as rows [n, size] along one dimension."""
+    size = component.shape[dim]
+    return (component if component.size == size else np.moveaxis(component, dim, -1)).reshape(-1, size)
 
 
 def _missing_tie(labels: Component, units: Component) -> tuple[Component, Component] | None:

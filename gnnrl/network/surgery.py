@@ -4,7 +4,7 @@ The input model is never touched: the copy is made around the sliced tensors, so
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,25 +15,29 @@ from gnnrl.errors import VerificationError
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 
+Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
+"""What is left of a tensor when the positions along some of its dimensions are selected."""
 
-def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
+
+def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select: Select | None = None) -> nn.Module:
     """Copy a model with the kept units [one array for each group] and nothing of the others."""
+    select = select or _sliced
     alive = network.alive(kept)
     positions = network.positions(alive)
     keep: dict[str, dict[int, Component]] = {}
     for (name, dim), index in positions.items():
         keep.setdefault(name, {})[dim] = index
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    memo: dict[int, Any] = {id(tensor): _sliced(tensor, keep.get(name, {})) for name, tensor in stored.items()}
+    memo: dict[int, Any] = {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()}
     small = copy.deepcopy(model, memo)
-    _drop_caches(small)
+    drop_caches(small)
     update_attributes(small)
     for entry in network.stated(alive):
         restate(small, **entry)
     return small
 
 
-def _drop_caches(model: nn.Module) -> None:
+def drop_caches(model: nn.Module) -> None:
     """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
     modes = [(module, module.training) for module in model.modules()]
     model.train()
@@ -79,7 +83,7 @@ def update_attributes(model: nn.Module) -> None:
             update(module)
 
 
-def _sliced(tensor: Tensor, dims: dict[int, Component]) -> Tensor:
+def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
     with torch.no_grad():
         result = tensor.detach()
         for dim, index in dims.items():
