@@ -173,7 +173,7 @@ def dissect(name: str, repeats: int) -> dict[str, Time]:
     for _ in range(repeats):
         with torch.no_grad():
             rehearsal = part("forward", partial(Rehearsal, model, (x,), {}))
-            program = part("export", partial(export, model, x))
+            program = part("export", partial(export, rehearsal.dense, x))
             labelling = part("labelling", partial(Labelling, model, program, 1))
             network = part("groups", labelling.network)
             part("trial", partial(try_out, rehearsal, network))

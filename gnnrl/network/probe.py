@@ -1,6 +1,5 @@
 """Probes: narrower copies of a network, run to see where the user's Python code stands in the way."""
 
-import copy
 import logging
 import warnings
 from abc import ABC, abstractmethod
@@ -21,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
 from gnnrl.network.structure import Axis, Binding, Network
-from gnnrl.network.surgery import drop_caches, remove
+from gnnrl.network.surgery import copy_around, drop_caches, remove
 
 _Shape = tuple[int, ...]
 
@@ -44,17 +43,18 @@ class Failure:
 class Rehearsal:
     """One run of the dense network with data: what a probe is compared with.
 
-    The run is one of a copy that shares the weights, so what the network caches while it runs stays out of it.
+    The run is one of a copy that shares the weights: what it caches stays out of the user's network, and what that has
+    cached before stays out of the copy.
     """
 
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
         recording = _Recording()
-        dense = copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        dense = copy_around(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
         drop_caches(dense)
         with recording:
             self.shapes = _shapes(dense(*args, **kwargs))
-        self.calls = recording
+        self.dense, self.calls = dense, recording
 
 
 class Probe:
@@ -76,11 +76,9 @@ class Probe:
     def _fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
         """The network and its inputs without data."""
         mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
-        memo: dict[int, Any] = {
-            id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())
-        }
+        fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
         args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.rehearsal.args, self.rehearsal.kwargs))
-        return mode, copy.deepcopy(model, memo), args, kwargs
+        return mode, copy_around(model, fakes), args, kwargs
 
     def _narrowed(self, tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
         """A fake tensor of the shape that is left: there is no data to select."""

@@ -4,6 +4,7 @@ The input model is never touched: the copy is made around the sliced tensors, so
 """
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,13 +29,25 @@ def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select
     for (name, dim), index in positions.items():
         keep.setdefault(name, {})[dim] = index
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    memo: dict[int, Any] = {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()}
-    small = copy.deepcopy(model, memo)
+    small = copy_around(model, {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()})
     drop_caches(small)
     update_attributes(small)
     for entry in network.stated(alive):
         restate(small, **entry)
     return small
+
+
+def copy_around(model: nn.Module, tensors: Mapping[int, Tensor]) -> nn.Module:
+    """Copy a model with other tensors, by the id of its own, in their place.
+
+    A module holds a dozen empty dictionaries of hooks, which `deepcopy` would take apart one by one.
+    """
+    memo: dict[int, Any] = dict(tensors)
+    for module in model.modules():
+        for value in vars(module).values():
+            if type(value) in (dict, OrderedDict, set, list) and not value:
+                memo[id(value)] = type(value)()
+    return copy.deepcopy(model, memo)
 
 
 def drop_caches(model: nn.Module) -> None:

@@ -42,7 +42,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
     _check_parameters(model)
     with evaluating(model), torch.no_grad():
         rehearsal = _rehearse(model, args, kwargs)
-        program = _export(model, args, kwargs)
+        program = _export(rehearsal.dense, args, kwargs)
         labelling = Labelling(model, program, _batch_size(args, kwargs))
         network = labelling.network()
         while (trial := try_out(rehearsal, network)).frozen:

@@ -3,7 +3,7 @@
 A criterion says which units go first; `Plan.ranked` also lets it decide how many go from which group.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from gnnrl.errors import ConfigError, DataError
 from gnnrl.network.structure import Group, Network
 from gnnrl.network.tracer import evaluating
 
+_PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
@@ -62,15 +63,24 @@ def _collect(
         for place in group.places:
             if place.tensor in tensors:
                 dims.setdefault(place.tensor, set()).add(place.dim)
-    sums = {(name, dim): total for name, wanted in dims.items() for dim, total in _along(term(tensors[name]), wanted)}
+    sums = {
+        (name, dim): total
+        for name, wanted in dims.items()
+        for dim, total in _along(tensors[name], term, sorted(wanted)).items()
+    }
     return [_summed(group, sums) for group in network.groups]
 
 
-def _along(terms: Tensor, dims: Iterable[int]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Sums over all dimensions but one, for each of `dims`."""
-    for dim in sorted(dims):
-        others = [other for other in range(terms.ndim) if other != dim]
-        yield dim, (terms.sum(others) if others else terms).double().cpu().numpy()
+def _along(tensor: Tensor, term: Callable[[Tensor], Tensor], dims: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+    """Sums of terms over all dimensions but one, for each of `dims`, in pieces that stay in the processor's cache."""
+    parts: dict[int, list[Tensor]] = {dim: [] for dim in dims}
+    for piece in torch.split(tensor, max(1, _PIECE * len(tensor) // max(tensor.numel(), 1))):
+        terms = term(piece)
+        for dim, found in parts.items():
+            others = [other for other in range(terms.ndim) if other != dim]
+            found.append((terms.sum(others) if others else terms).double())
+    sums = {dim: torch.cat(found) if dim == 0 else torch.stack(found).sum(0) for dim, found in parts.items()}
+    return {dim: total.cpu().numpy() for dim, total in sums.items()}
 
 
 def _summed(group: Group, sums: Mapping[tuple[str, int], NDArray[np.float64]]) -> NDArray[np.float64]:
