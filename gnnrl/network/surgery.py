@@ -97,13 +97,12 @@ def update_attributes(model: nn.Module) -> None:
 
 
 def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
-    with torch.no_grad():
-        result = tensor.detach()
-        for dim, index in dims.items():
-            if index.size == 0:
-                raise VerificationError("a plan would leave a dimension without channels")
-            result = result.index_select(dim, torch.from_numpy(index).to(tensor.device))
-        result = result if dims else result.clone()
+    result = tensor.detach()
+    for dim, index in dims.items():
+        if index.size == 0:
+            raise VerificationError("a plan would leave a dimension without channels")
+        result = result.index_select(dim, torch.from_numpy(index).to(tensor.device))
+    result = result if dims else result.clone()
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(result, requires_grad=tensor.requires_grad)
     return result
