@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.labels import Component
+from gnnrl.network.polynomial import Polynomial, Sizes
 
 METRICS = ("macs", "params", "bytes")
 _SUFFIX = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
@@ -36,53 +37,14 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Polynomial:
-    """A sum of products of sizes: Σ_t coefficient_t · Π_j size[index_tj]; the last size is the constant 1."""
-
-    coefficients: NDArray[np.int64]
-    indices: NDArray[np.int64]
-
-    @classmethod
-    def build(cls, terms: Sequence[tuple[int, Sequence[int]]], one: int) -> "Polynomial":
-        """Collect terms (coefficient, indices of sizes); `one` is the index of the constant size."""
-        degree = max((len(indices) for _, indices in terms), default=1) or 1
-        rows = [[*indices, *([one] * (degree - len(indices)))] for _, indices in terms]
-        return cls(
-            np.array([coefficient for coefficient, _ in terms], np.int64),
-            np.array(rows, np.int64).reshape(len(terms), degree),
-        )
-
-    def value(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Value for sizes [..., S]."""
-        return np.asarray(self.terms(sizes).sum(-1), np.int64)
-
-    def terms(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Value of each term for sizes [..., S]."""
-        product = self.coefficients * sizes[..., self.indices[:, 0]]
-        for column in range(1, self.indices.shape[1]):
-            product = product * sizes[..., self.indices[:, column]]
-        return product
-
-    def gradient(self, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Derivative with respect to each size [S]."""
-        result = np.zeros(len(sizes))
-        columns = range(self.indices.shape[1])
-        for column in columns:
-            others = np.prod([sizes[self.indices[:, other]] for other in columns if other != column], axis=0)
-            np.add.at(result, self.indices[:, column], self.coefficients * others)
-        return result
-
-
-@dataclass(frozen=True, slots=True)
 class CostModel:
-    """The closed form: sizes = fixed + multiplicity @ widths; macs, params and bytes are polynomials of them.
+    """The closed form: macs, params and bytes are polynomials of the sizes of labelled dimensions.
 
     Attributes:
         operations: the operation that each term of `macs` belongs to.
     """
 
-    fixed: NDArray[np.int64]
-    multiplicity: NDArray[np.int64]
+    sizes: Sizes
     macs: Polynomial
     params: Polynomial
     bytes: Polynomial
@@ -91,28 +53,26 @@ class CostModel:
 
     def measure(self, widths: Component) -> Cost:
         """Cost of the network at these widths [G]."""
-        sizes = self.fixed + self.multiplicity @ widths
+        sizes = self.sizes.at(np.asarray(widths, np.int64))
         macs = int(self.macs.value(sizes)) // self.batch_size
         return Cost(macs, int(self.params.value(sizes)), int(self.bytes.value(sizes)))
 
     def metric(self, name: str, widths: Component) -> NDArray[np.int64]:
         """One metric for many widths at once [..., G]."""
-        # Matrix products of integers are slow, and sizes are exact in float64.
-        product = np.asarray(widths, np.float64) @ self.multiplicity.T.astype(np.float64)
-        sizes = self.fixed + product.astype(np.int64)
+        sizes = self.sizes.at(np.asarray(widths, np.int64))
         value: NDArray[np.int64] = getattr(self, name).value(sizes)
         return value // self.batch_size if name == "macs" else value
 
     def macs_by_operation(self, widths: Component, count: int) -> NDArray[np.float64]:
         """Multiply-accumulates of each of the network's `count` operations, for one sample."""
-        terms = self.macs.terms(self.fixed + self.multiplicity @ widths)
+        terms = self.macs.terms(self.sizes.at(widths))
         return np.bincount(self.operations, weights=terms, minlength=count) / self.batch_size
 
     def price(self, name: str, widths: Component) -> NDArray[np.float64]:
         """Derivative of one metric with respect to each width [G]: what one unit of a group costs."""
-        sizes = self.fixed + self.multiplicity @ widths
-        price = getattr(self, name).gradient(sizes) @ self.multiplicity
-        return np.asarray(price / (self.batch_size if name == "macs" else 1))
+        sizes = self.sizes.at(np.asarray(widths, np.int64))
+        price = self.sizes.price(getattr(self, name).gradient(sizes), len(widths))
+        return price / (self.batch_size if name == "macs" else 1)
 
 
 @dataclass(frozen=True, slots=True)

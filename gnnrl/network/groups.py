@@ -6,13 +6,16 @@ a group.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from gnnrl.network.cost import CostModel, Polynomial
+from gnnrl.network.cost import CostModel
+from gnnrl.network.incidence import equal_rows, incidence
 from gnnrl.network.labels import Component, Reason
 from gnnrl.network.operations.call import Tensors, Work
+from gnnrl.network.polynomial import Polynomial, Sizes
 from gnnrl.network.structure import Group, Place
 
 
@@ -43,74 +46,111 @@ def find_groups(
     """
     units = tensors.space.units()
     reasons = tensors.space.reasons(units)
-    keys = list(tensors.labels)
-    extents = [units[tensors.labels[key]] for key in keys]
-    extents += [units[extent] for work in works for extent in work.extents]
+    extents = _Extents.of(units, [*tensors.labels.values(), *(extent for work in works for extent in work.extents)])
+    is_frozen = np.zeros(len(units), bool)
+    is_frozen[list(reasons)] = True
     members = _members(extents)
-    free = [group for group in members if not any(unit in reasons for unit in group)]
-    free_set = {unit for group in free for unit in group}
-    stuck = _by_reason([[u for u in group if u in reasons] for group in members], reasons)
-    offsets = np.cumsum([1, *(len(group) for group in free)]).astype(np.int64)
-    table = np.zeros(len(units) + 1, np.int64)
-    for offset, group in zip(offsets, free, strict=False):
-        table[group] = offset + np.arange(len(group))
-    assert len(free_set) == offsets[-1] - 1, "a unit belongs to two groups"
-    owners = {key: table[extent] for key, extent in zip(keys, extents, strict=False)}
-    cost = _cost_model(tensors, works, units, table, offsets, itemsizes, trainable, batch_size)
+    free = [group for group in members if not is_frozen[group].any()]
+    stuck = _by_reason([group[is_frozen[group]] for group in members], reasons)
+    bounds = np.cumsum([1, *(len(group) for group in (*free, *stuck))]).astype(np.int64)
+    numbers = np.zeros(len(units), np.int64)
+    for first, group in zip(bounds, (*free, *stuck), strict=False):
+        numbers[group] = np.arange(first, first + len(group))
+    offsets = bounds[: len(free) + 1]
+    table = np.where(numbers < offsets[-1], numbers, 0)
+    places = _places(list(tensors.labels), extents, numbers, bounds)
     names = _Names()
     groups = tuple(
-        Group(index, names.take(places), len(group), places)
-        for index, group in enumerate(free)
-        for places in [_places(keys, extents, group)]
+        Group(index, names.take(found), len(group), found)
+        for index, (group, found) in enumerate(zip(free, places, strict=False))
     )
     frozen = tuple(
-        Group(-1, names.take(places), len(group), places, tuple(reasons[group[0]]))
-        for group in stuck
-        for places in [_places(keys, extents, group)]
-        if places
+        Group(-1, names.take(found), len(group), found, tuple(reasons[int(group[0])]))
+        for group, found in zip(stuck, places[len(free) :], strict=True)
+        if found
     )
+    owned = [table[extent] for extent in extents.distinct]
+    owners = {key: owned[index] for key, index in zip(tensors.labels, extents.index, strict=False)}
+    cost = _cost_model(tensors, works, extents, free, itemsizes, trainable, batch_size)
     return Grouping(groups, frozen, owners, offsets, cost, table[units])
 
 
-def _members(extents: Sequence[Component]) -> list[list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Extents:
+    """The units along every labelled dimension and in every factor of the work; equal ones are kept once.
+
+    Attributes:
+        index: position in `distinct` of each extent.
+        counts: how often each unit occurs in each distinct extent [units, distinct].
+    """
+
+    index: list[int]
+    distinct: list[Component]
+    counts: csr_array
+
+    @classmethod
+    def of(cls, units: Component, labels: Sequence[Component]) -> "_Extents":
+        known: dict[bytes, int] = {}
+        index: list[int] = []
+        distinct: list[Component] = []
+        for extent in (units[array] for array in labels):
+            index.append(known.setdefault(extent.tobytes(), len(known)))
+            if len(known) > len(distinct):
+                distinct.append(extent)
+        return cls(index, distinct, incidence(distinct, len(units)))
+
+
+def _members(extents: _Extents) -> list[Component]:
     """Units with equal signatures (how often they occur in which extent), in the order of their first occurrence."""
-    if not extents:
-        return []
-    unit = np.concatenate(extents)
-    extent = np.repeat(np.arange(len(extents)), [len(labels) for labels in extents])
-    pairs, first, counts = np.unique(np.stack([unit, extent], 1), axis=0, return_index=True, return_counts=True)
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    found: dict[bytes, list[tuple[int, int]]] = {}
-    for start, end in zip(starts, [*starts[1:], len(pairs)], strict=True):
-        signature = np.stack([pairs[start:end, 1], counts[start:end]]).tobytes()
-        found.setdefault(signature, []).append((int(first[start:end].min()), int(pairs[start, 0])))
-    ordered = sorted((sorted(group) for group in found.values()), key=lambda group: group[0])
-    return [[unit for _, unit in group] for group in ordered]
+    flat = np.concatenate([np.empty(0, np.int64), *extents.distinct])
+    signature = equal_rows(extents.counts)
+    found, first = np.unique(flat, return_index=True)
+    ordered = found[np.argsort(first)]
+    _, first = np.unique(signature[ordered], return_index=True)
+    rank = np.zeros(len(signature), np.int64)
+    rank[signature[ordered[np.sort(first)]]] = np.arange(len(first))
+    return _split(ordered, rank[signature[ordered]])
 
 
-def _by_reason(groups: Sequence[Sequence[int]], reasons: Mapping[int, list[Reason]]) -> list[list[int]]:
+def _split(items: Component, key: Component) -> list[Component]:
+    """Split items [n] by an ascending key [n], in order of the keys, each part in the order of the items."""
+    order = np.argsort(key, kind="stable")
+    items, key = items[order], key[order]
+    return np.split(items, np.flatnonzero(np.diff(key)) + 1) if len(items) else []
+
+
+def _by_reason(groups: Sequence[Component], reasons: Mapping[int, list[Reason]]) -> list[Component]:
     """Split groups of frozen units so that all units of one have the same reasons."""
     result = []
     for group in groups:
         found: dict[tuple[Reason, ...], list[int]] = {}
-        for unit in group:
+        for unit in group.tolist():
             found.setdefault(tuple(reasons[unit]), []).append(unit)
-        result += list(found.values())
+        result += [np.array(same, np.int64) for same in found.values()]
     return result
 
 
-def _places(keys: Sequence[tuple[str, int]], extents: Sequence[Component], group: Sequence[int]) -> tuple[Place, ...]:
-    """Where the units of a group live, in the order of the program."""
-    places = []
-    order = np.argsort(group)
-    ordered = np.asarray(group)[order]
-    for (tensor, dim), extent in zip(keys, extents, strict=False):
-        where = np.flatnonzero(np.isin(extent, ordered))
-        if len(where):
-            ranks = order[np.searchsorted(ordered, extent[where])]
-            positions = where[np.argsort(ranks, kind="stable")].reshape(len(group), -1)
-            places.append(Place(tensor, dim, positions))
-    return tuple(places)
+def _places(
+    keys: Sequence[tuple[str, int]], extents: _Extents, numbers: Component, bounds: Component
+) -> list[tuple[Place, ...]]:
+    """Where the units of each group live, in the order of the program; groups are runs of numbered units."""
+    positions: dict[int, list[tuple[int, Component]]] = {}
+    places: list[list[Place]] = [[] for _ in bounds[1:]]
+    for (tensor, dim), index in zip(keys, extents.index, strict=False):
+        if index not in positions:
+            found = numbers[extents.distinct[index]]
+            order = np.argsort(found, kind="stable")
+            order = order[np.searchsorted(found[order], 1) :]
+            group = np.searchsorted(bounds, found[order], side="right") - 1
+            homes = group[np.flatnonzero(np.diff(group, prepend=-1))]
+            parts = [
+                part.reshape(bounds[home + 1] - bounds[home], -1)
+                for home, part in zip(homes, _split(order, group), strict=True)
+            ]
+            positions[index] = list(zip(homes.tolist(), parts, strict=True))
+        for home, part in positions[index]:
+            places[home].append(Place(tensor, dim, part))
+    return [tuple(found) for found in places]
 
 
 class _Names:
@@ -130,47 +170,35 @@ class _Names:
 def _cost_model(
     tensors: Tensors,
     works: Sequence[Work],
-    units: Component,
-    table: Component,
-    offsets: Component,
+    extents: _Extents,
+    free: Sequence[Component],
     itemsizes: Mapping[str, int],
     trainable: set[str],
     batch_size: int,
 ) -> CostModel:
-    rows: dict[bytes, int] = {}
-    sizes: list[tuple[int, NDArray[np.int64]]] = []
-
-    def extent(labels: Component) -> int:
-        owner = table[units[labels.ravel()]]
-        key = owner.tobytes()
-        if key not in rows:
-            rows[key] = len(sizes)
-            group = np.searchsorted(offsets, owner[owner > 0], side="right") - 1
-            counts = np.bincount(group, minlength=len(offsets) - 1)
-            units_of = np.diff(offsets)
-            sizes.append((int((owner == 0).sum()), counts // np.maximum(units_of, 1)))
-        return rows[key]
-
-    macs = [(work.factor, [extent(labels) for labels in work.extents]) for work in works]
+    """The closed form over the distinct extents: units of one group occur equally often in each of them."""
+    counts = extents.counts[[int(group[0]) for group in free]].T.tocsr()
+    widths = np.array([len(group) for group in free], np.int64)
+    lengths = np.array([len(extent) for extent in extents.distinct], np.int64)
+    sizes = Sizes.build(lengths - counts @ widths, counts)
+    index = iter(extents.index)
+    labelled: dict[str, dict[int, int]] = {}
+    for name, dim in tensors.labels:
+        labelled.setdefault(name, {})[dim] = next(index)
+    macs = [(work.factor, [next(index) for _ in work.extents]) for work in works]
     params, stored = [], []
     for name, shape in tensors.shapes.items():
-        labelled = {dim: labels for (tensor, dim), labels in tensors.labels.items() if tensor == name}
-        fixed = int(np.prod([size for dim, size in enumerate(shape) if dim not in labelled], dtype=np.int64))
-        indices = [extent(labels) for labels in labelled.values()]
-        stored.append((fixed * itemsizes[name], indices))
+        factors = labelled.get(name, {})
+        fixed = prod(size for dim, size in enumerate(shape) if dim not in factors)
+        stored.append((fixed * itemsizes[name], list(factors.values())))
         if name in trainable:
-            params.append((fixed, indices))
-    one = len(sizes)
-    fixed_sizes = np.array([*(fixed for fixed, _ in sizes), 1], np.int64)
-    groups = len(offsets) - 1
-    multiplicity = np.array([*(row for _, row in sizes), np.zeros(groups, np.int64)], np.int64).reshape(one + 1, groups)
-    operations = np.array([work.operation for work in works], np.int64)
+            params.append((fixed, list(factors.values())))
+    one = len(extents.distinct)
     return CostModel(
-        fixed=fixed_sizes,
-        multiplicity=multiplicity,
+        sizes=sizes,
         macs=Polynomial.build(macs, one),
         params=Polynomial.build(params, one),
         bytes=Polynomial.build(stored, one),
         batch_size=batch_size,
-        operations=operations,
+        operations=np.array([work.operation for work in works], np.int64),
     )

@@ -46,6 +46,7 @@ class Labelling:
         self.results: list[Value] = []
         self._index: dict[fx.Node, int] = {}
         self.unread = _unread(program.graph)
+        self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
@@ -108,7 +109,7 @@ class Labelling:
         return share
 
     def _placeholder(self, node: fx.Node) -> None:
-        spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)
+        spec = self._specs[node.name]
         value = node.meta.get("val")
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
             self.values[node] = self.first_names[spec.target]
@@ -141,8 +142,9 @@ class Labelling:
         if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
             self.values[node] = None
             return
-        call = self._read(node)
-        self.operations.append(self._operation(call))
+        modules = _modules(node)
+        call = self._read(node, modules[-1][0] if modules else "")
+        self.operations.append(self._operation(call, modules))
         self._index[node] = call.index
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
         result = rule(call) if rule else _without_rule(call)
@@ -151,13 +153,12 @@ class Labelling:
             self.zeros.add(node)
         self.results.append(result[0] if isinstance(result, list) else result)
 
-    def _read(self, node: fx.Node) -> Call:
-        modules = _modules(node)
+    def _read(self, node: fx.Node, module: str) -> Call:
         return Call(
             node=node,
             index=len(self.operations),
             name=operation_name(node),
-            module=modules[-1][0] if modules else "",
+            module=module,
             location=last_user_line(node.meta.get("stack_trace") or ""),
             arguments=_arguments(node),
             values=self.values,
@@ -167,7 +168,7 @@ class Labelling:
             zeros=self.zeros,
         )
 
-    def _operation(self, call: Call) -> Operation:
+    def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:
         sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
         plain = (int, float, bool, str, list, tuple, type(None))
         named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
@@ -175,7 +176,7 @@ class Labelling:
             index=call.index,
             name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
             module=call.module,
-            modules=_modules(call.node),
+            modules=modules,
             location=call.location,
             inputs=tuple(dict.fromkeys(self._index[source] for source in sources)),
             parameters={name: value for name, value in named.items() if isinstance(value, str)},

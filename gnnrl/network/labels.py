@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from gnnrl.network.incidence import equal_rows, incidence
+
 Component = NDArray[np.int64]
 
 
@@ -92,7 +94,7 @@ class LabelSpace:
         found = value.varying(dim)
         if not found:
             return None
-        rows = [np.moveaxis(component, dim, -1).reshape(-1, value.shape[dim]) for component in found]
+        rows = [_rows(component, dim) for component in found]
         for row in rows:
             if len(row) > 1:
                 self.tie(row, row[:1])
@@ -114,12 +116,15 @@ class LabelSpace:
 
     def reasons(self, units: Component) -> dict[int, list[Reason]]:
         """Reasons of every frozen unit, in the order of the program."""
-        found: dict[int, list[Reason]] = {}
-        for labels, reason in self._frozen:
-            for unit in np.unique(units[labels]):
-                entries = found.setdefault(int(unit), [])
-                if reason not in entries:
-                    entries.append(reason)
+        entries = incidence([units[labels] for labels, _ in self._frozen], len(units))
+        alike = equal_rows(entries).tolist()
+        known: dict[int, list[Reason]] = {}
+        found = {}
+        for unit in np.flatnonzero(np.diff(entries.indptr)).tolist():
+            if alike[unit] not in known:
+                row = entries.indices[entries.indptr[unit] : entries.indptr[unit + 1]]
+                known[alike[unit]] = list(dict.fromkeys(self._frozen[entry][1] for entry in row))
+            found[unit] = known[alike[unit]]
         return found
 
     def _connected(self, ties: Iterable[tuple[Component, Component]]) -> Component:
@@ -128,6 +133,12 @@ class LabelSpace:
         b = np.concatenate([right.ravel() for _, right in pairs]) if pairs else np.empty(0, np.int64)
         edges = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(self._count, self._count))
         return np.asarray(connected_components(edges, directed=False)[1], np.int64)
+
+
+def _rows(component: Component, dim: int) -> Component:
+    """A component as rows [n, size] along one dimension."""
+    size = component.shape[dim]
+    return (component if component.size == size else np.moveaxis(component, dim, -1)).reshape(-1, size)
 
 
 def _missing_tie(labels: Component, units: Component, shrinking: int | None) -> tuple[Component, Component] | None:

@@ -1,18 +1,19 @@
 """Probes: narrower copies of a network, run to see where the user's Python code stands in the way."""
 
-import copy
 import logging
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -20,7 +21,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
 from gnnrl.network.narrow_attention import narrow_all
 from gnnrl.network.structure import Axis, Binding, Network
-from gnnrl.network.surgery import remove
+from gnnrl.network.surgery import copy_around, drop_caches, remove
 
 _Shape = tuple[int, ...]
 
@@ -40,31 +41,56 @@ class Failure:
     read: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-class Probe:
-    """Runs probes of one network and remembers what the dense network returns.
+class Rehearsal:
+    """One run of the dense network with data: what a probe is compared with.
 
-    Probes are run on fake tensors first, which is fast; some fused kernels check sizes only where there is data, so the
-    last probe is run with data.
+    The run is one of a copy that shares the weights: what it caches stays out of the user's network, and what that has
+    cached before stays out of the copy.
     """
 
-    def __init__(self, model: nn.Module, network: Network, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.network = network
-        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
-        memo = {id(tensor): self._fake(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        self.model = copy.deepcopy(model, memo)
-        self.args, self.kwargs = tree_map_only(Tensor, self.mode.from_tensor, (args, kwargs))
+    def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.model, self.args, self.kwargs = model, args, kwargs
         recording = _Recording()
-        dense = narrow_all(remove(self.model, network, self.kept([])))
-        with self.mode, recording:
-            self.shapes = _shapes(dense(*self.args, **self.kwargs))
-        self.dense_calls = recording
-        self.with_data = False
-        self._dense = (model, args, kwargs)
-        self.axes = _axes_by_module(network)
+        dense = copy_around(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        narrow_all(dense)
+        drop_caches(dense)
+        with recording:
+            self.shapes = _shapes(dense(*args, **kwargs))
+        self.dense, self.calls = dense, recording
 
-    def _fake(self, tensor: Tensor) -> Tensor:
-        fake = self.mode.from_tensor(tensor)
-        return nn.Parameter(fake, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+
+class Probe:
+    """Runs probes of one network.
+
+    A probe with data is the cheapest that can succeed; where it fails, probes are run on fake tensors, which are the
+    cheapest that can fail, until one succeeds. Some fused kernels check sizes only where there is data.
+    """
+
+    def __init__(self, rehearsal: Rehearsal, network: Network) -> None:
+        self.network = network
+        self.rehearsal = rehearsal
+        self.model = rehearsal.model
+        self.with_data = True
+        self.axes = _axes_by_module(network)
+        self._narrow: dict[tuple[int, _Shape], Tensor] = {}
+
+    @cached_property
+    def _fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
+        """The network and its inputs without data."""
+        mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
+        fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.rehearsal.args, self.rehearsal.kwargs))
+        return mode, copy_around(model, fakes), args, kwargs
+
+    def _narrowed(self, tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
+        """A fake tensor of the shape that is left: there is no data to select."""
+        shape = tuple(len(dims[dim]) if dim in dims else size for dim, size in enumerate(tensor.shape))
+        if shape == tensor.shape:
+            return tensor
+        if (id(tensor), shape) not in self._narrow:
+            element = torch.empty(shape, dtype=tensor.dtype, device="meta")
+            self._narrow[id(tensor), shape] = FakeTensor(self._fakes[0], element, tensor.device)
+        return self._narrow[id(tensor), shape]
 
     def kept(self, narrowed: Sequence[int]) -> list[Component]:
         """Units of each group in a probe that is narrower in these groups, never by nothing or to nothing.
@@ -82,10 +108,17 @@ class Probe:
     def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
         """Run a probe; None where it runs and returns what the dense network returns."""
         network = replace(self.network, bindings=tuple(bindings))
-        model, args, kwargs = self._dense if self.with_data else (self.model, self.args, self.kwargs)
-        small = narrow_all(remove(model, network, self.kept(narrowed)))
-        comparison = _Comparison(self.dense_calls, _shapes_after(network, network.alive(self.kept(narrowed))))
-        with _watched(small) as watch, _quiet(), nullcontext() if self.with_data else self.mode, comparison:
+        kept = self.kept(narrowed)
+        mode: AbstractContextManager[Any]
+        if self.with_data:
+            mode, args, kwargs = nullcontext(), self.rehearsal.args, self.rehearsal.kwargs
+            small = remove(self.model, network, kept)
+        else:
+            mode, model, args, kwargs = self._fakes
+            small = remove(model, network, kept, self._narrowed)
+        narrow_all(small)
+        comparison = _Comparison(self.rehearsal.calls, _shapes_after(network, network.alive(kept)))
+        with _watched(small) as watch, _quiet(), mode, comparison:
             try:
                 with warnings.catch_warnings():
                     # an instance normalisation without weights only warns
@@ -95,7 +128,7 @@ class Probe:
                 location = user_location(error)
                 message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
                 return Failure(comparison.calls, tuple(watch.failed), location, message, _attributes_read(error, small))
-        if shapes != self.shapes:
+        if shapes != self.rehearsal.shapes:
             return Failure(comparison.calls, ("",), "", f"the outputs' shapes become {shapes}")
         return None
 

@@ -160,5 +160,7 @@ class Network:
 
     def positions(self, alive: NDArray[np.bool_]) -> dict[tuple[str, int], Component]:
         """Positions that stay along every dimension that loses some."""
-        masks = {key: alive[owner] for key, owner in self.owners.items()}
-        return {key: np.flatnonzero(mask) for key, mask in masks.items() if not mask.all()}
+        distinct = {id(owner): owner for owner in self.owners.values()}
+        masks = {number: alive[owner] for number, owner in distinct.items()}
+        left = {number: np.flatnonzero(mask) for number, mask in masks.items() if not mask.all()}
+        return {key: left[id(owner)] for key, owner in self.owners.items() if id(owner) in left}

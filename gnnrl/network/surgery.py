@@ -4,7 +4,8 @@ The input model is never touched: the copy is made around the sliced tensors, so
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,25 +17,41 @@ from gnnrl.network import narrow_attention
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 
+Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
+"""What is left of a tensor when the positions along some of its dimensions are selected."""
 
-def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
+
+def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select: Select | None = None) -> nn.Module:
     """Copy a model with the kept units [one array for each group] and nothing of the others."""
+    select = select or _sliced
     alive = network.alive(kept)
     positions = network.positions(alive)
     keep: dict[str, dict[int, Component]] = {}
     for (name, dim), index in positions.items():
         keep.setdefault(name, {})[dim] = index
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    memo: dict[int, Any] = {id(tensor): _sliced(tensor, keep.get(name, {})) for name, tensor in stored.items()}
-    small = copy.deepcopy(model, memo)
-    _drop_caches(small)
+    small = copy_around(model, {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()})
+    drop_caches(small)
     update_attributes(small)
     for entry in network.stated(alive):
         restate(small, **entry)
     return small
 
 
-def _drop_caches(model: nn.Module) -> None:
+def copy_around(model: nn.Module, tensors: Mapping[int, Tensor]) -> nn.Module:
+    """Copy a model with other tensors, by the id of its own, in their place.
+
+    A module holds a dozen empty dictionaries of hooks, which `deepcopy` would take apart one by one.
+    """
+    memo: dict[int, Any] = dict(tensors)
+    for module in model.modules():
+        for value in vars(module).values():
+            if type(value) in (dict, OrderedDict, set, list) and not value:
+                memo[id(value)] = type(value)()
+    return copy.deepcopy(model, memo)
+
+
+def drop_caches(model: nn.Module) -> None:
     """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
     modes = [(module, module.training) for module in model.modules()]
     model.train()
@@ -85,14 +102,13 @@ def update_attributes(model: nn.Module) -> None:
             update(module)
 
 
-def _sliced(tensor: Tensor, dims: dict[int, Component]) -> Tensor:
-    with torch.no_grad():
-        result = tensor.detach()
-        for dim, index in dims.items():
-            if index.size == 0:
-                raise VerificationError("a plan would leave a dimension without channels")
-            result = result.index_select(dim, torch.from_numpy(index).to(tensor.device))
-        result = result if dims else result.clone()
+def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
+    result = tensor.detach()
+    for dim, index in dims.items():
+        if index.size == 0:
+            raise VerificationError("a plan would leave a dimension without channels")
+        result = result.index_select(dim, torch.from_numpy(index).to(tensor.device))
+    result = result if dims else result.clone()
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(result, requires_grad=tensor.requires_grad)
     return result

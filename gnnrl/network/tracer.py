@@ -1,7 +1,7 @@
 """trace(model, example_inputs): the program of a network, by `torch.export`, and its labels.
 
-The model is exported as it is (training IR, not decomposed), on fake tensors: no activation is computed, the model is
-not changed.
+The model is run once with data, then exported on fake tensors as it is (training IR, not decomposed). It is not
+changed.
 """
 
 import warnings
@@ -16,6 +16,7 @@ from torch import nn
 from gnnrl.errors import ConfigError, TraceError
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
+from gnnrl.network.probe import Rehearsal
 from gnnrl.network.structure import Network
 from gnnrl.network.trial import try_out
 
@@ -40,11 +41,11 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
     args, kwargs = as_arguments(example_inputs)
     _check_parameters(model)
     with evaluating(model), torch.no_grad():
-        _check_forward(model, args, kwargs)
-        program = _export(model, args, kwargs)
+        rehearsal = _rehearse(model, args, kwargs)
+        program = _export(rehearsal.dense, args, kwargs)
         labelling = Labelling(model, program, _batch_size(args, kwargs))
         network = labelling.network()
-        while (trial := try_out(model, network, args, kwargs)).frozen:
+        while (trial := try_out(rehearsal, network)).frozen:
             labelling.freeze(network, trial.frozen)
             network = labelling.network()
     return replace(network, bindings=tuple(trial.bindings))
@@ -86,18 +87,20 @@ def _check_parameters(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise TraceError(f"{name} is not initialised yet (a lazy module); run the model once before tracing it")
-        if (
-            parameter.is_floating_point()
-            and parameter.device.type != "meta"
-            and not bool(torch.isfinite(parameter).all())
-        ):
+        if parameter.is_floating_point() and parameter.device.type != "meta" and not _is_finite(parameter):
             raise TraceError(f"{name} holds NaN or infinite values; load sound weights before pruning")
 
 
-def _check_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _is_finite(parameter: torch.Tensor) -> bool:
+    """Whether all values are finite; their sum, which needs no memory, says so of all but enormous ones."""
+    with torch.no_grad():
+        return bool(torch.isfinite(parameter.sum())) or bool(torch.isfinite(parameter).all())
+
+
+def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:
     """Run the model once, so that wrong inputs are told apart from what export cannot do."""
     try:
-        model(*args, **kwargs)
+        return Rehearsal(model, args, kwargs)
     except Exception as error:
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         where = user_location(error)

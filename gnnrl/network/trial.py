@@ -9,13 +9,11 @@ fail are frozen, with the line of the user's code.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from torch import nn
 
 from gnnrl.network.labels import Component, Reason
-from gnnrl.network.probe import Failure, Probe
+from gnnrl.network.probe import Failure, Probe, Rehearsal
 from gnnrl.network.structure import Binding, Network
 from gnnrl.network.surgery import stated_sizes
 
@@ -30,26 +28,30 @@ class Trial:
     frozen: dict[int, Reason] = field(default_factory=dict)
 
 
-def try_out(model: nn.Module, network: Network, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trial:
+def try_out(rehearsal: Rehearsal, network: Network) -> Trial:
     """Run narrower copies of a model until one runs through with outputs of the dense shapes.
 
+    Once groups are frozen, probes on fake tensors are enough: what is left is tried out again as another network.
+
     Args:
-        model: in evaluation mode; not changed.
+        rehearsal: of the model, in evaluation mode; it is not changed.
         network: what its labels say.
     """
     if not network.groups:
         return Trial()
-    attempt = Probe(model, network, args, kwargs)
+    attempt = Probe(rehearsal, network)
     found = Trial()
+    if attempt.run([group.index for group in network.groups], ()) is None:
+        return found
+    attempt.with_data = False
     for _ in range(_ROUNDS):
         everything = [group.index for group in network.groups if group.index not in found.frozen]
         failure = attempt.run(everything, found.bindings)
-        if failure is None and attempt.with_data:
+        if failure is None and (attempt.with_data or found.frozen):
             return found
         if failure is None:
             attempt.with_data = True
-            continue
-        if not _bind(attempt, found, everything, failure):
+        elif not _bind(attempt, found, everything, failure):
             _freeze(attempt, found, everything, failure)
     return found
 

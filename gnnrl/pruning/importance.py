@@ -3,7 +3,7 @@
 A criterion says which units go first; `Plan.ranked` also lets it decide how many go from which group.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from gnnrl.errors import ConfigError, DataError
 from gnnrl.network.structure import Group, Network
 from gnnrl.network.tracer import evaluating
 
+_PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
@@ -54,27 +55,47 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _collect(
-    network: Network, terms: dict[str, Tensor], finish: Callable[[Tensor], Tensor] = lambda total: total
+    network: Network, tensors: Mapping[str, Tensor], term: Callable[[Tensor], Tensor] = lambda tensor: tensor
 ) -> list[NDArray[np.float64]]:
-    """Sum elementwise terms over all places of each unit."""
-    return [finish(_summed(group, terms)).cpu().numpy() for group in network.groups]
+    """Sum elementwise terms over all places of each unit; a tensor is summed once along each dimension."""
+    dims: dict[str, set[int]] = {}
+    for group in network.groups:
+        for place in group.places:
+            if place.tensor in tensors:
+                dims.setdefault(place.tensor, set()).add(place.dim)
+    sums = {
+        (name, dim): total
+        for name, wanted in dims.items()
+        for dim, total in _along(tensors[name], term, sorted(wanted)).items()
+    }
+    return [_summed(group, sums) for group in network.groups]
 
 
-def _summed(group: Group, terms: dict[str, Tensor]) -> Tensor:
-    total = torch.zeros(group.size, dtype=torch.float64)
+def _along(tensor: Tensor, term: Callable[[Tensor], Tensor], dims: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+    """Sums of terms over all dimensions but one, for each of `dims`, in pieces that stay in the processor's cache."""
+    parts: dict[int, list[Tensor]] = {dim: [] for dim in dims}
+    for piece in torch.split(tensor, max(1, _PIECE * len(tensor) // max(tensor.numel(), 1))):
+        terms = term(piece)
+        for dim, found in parts.items():
+            others = [other for other in range(terms.ndim) if other != dim]
+            found.append((terms.sum(others) if others else terms).double())
+    sums = {dim: torch.cat(found) if dim == 0 else torch.stack(found).sum(0) for dim, found in parts.items()}
+    return {dim: total.cpu().numpy() for dim, total in sums.items()}
+
+
+def _summed(group: Group, sums: Mapping[tuple[str, int], NDArray[np.float64]]) -> NDArray[np.float64]:
+    total = np.zeros(group.size)
     for place in group.places:
-        if place.tensor in terms:
-            term = terms[place.tensor]
-            others = [dim for dim in range(term.ndim) if dim != place.dim]
-            along = (term.sum(others) if others else term).double().cpu()
-            total += along[torch.from_numpy(place.positions)].sum(1)
+        if (place.tensor, place.dim) in sums:
+            total += sums[place.tensor, place.dim][place.positions].sum(1)
     return total
 
 
 def _magnitude(model: nn.Module, network: Network, order: int) -> list[NDArray[np.float64]]:
     """Norm of all weights that a unit touches, relative to the mean of its group."""
-    terms = {name: tensor.abs() ** order for name, tensor in _tensors(model).items() if tensor.ndim > 1}
-    scores = _collect(network, terms, lambda total: total ** (1 / order))
+    weights = {name: tensor for name, tensor in _tensors(model).items() if tensor.ndim > 1}
+    totals = _collect(network, weights, torch.abs if order == 1 else torch.square)
+    scores = [total ** (1 / order) for total in totals]
     return [score / max(score.mean(), 1e-30) for score in scores]
 
 
@@ -85,13 +106,12 @@ def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
         for operation in network.operations
         if operation.name in ("batch_norm", "instance_norm") and "weight" in operation.parameters
     }
-    terms = {name: tensor.abs() for name, tensor in _tensors(model).items() if name in scales}
-    ones = {name: torch.ones_like(tensor) for name, tensor in terms.items()}
+    vectors = {name: tensor for name, tensor in _tensors(model).items() if name in scales}
+    totals, counts = _collect(network, vectors, torch.abs), _collect(network, vectors, torch.ones_like)
     result = []
-    for group, fallback in zip(network.groups, _magnitude(model, network, 2), strict=True):
-        count = _summed(group, ones)
-        score = (_summed(group, terms) / count.clamp_min(1)).numpy()
-        result.append(np.where(count.numpy() > 0, score, fallback * max(float(score.mean()), 1e-3)))
+    for total, count, fallback in zip(totals, counts, _magnitude(model, network, 2), strict=True):
+        score = total / count.clip(1)
+        result.append(np.where(count > 0, score, fallback * max(float(score.mean()), 1e-3)))
     return result
 
 

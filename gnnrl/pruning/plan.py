@@ -49,11 +49,7 @@ class Plan:
                 raise ConfigError(f"width of {group.name} must be between 1 and {group.size}, got {width}")
         if orders is None:
             return cls(network.fingerprint, names, chosen)
-        kept = tuple(
-            tuple(sorted(int(unit) for unit in np.asarray(order)[len(np.asarray(order)) - width :]))
-            for order, width in zip(orders, chosen, strict=True)
-        )
-        return cls(network.fingerprint, names, chosen, kept)
+        return cls(network.fingerprint, names, chosen, _last_units(orders, chosen))
 
     @classmethod
     def uniform(cls, network: Network, constraint: str | Budget, rules: WidthRules | None = None) -> "Plan":
@@ -87,10 +83,7 @@ class Plan:
         """The same widths with the units of the highest scores kept; unchanged where units are chosen already."""
         if self.kept is not None:
             return self
-        kept = tuple(
-            tuple(sorted(int(unit) for unit in order[len(order) - width :]))
-            for order, width in zip(removal_orders(scores), self.widths, strict=True)
-        )
+        kept = _last_units(removal_orders(scores), self.widths)
         return Plan(self.fingerprint, self.names, self.widths, kept)
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,6 +155,14 @@ class Plan:
 def removal_orders(scores: Scores) -> list[Component]:
     """Units of each group from the least to the most important; equal scores by position."""
     return [np.argsort(np.asarray(score), kind="stable") for score in scores]
+
+
+def _last_units(orders: Sequence[ArrayLike], widths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The units that stay, ascending: the last of each removal order."""
+    return tuple(
+        tuple(np.sort(np.asarray(order, np.int64)[-width:]).tolist())
+        for order, width in zip(orders, widths, strict=True)
+    )
 
 
 def _global_ranks(scores: Scores) -> list[NDArray[np.int64]]:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gnnrl.errors import ConfigError
-from gnnrl.network.cost import Budget, Constraint, Cost, Polynomial, measure
+from gnnrl.network.cost import Budget, Constraint, Cost, measure
+from gnnrl.network.polynomial import Polynomial
 from tests.topologies import TOPOLOGIES, Traced, traced
 
 DENSE = Cost(macs=1_000_000, params=2_000, bytes=8_000)
@@ -40,10 +41,7 @@ def test_price_is_the_central_difference_of_the_size(case: Traced, metric: str) 
 
     for group in range(len(widths)):
         step = np.eye(len(widths), dtype=np.int64)[group]
-        up, down = (
-            getattr(cost, metric).value(cost.fixed + cost.multiplicity @ w) / scale
-            for w in (widths + step, widths - step)
-        )
+        up, down = (getattr(cost, metric).value(cost.sizes.at(w)) / scale for w in (widths + step, widths - step))
         assert price[group] == pytest.approx((up - down) / 2)
 
 

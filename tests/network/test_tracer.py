@@ -157,3 +157,33 @@ def test_a_network_prints_as_a_table_with_reasons() -> None:
 
     assert "a.0" in text
     assert "mean is taken over these channels" in text
+
+
+def test_what_a_network_cached_before_does_not_change_what_is_traced() -> None:
+    class Caching(nn.Module):
+        """Keeps a table of its weights in evaluation mode, as timm's attention biases do."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.bias, self.head = nn.Linear(4, 6), nn.Parameter(torch.randn(6)), nn.Linear(6, 3)
+            self.cache: dict[str, Tensor] = {}
+
+        def train(self, mode: bool = True) -> "Caching":
+            if mode and self.cache:
+                self.cache = {}
+            return super().train(mode)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if "bias" not in self.cache:
+                self.cache["bias"] = self.bias * 2
+            return self.head(self.layer(x).relu() + self.cache["bias"])
+
+    model, x = Caching().eval(), torch.randn(2, 4)
+    before = trace(model, x)
+    assert not model.cache
+    with torch.no_grad():
+        model(x)
+
+    after = trace(model, x)
+
+    assert (after.fingerprint, len(after.operations)) == (before.fingerprint, len(before.operations))
