@@ -108,8 +108,8 @@ class Module(nn.Module):
         for name, layer in layers.items():
             setattr(self, name, layer)
 
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.run(self, *inputs)
+    def forward(self, x: Tensor) -> Any:
+        return self.run(self, x)
 
 
 @fixture
@@ -664,16 +664,21 @@ def transformer_encoder() -> tuple[nn.Module, Any]:
     return nn.Sequential(*body), torch.randn(2, 5, 6)
 
 
-@fixture
-def transformer_decoder() -> tuple[nn.Module, Any]:
+class Decoder(nn.Module):
     """Self attention, cross attention and a hidden layer, normalised before each."""
 
-    def run(m: Any, x: Tensor, memory: Tensor) -> Tensor:
-        return m.out(m.layer(m.embed(x), m.encode(memory)))
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.encode, self.out = nn.Linear(6, 8), nn.Linear(5, 8), nn.Linear(8, 4)
+        self.layer = nn.TransformerDecoderLayer(8, 4, 12, norm_first=True)
 
-    layers = {"embed": nn.Linear(6, 8), "encode": nn.Linear(5, 8), "out": nn.Linear(8, 4)}
-    layer = nn.TransformerDecoderLayer(8, 4, 12, norm_first=True)
-    return Module(run, layer=layer, **layers), (torch.randn(3, 2, 6), torch.randn(3, 2, 5))
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        return self.out(self.layer(self.embed(x), self.encode(memory)))
+
+
+@fixture
+def transformer_decoder() -> tuple[nn.Module, Any]:
+    return Decoder(), (torch.randn(3, 2, 6), torch.randn(3, 2, 5))
 
 
 @fixture
