@@ -1,4 +1,4 @@
-"""Which networks can be pruned: every classifier and segmentation network of torchvision, and 40 small ones of timm.
+"""Which networks can be pruned: every classifier, segmentation network and detection backbone of torchvision, 40 of timm.
 
     python benchmarks/coverage.py [--only timm:poolformer_s12,...] [--peer]
 
@@ -29,7 +29,18 @@ import torch
 from torch import nn
 
 RESULT = Path(__file__).parent / "results" / "coverage.json"
-SEGMENTATION = ("deeplabv3_mobilenet_v3_large", "fcn_resnet50", "lraspp_mobilenet_v3_large")
+SEGMENTATION = (
+    "deeplabv3_mobilenet_v3_large",
+    "deeplabv3_resnet50",
+    "deeplabv3_resnet101",
+    "fcn_resnet50",
+    "fcn_resnet101",
+    "lraspp_mobilenet_v3_large",
+)
+BACKBONES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
+VIDEO = {"r3d_18": 112, "mc3_18": 112, "r2plus1d_18": 112, "s3d": 224, "mvit_v2_s": 224, "swin3d_t": 112}
+SIBLINGS = {"regnet_y_128gf": "regnet_y_32gf", "vit_h_14": "vit_l_16", "mvit_v1_b": "mvit_v2_s", "swin3d_b": "swin3d_t"}
+"""Builders that do not fit into the memory of a process, or not into its time, and who stands for them."""
 TIMM = [
     "cait_xxs24_224",
     "coat_tiny",
@@ -98,8 +109,9 @@ def names() -> list[str]:
     from torchvision.models import list_models
 
     classifiers = [f"torchvision:{name}" for name in list_models() if "." not in name and not name.startswith(_OTHER)]
-    kept = [name for name in classifiers if not any(part in name for part in _VIDEO)]
-    return [*kept, *(f"segmentation:{name}" for name in SEGMENTATION), *(f"timm:{name}" for name in TIMM)]
+    kept = [name for name in classifiers if not any(part in name for part in (*_VIDEO, *SIBLINGS))]
+    others = {"segmentation": SEGMENTATION, "backbone": BACKBONES, "video": VIDEO, "timm": TIMM}
+    return [*kept, *(f"{library}:{name}" for library, group in others.items() for name in group)]
 
 
 _OTHER = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd", "raft", "quantized", "fcn", "deeplab")
@@ -120,9 +132,23 @@ def build(name: str) -> tuple[nn.Module, torch.Tensor]:
     if library == "segmentation":
         builder = getattr(torchvision.models.segmentation, model)
         return builder(weights=None, weights_backbone=None).eval(), torch.randn(1, 3, 224, 224)
+    if library == "backbone":
+        return _backbone(model).eval(), torch.randn(1, 3, 224, 224)
+    if library == "video":
+        frames, side = 16, VIDEO[model]
+        return torchvision.models.get_model(model, weights=None).eval(), torch.randn(1, 3, frames, side, side)
     extra = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
     side = 299 if model == "inception_v3" else 224
     return torchvision.models.get_model(model, weights=None, **extra).eval(), torch.randn(1, 3, side, side)
+
+
+def _backbone(name: str) -> nn.Module:
+    """A feature pyramid as torchvision's detectors have it."""
+    from torchvision.models.detection import backbone_utils
+
+    if name.startswith("mobilenet"):
+        return backbone_utils.mobilenet_backbone(backbone_name=name, weights=None, fpn=True)
+    return backbone_utils.resnet_fpn_backbone(backbone_name=name, weights=None)
 
 
 def check_gnnrl(name: str) -> Finding:
@@ -252,7 +278,7 @@ def _in_process(function: Callable[..., Any], *arguments: object) -> object:
 def _child(sender: Any, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    resource.setrlimit(resource.RLIMIT_AS, (4 * GIGABYTES << 30, 4 * GIGABYTES << 30))
+    resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES << 30, GIGABYTES << 30))
     try:
         sender.send(function(*arguments))
     except Exception as error:
@@ -284,6 +310,7 @@ def main() -> None:
         found = [known[f"{tool} {name}"] for name in wanted if f"{tool} {name}" in known]
         sound = sum(not finding["problem"] for finding in found)
         print(f"{tool}: {sound} of {len(found)} networks sound, {len(wanted) - len(found)} not checked")
+    print("".join(f"{name} is represented by {sibling}.\n" for name, sibling in SIBLINGS.items()), end="")
     sys.exit(0)
 
 

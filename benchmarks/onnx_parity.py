@@ -34,7 +34,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.projection import WidthRules
+from gnnrl.pruning.rules import WidthRules
 
 RESULT = Path(__file__).parent / "results" / "onnx_parity.json"
 NETWORKS = (
