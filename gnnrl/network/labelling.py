@@ -3,8 +3,9 @@
 import hashlib
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,12 @@ class Labelling:
         self.model = model
         self.program = program
         self.batch_size = batch_size
-        stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        self.stored = stored
-        self.first_names = _first_names(model)
-        self.tensors = Tensors({name: tuple(tensor.shape) for name, tensor in stored.items()}, LabelSpace())
+        parameters = list(model.named_parameters(remove_duplicate=False))
+        everything = [*parameters, *model.named_buffers(remove_duplicate=False)]
+        self.first_names = _first_names(everything)
+        self.stored = {name: tensor for name, tensor in everything if self.first_names[name] == name}
+        self.trainable = {self.first_names[name] for name, _ in parameters}
+        self.tensors = Tensors({name: tuple(tensor.shape) for name, tensor in self.stored.items()}, LabelSpace())
         self.values: dict[fx.Node, Any] = {}
         self.constants: dict[fx.Node, Any] = {}
         self.works: list[Work] = []
@@ -65,9 +68,8 @@ class Labelling:
 
     def network(self) -> Network:
         """Collect what the labels say."""
-        names = {name for name, _ in self.model.named_parameters()}
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
-        found = find_groups(self.tensors, self.works, itemsizes, names, self.batch_size)
+        found = find_groups(self.tensors, self.works, itemsizes, self.trainable, self.batch_size)
         share = self._macs_shares(found)
         operations = tuple(
             replace(operation, axes=_axes(value, found))
@@ -208,10 +210,9 @@ def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _first_names(model: nn.Module) -> dict[str, str]:
+def _first_names(everything: Sequence[tuple[str, torch.Tensor]]) -> dict[str, str]:
     """The first name of every parameter and buffer by each of its names: tied ones are one tensor."""
     first: dict[int, str] = {}
-    everything = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     return {name: first.setdefault(id(tensor), name) for name, tensor in everything}
 
 
@@ -237,16 +238,17 @@ def operation_name(node: fx.Node) -> str:
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
     """Arguments of an operation by the names of its schema, defaults included."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None:
+    if getattr(node.target, "_schema", None) is None:
         return {str(position): value for position, value in enumerate(node.args)} | dict(node.kwargs)
-    found = {}
-    for position, argument in enumerate(schema.arguments):
-        if position < len(node.args):
-            found[argument.name] = node.args[position]
-        else:
-            found[argument.name] = node.kwargs.get(argument.name, argument.default_value)
-    return found
+    arguments = _schema_arguments(node.target)
+    given = dict(zip((name for name, _ in arguments), node.args, strict=False))
+    return {name: given[name] if name in given else node.kwargs.get(name, default) for name, default in arguments}
+
+
+@cache
+def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of an operator's arguments."""
+    return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
 
 
 def _modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
