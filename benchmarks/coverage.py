@@ -1,4 +1,4 @@
-"""Which networks can be pruned: every classifier, segmentation network and detection backbone of torchvision, 40 of timm.
+"""Which networks can be pruned: classifiers, segmentation networks and backbones of torchvision, 40 networks of timm.
 
     python benchmarks/coverage.py [--only timm:poolformer_s12,...] [--peer]
 
