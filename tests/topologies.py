@@ -1088,3 +1088,12 @@ def fixed_heads() -> tuple[nn.Module, Any]:
 def fresh(case: Topology) -> nn.Module:
     """A copy of a topology's model that a test may change."""
     return copy.deepcopy(case.model)
+
+
+def obstructed() -> nn.Module:
+    """A function without a rule between layers, of which others can shrink."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        return m.head(m.c(torch.special.i0(m.b(m.a(x)))))
+
+    return Module(run, a=conv(3, 8), b=conv(8, 6), c=conv(6, 10), head=Head(10)).eval()

@@ -66,7 +66,7 @@ def compare(
     metric: options.MetricOption = "top1",
     calibration_images: options.CalibrationOption = 500,
     min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = "1",
+    round_to: options.RoundToOption = "auto",
     keep: options.KeepOption = None,
     bounds: options.BoundsOption = None,
     only: options.OnlyOption = None,

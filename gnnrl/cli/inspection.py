@@ -20,7 +20,7 @@ def inspect(
     ] = None,
     as_json: options.JsonOption = False,
     min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = "1",
+    round_to: options.RoundToOption = "auto",
     keep: options.KeepOption = None,
     bounds: options.BoundsOption = None,
     only: options.OnlyOption = None,

@@ -138,7 +138,7 @@ RoundToOption = Annotated[
     typer.Option(
         metavar="N|auto",
         rich_help_panel=_WIDTHS,
-        help="Widths are multiples of this; auto: of 16 in groups of 128 channels or more, of 1 in smaller ones.",
+        help="Widths are multiples of this; auto: of 16 in groups of 128 channels or more, of 8 from 64 on, else of 1.",
     ),
 ]
 KeepOption = Annotated[

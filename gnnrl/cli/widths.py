@@ -16,7 +16,7 @@ class Widths:
     """Width rules as a command line writes them."""
 
     min_width: int = 1
-    round_to: str = "1"
+    round_to: str = "auto"
     keep: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
     only: tuple[str, ...] = ()

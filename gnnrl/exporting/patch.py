@@ -8,6 +8,7 @@ model.load_state_dict(torch.load("narrow.pt", weights_only=True))
 """
 
 import copy
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gnnrl.bundle import tensors
 from gnnrl.errors import ArtifactError, ConfigError, ExportError
 from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import on_cpu
+from gnnrl.network import narrow_attention
 
 Widths = dict[str, dict[str, Any]]
 
@@ -34,7 +36,7 @@ _TEMPLATE = '''"""Makes a dense {name} as narrow as the weights in {weights}. It
 
 import torch
 from torch import nn
-
+{attention}
 # For each module that shrinks: its attributes that state a size, and the shapes of its parameters and buffers.
 WIDTHS = {{
 {table}
@@ -56,8 +58,16 @@ def narrow(model):
                 setattr(module, name, made[value])
             else:
                 module.register_buffer(name, value.new_zeros(size))
-    return model
+{update}    return model
 '''
+
+_UPDATE = """    for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention):
+            update(module)
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoder):
+            update_encoder(module)
+"""
 
 
 def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force: bool = False) -> Export:
@@ -83,7 +93,15 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
     dense, small = on_cpu(dense), on_cpu(small)
     widths = find_widths(dense, small)
     table = "\n".join(f"    {json.dumps(name)}: {_entry(sizes)}," for name, sizes in widths.items())
-    text = _TEMPLATE.format(name=type(small).__name__, module=target.stem, weights=weights.name, table=table)
+    attention, update = _attention(small)
+    text = _TEMPLATE.format(
+        name=type(small).__name__,
+        module=target.stem,
+        weights=weights.name,
+        table=table,
+        attention=attention,
+        update=update,
+    )
     state = _state(small, widths)
     _check(text, dense, small, state)
     with staged(target) as staging:
@@ -114,6 +132,16 @@ def find_widths(dense: nn.Module, small: nn.Module) -> Widths:
         for path, module in dense.named_modules(remove_duplicate=False)
     }
     return {path: sizes for path, sizes in widths.items() if sizes}
+
+
+def _attention(small: nn.Module) -> tuple[str, str]:
+    """The code of attention that lost heads, which torch's own cannot compute, and its use; nothing where none did."""
+    if not any(isinstance(module, narrow_attention.NarrowMultiheadAttention) for module in small.modules()):
+        return "", ""
+    source = inspect.getsource(narrow_attention).removeprefix(f'"""{narrow_attention.__doc__}"""')
+    return source.replace("import torch\n", "").replace(
+        "from torch import Tensor, nn\n", "from torch import Tensor\n"
+    ), _UPDATE
 
 
 def _names(model: nn.Module) -> set[str]:

@@ -25,7 +25,7 @@ Bound = tuple[Size, Size]
 Multiple = int | Literal["auto"]
 Kind = Literal["channels", "heads", "hidden", "stream"]
 KINDS = get_args(Kind)
-_VECTOR, _LARGE = 16, 128
+_MULTIPLES = ((128, 16), (64, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class WidthRules:
     """
 
     min_width: int = 1
-    round_to: Multiple = 1
+    round_to: Multiple = "auto"
     keep: tuple[str, ...] = ()
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     only: tuple[Kind, ...] = ()
@@ -124,12 +124,12 @@ class WidthRules:
 
 
 def auto_multiple(channels: int) -> int:
-    """What `round_to="auto"` rounds the width of a group of so many channels to: 16 from 128 channels on, else 1.
+    """What `round_to="auto"` rounds the width of a group of so many channels to: 16 from 128 on, 8 from 64 on, else 1.
 
-    Vector units compute 16 float32 at a time, which shows in 3x3 and depthwise convolutions, and hardly in whole
-    networks; so it is no default. Measured by `benchmarks/rounding.py`, see docs/decisions.md.
+    Inference engines compute blocks of 8 or 16 channels: with odd widths a network of half the MACs can be slower than
+    the dense one. Measured by `benchmarks/onnx_parity.py`, see docs/decisions.md.
     """
-    return _VECTOR if channels >= _LARGE else 1
+    return next((multiple for least, multiple in _MULTIPLES if channels >= least), 1)
 
 
 def channels_per_unit(group: Group) -> int:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
 from gnnrl.network.cost import Budget
+from gnnrl.network.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from tests.topologies import traced
+from tests.topologies import images, obstructed, traced
 
 NETWORK = traced("residual").network
 DENSE = NETWORK.cost.measure(NETWORK.widths)
@@ -21,7 +22,6 @@ def wide():
     """A network with groups of 16 to 64 channels, where a step is a small share of the whole."""
     from torch import nn
 
-    from gnnrl.network.tracer import trace
     from tests.topologies import Head, conv, images
 
     torch.manual_seed(0)
@@ -46,7 +46,7 @@ def test_widths_meet_the_limit_and_nothing_more_fits(logits: list[float], share:
 @pytest.mark.parametrize("metric", ["macs", "params"])
 def test_at_least_97_percent_of_the_limit_is_used(share: int, metric: str) -> None:
     network = wide()
-    projection = Projection.build(network, f"{metric}<={share}%")
+    projection = Projection.build(network, f"{metric}<={share}%", WidthRules(round_to=1))
     rng = np.random.default_rng(share)
     for _ in range(10):
         found = getattr(network.cost.measure(projection.of_logits(rng.normal(0, 2, 4))), metric)
@@ -202,5 +202,5 @@ def test_the_limit_that_a_refusal_offers_can_be_met(metric: str, rules: dict[str
 
 def test_a_limit_that_frozen_groups_prevent_names_them_with_share_and_line() -> None:
     with pytest.raises(UnreachableConstraint, match=r"Frozen groups hold .*% in .*has no rule at .*:[0-9]+") as caught:
-        Projection.build(traced("fourier").network, "macs<=1%")
+        Projection.build(trace(obstructed(), images()), "macs<=1%")
     assert "min_width" not in str(caught.value)
