@@ -5,7 +5,8 @@
         --model cifar-resnet56 --out fastnas-resnet56.safetensors
 
 It gets the limit, the calibration images for BatchNorm statistics (50 batches of 20, which fill its queue) and the
-reward of all others; widths are multiples of 2. Its graph ends at the padding shortcut, so only inner widths are searched.
+reward of all others; widths are multiples of 2. It counts two operations for each multiply-accumulate. Its graph ends
+at the padding shortcut, so only inner widths are searched.
 `benchmarks/finetune.py` reads the file, counts and trains. Its own checkpoint, beside the file, is continued.
 """
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pruned, _ = mtp.prune(
         model=subject.model,
         mode=[("fastnas", rules)],
-        constraints={"flops": float(limit)},
+        constraints={"flops": 2.0 * limit},
         dummy_input=subject.inputs[0],
         config={
             "data_loader": batched(subject.splits.calibration, BATCH),

@@ -6,7 +6,8 @@ the stream after, and no criterion looks at its weights. Afterwards the matrix b
 computes the same and has no multiply-accumulates.
 
 The pruner is run as in Torch-Pruning's own benchmark: ranking over the whole network, in many small steps, until the
-limit holds. For Taylor the gradients are renewed on the calibration images as it goes. The classifier keeps its outputs.
+limit holds. For Taylor the gradients are renewed on the calibration images as it goes. The classifier keeps its
+outputs.
 """
 
 import copy
