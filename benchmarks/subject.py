@@ -28,7 +28,7 @@ from gnnrl.zoo.models import InputSpec, example_inputs, input_spec, resolve_mode
 from gnnrl.zoo.weights import load_weights
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = "digits-resnet"
+QUICK, QUICK_IMAGES = "digits-resnet", 100
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Subject:
         """Build the network, read its weights and images, trace it."""
         torch.set_num_threads(options.threads)
         if options.quick:
+            options.calibration_images = QUICK_IMAGES
             model, spec, data = resolve_model(QUICK, pretrained=True).eval(), input_spec(QUICK), "digits"
         else:
             if not options.data or not options.weights:
