@@ -26,7 +26,7 @@ from typing import Any
 import machine
 import torch
 from ledger import Ledger, Row, read, unmeasured
-from marks import search, tables
+from marks import search, tables, wanted
 from stopwatch import timed
 from subject import Subject, announce, parser
 from torch import Tensor, nn
@@ -197,6 +197,7 @@ def report(path: Path) -> None:
         print("\n" + "\n".join(_costs(document["rows"])))
     else:
         settings = document["settings"]
+        document = wanted(document)
         print("\n" + tables(document, f"{path.stem} ({settings['model']}, {settings['constraint']})"))
     print(f"\n{unmeasured(document)}", flush=True)
 

@@ -19,6 +19,8 @@ work. A row that cannot be measured leaves its reason.
 """
 
 import argparse
+import copy
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -35,7 +37,6 @@ from subject import Subject, announce, parser
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnnrl.errors import GnnrlError
 from gnnrl.network.cost import Budget
 from gnnrl.training import finetune
 from gnnrl.zoo.batches import batched
@@ -72,9 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arm, seed = planned[key]
         try:
             row = measure(subject, arm, seed)
-        except (NotRunError, GnnrlError) as error:
+        except NotRunError as error:
             ledger.fail(key, str(error))
             print(f"  {key}: not run: {error}", flush=True)
+            continue
+        except Exception as error:  # the rows after it shall not wait for somebody to come
+            traceback.print_exc()
+            ledger.fail(key, f"{type(error).__name__}: {error}")
             continue
         ledger.keep(key, row)
         print(f"  {key}: {row['before']:.2%} -> {row['after']:.2%}, {row['seconds']:.0f} s", flush=True)
@@ -164,14 +169,14 @@ def _by_fastnas(subject: Subject) -> nn.Module:
     if path is None or not path.exists():
         raise NotRunError("run benchmarks/peer_fastnas.py where ModelOpt is installed, and give its file as --fastnas")
     tensors = load_file(path)
-    small = Subject.load(subject.options).model
+    small = copy.deepcopy(subject.model)
     for name, module in small.named_modules():
         own = {key: tensors[f"{name}.{key}"] for key in module.state_dict() if f"{name}.{key}" in tensors}
         for key, tensor in own.items():
             if key in module._parameters:
-                module._parameters[key] = nn.Parameter(tensor)
+                module._parameters[key] = nn.Parameter(tensor.clone())
             elif key in module._buffers:
-                module._buffers[key] = tensor
+                module._buffers[key] = tensor.clone()
         if isinstance(module, nn.Conv2d):
             module.out_channels, module.in_channels = own["weight"].shape[0], own["weight"].shape[1] * module.groups
         elif isinstance(module, nn.BatchNorm2d):

@@ -6,6 +6,7 @@ mark. Closed forms have one evaluation and no chance.
 """
 
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from ledger import Ledger, Row
 from subject import Subject
 
 from gnnrl.comparison import Comparison, Run
-from gnnrl.errors import GnnrlError
 from gnnrl.evaluation import Trial
 from gnnrl.figures import draw_comparison
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
@@ -27,6 +27,7 @@ MARKS = (50, 150, 300)
 SCHEDULED = frozenset({"amc", "annealing", "ddpg", "evolution", "greedy"})
 """Searchers that plan ahead for their budget: a temperature, steps to the limit, a population, a warm-up."""
 _ARM = re.compile(r"(?P<searcher>[^@+]+)(@(?P<importance>[^@+]+))?(\+(?P<repair>[^@+]+))?")
+_KEY = re.compile(r"(?P<arm>.+), (?P<budget>\d+) evaluations, seed (?P<seed>\d+)")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,17 @@ def found_mark(rows: Mapping[str, Row], arm: str, mark: int, seed: int) -> Row |
     return min(runs, key=lambda row: int(row["budget"]))["marks"][str(mark)] if runs else None
 
 
+def wanted(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without planned runs that a longer one has made needless."""
+    rows, planned = document["rows"], list[str]()
+    for key in document["planned"]:
+        found = _KEY.fullmatch(key)
+        assert found is not None
+        if key in rows or found_mark(rows, found["arm"], int(found["budget"]), int(found["seed"])) is None:
+            planned.append(key)
+    return {**document, "planned": planned}
+
+
 def search(ledger: Ledger, subject: Subject, arms: Sequence[Arm], evaluations: int, seeds: Sequence[int]) -> None:
     """Run what is not there yet, the first seed of all arms first; a failing searcher leaves its reason."""
     planned: dict[str, tuple[Arm, int, int]] = {}
@@ -99,7 +111,8 @@ def search(ledger: Ledger, subject: Subject, arms: Sequence[Arm], evaluations: i
         arm, budget, seed = planned[key]
         try:
             row = measure(subject, arm, budget, seed)
-        except GnnrlError as error:
+        except Exception as error:  # the runs after it shall not wait for somebody to come
+            traceback.print_exc()
             ledger.fail(key, f"{type(error).__name__}: {error}")
             continue
         ledger.keep(key, row)
@@ -128,17 +141,18 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
         "seconds": [round(value, 3) for value in seconds],
         "marks": {},
     }
-    marks = (budget,) if arm.scheduled else arm.marks(budget)
-    for mark in marks:
+    read: dict[tuple[int, ...], Row] = {}
+    for mark in (budget,) if arm.scheduled else arm.marks(budget):
         judged = trials[:mark]
         best = max(judged, key=lambda trial: trial.score)
-        network = task.evaluator.build(task.evaluator.plan(best.widths))
+        if best.widths not in read:
+            network = task.evaluator.build(task.evaluator.plan(best.widths))
+            read[best.widths] = {"reward_top1": subject.reward_top1(network), "test": subject.read_test(network)}
         total = prepared.seconds + seconds[len(judged) - 1]
         row["marks"][str(mark)] = {
             "evaluations": len(judged),
             "reward": best.score,
-            "reward_top1": subject.reward_top1(network),
-            "test": subject.read_test(network),
+            **read[best.widths],
             "macs": best.macs,
             "seconds": total,
             "outside": 1 - (prepared.forward + forward[len(judged) - 1]) / total,

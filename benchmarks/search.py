@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ledger import read, unmeasured
-from marks import Arm, draw, search, tables
+from marks import Arm, draw, search, tables, wanted
 from subject import Subject, announce, parser
 
 SEARCHERS = "ppo,cma,tpe,random-prior,random,evolution,annealing,greedy,ddpg,amc"
@@ -53,7 +53,7 @@ def report(path: Path, figures: Path | None) -> None:
     settings = document["settings"]
     title = f"{path.stem} ({settings['model']}, {settings['constraint']})"
     print("\n" + tables(document, title))
-    print(f"\n{unmeasured(document)}", flush=True)
+    print(f"\n{unmeasured(wanted(document))}", flush=True)
     if figures is not None and document["rows"]:
         draw(document, figures / f"search-{path.stem}.svg")
         print(f"\nDrawn in search-{path.stem}.svg.")

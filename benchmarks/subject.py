@@ -58,6 +58,7 @@ class Subject:
     splits: DataSplits
     options: argparse.Namespace
     _prepared: dict[tuple[str, str], Prepared] = field(default_factory=dict)
+    _settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reward = evaluator(self.splits.reward, self.options.metric, precision=self.options.precision)
@@ -106,9 +107,11 @@ class Subject:
 
         The reward of the closed-form plan is among them: it changes when the engine does.
         """
+        if self._settings:
+            return dict(self._settings)
         study = self.prepared().study
         task = study.task(1, 0)
-        return {
+        self._settings = {
             "model": QUICK if self.options.quick else self.options.model,
             "weights": digest(self.model),
             "network": self.network.fingerprint,
@@ -120,6 +123,7 @@ class Subject:
             "dense_reward": study.dense,
             "closed_form_reward": float(task.score(task.prior(study.projection))),
         }
+        return dict(self._settings)
 
     def ledger(self, folder: str, settings: dict[str, Any] | None = None, name: str | None = None) -> Ledger:
         """The file of a benchmark for this network."""

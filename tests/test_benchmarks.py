@@ -164,6 +164,27 @@ def test_a_short_run_serves_its_own_mark_and_a_long_one_all(tmp_path: Path) -> N
     assert marks.Arm.parse("uniform@l2+none").repair == "none"
 
 
+def test_a_run_is_not_missing_once_a_longer_one_is_there() -> None:
+    planned = ["random, 150 evaluations, seed 0", "greedy, 150 evaluations, seed 0"]
+    long = {"arm": "random", "seed": 0, "budget": 300, "marks": {"50": {}, "150": {"test": 0.5}, "300": {}}}
+    found = {"planned": planned, "rows": {"random, 300 evaluations, seed 0": long}, "failed": {}}
+
+    assert script("ledger").missing(script("marks").wanted(found)) == planned[1:]
+
+
+def test_a_searcher_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def fails(task):\n    raise RuntimeError('on purpose')\n")
+    arms = f"{tmp_path / 'own.py'}:fails,random"
+    subject, marks = script("subject"), script("marks")
+    options = subject.parser(None).parse_args(["--quick", "--results", str(tmp_path)])
+    loaded = subject.Subject.load(options)
+    ledger = loaded.ledger("search")
+    marks.search(ledger, loaded, [marks.Arm.parse(arm) for arm in arms.split(",")], 2, [0])
+
+    assert [row["arm"] for row in ledger.rows.values()] == ["random"]
+    assert list(ledger.document["failed"].values()) == ["RuntimeError: on purpose"]
+
+
 def test_the_twin_for_torch_pruning_computes_the_same() -> None:
     peer, x = script("peer_torch_pruning"), torch.randn(2, 1, 8, 8)
     model = digits_resnet().eval()
