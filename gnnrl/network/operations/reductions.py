@@ -11,8 +11,7 @@ def pool(call: Call) -> Value | list[Value]:
     value = call.value(next(iter(call.arguments)))
     rank = len(value.shape)
     space = range(rank - next((int(letter) for letter in call.name if letter.isdigit()), 2), rank)
-    call.freeze(value, f"{call.name} is taken over these channels", space)
-    kept = tuple(c for c in value.components if all(c.shape[dim] == 1 for dim in space))
+    kept = call.whole(value, space, f"{call.name} is taken over these channels").components
     results = [Value(shape, kept) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 
