@@ -100,16 +100,17 @@ class Labelling:
         """Share of all multiply-accumulates that compute a group's channels."""
         widths = np.diff(found.offsets)
         macs = found.cost.macs_by_operation(widths, len(self.operations))
-        by_weight: dict[str, float] = {}
+        by_weight: dict[tuple[str, int], float] = {}
         for operation, value in zip(self.operations, macs, strict=True):
             if weight := operation.parameters.get("weight"):
-                by_weight[weight] = by_weight.get(weight, 0.0) + value / max(macs.sum(), 1)
+                key = weight, int("transpose" in operation.name and operation.settings["groups"] == 1)
+                by_weight[key] = by_weight.get(key, 0.0) + float(value) / max(int(macs.sum()), 1)
 
         def share(group: Group) -> float:
             return sum(
-                by_weight.get(place.tensor, 0.0) * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
+                value * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
                 for place in group.places
-                if place.dim == 0
+                if (value := by_weight.get((place.tensor, place.dim)))
             )
 
         return share

@@ -64,6 +64,7 @@ RULES: dict[str, Rule] = {
             *(f"_upsample_{kind}" for kind in ("nearest_exact1d", "nearest_exact2d", "nearest_exact3d")),
             *(f"_upsample_{kind}_aa" for kind in ("bilinear2d", "bicubic2d")),
             *(f"max_pool{n}d_with_indices" for n in (1, 2, 3)),
+            *(f"fractional_max_pool{n}d" for n in (2, 3)),
             "grid_sampler",
         ],
         pool,

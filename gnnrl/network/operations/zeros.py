@@ -65,7 +65,21 @@ _KEEP_ZERO = {
     *shapes.RULES,
     *indexing.RULES,
 }
-_ALL = {"add", "sub", "maximum", "minimum", "matmul", "bmm", "mm", "einsum", "mv", "outer", "addmm", "baddbmm"}
+_ALL = {
+    "add",
+    "sub",
+    "maximum",
+    "minimum",
+    "matmul",
+    "bmm",
+    "mm",
+    "einsum",
+    "tensordot",
+    "mv",
+    "outer",
+    "addmm",
+    "baddbmm",
+}
 _ALL |= {"_weight_norm", "cumsum", "tril", "triu", "im2col", "col2im", "repeat_interleave", "channel_shuffle"}
 _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "embedding"}
 
