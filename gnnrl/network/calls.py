@@ -94,6 +94,11 @@ def unfollowed(network: Network, dense: "Recording") -> dict[int, Reason]:
     return found
 
 
+def cut_groups(network: Network) -> set[int]:
+    """Groups in parts of different sizes that the program cuts channels into."""
+    return {group for operation in network.operations for group in _cut_groups(network, operation)}
+
+
 def _cut_groups(network: Network, operation: Operation) -> list[int]:
     """Groups along the dimension that an operation cuts into unequal parts."""
     if operation.name not in ("slice", "narrow", "split_with_sizes") or _is_whole(operation):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.network.calls import Comparison, Recording, cuts_after, shapes_after, shapes_of
+from gnnrl.network.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
 from gnnrl.network.narrow_attention import narrow_all
@@ -72,6 +72,7 @@ class Probe:
         self.model = rehearsal.model
         self.with_data = True
         self.axes = _axes_by_module(network)
+        self._cut = cut_groups(network)
         self._narrow: dict[tuple[int, _Shape], Tensor] = {}
 
     @cached_property
@@ -92,23 +93,34 @@ class Probe:
             self._narrow[id(tensor), shape] = FakeTensor(self._fakes[0], element, tensor.device)
         return self._narrow[id(tensor), shape]
 
-    def kept(self, narrowed: Sequence[int]) -> list[Component]:
+    def kept(self, narrowed: Sequence[int], narrowest: bool = False) -> list[Component]:
         """Units of each group in a probe that is narrower in these groups, never by nothing or to nothing.
 
         Every group loses another share (a golden sequence from a fifth to a half), lest two sizes meet by chance.
+
+        Args:
+            narrowest: whether parts that channels are cut into lose all but one unit.
         """
         chosen = set(narrowed)
         kept = []
         for group in self.network.groups:
-            share = 0.2 + 0.3 * (group.index * 0.618034 % 1)
-            loss = max(1, round(group.size * share)) if group.index in chosen and group.size > 1 else 0
+            share = 1.0 if narrowest and group.index in self._cut else 0.2 + 0.3 * (group.index * 0.618034 % 1)
+            loss = min(max(1, round(group.size * share)), group.size - 1) if group.index in chosen else 0
             kept.append(np.arange(group.size - loss))
         return kept
 
     def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
-        """Run a probe; None where it runs and returns what the dense network returns."""
+        """Run a probe; None where it runs and returns what the dense network returns.
+
+        Where channels are cut, a second one follows: half of an odd number may be right by chance.
+        """
+        failure = self._run(self.kept(narrowed), bindings)
+        if failure is None and self._cut & set(narrowed):
+            failure = self._run(self.kept(narrowed, narrowest=True), bindings)
+        return failure
+
+    def _run(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
         network = replace(self.network, bindings=tuple(bindings))
-        kept = self.kept(narrowed)
         mode: AbstractContextManager[Any]
         if self.with_data:
             mode, args, kwargs = nullcontext(), self.rehearsal.args, self.rehearsal.kwargs
