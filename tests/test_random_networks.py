@@ -109,6 +109,61 @@ class GroupNormed(nn.Module):
         return self.up(F.silu(self.norm(self.down(x))))
 
 
+class Twice(nn.Module):
+    """One block run twice, and its result rearranged into space and back."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.shared = Residual(width, inner)
+        self.up, self.down = nn.PixelShuffle(2), nn.Conv2d(width // 4, width, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.up(self.shared(self.shared(x))))
+
+
+class TorchAttention(nn.Module):
+    """torch's own attention over positions, beside a product written as an equation."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.before, self.attention = nn.Linear(width, inner), nn.MultiheadAttention(inner, 4, batch_first=True)
+        self.key, self.after = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        y = self.before(tokens)
+        mixed = self.attention(y, y, y, need_weights=False)[0]
+        scores = torch.einsum("b t c, b ... c -> b t ...", mixed, self.key(tokens))
+        y = self.after(torch.einsum("bts,bsc->btc", scores.softmax(-1), mixed))
+        return y.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
+
+
+class Partial(nn.Module):
+    """A convolution of the first channels, by an attribute; the others meet them again unchanged."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.part, self.rest = width // 4, width - width // 4
+        self.conv, self.mix = conv(self.part, self.part), conv(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, others = torch.split(x, [self.part, self.rest], 1)
+        return self.mix(torch.cat([self.conv(first), others], 1))
+
+
+class Numbers(nn.Module):
+    """Reshapes by the number of channels that the block was built with, around a layer that is not."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.grow, self.shrink = conv(width, inner), conv(inner, width)
+        self.sizes = (4, inner // 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.grow(x)
+        return self.shrink(y.view(y.shape[0], *self.sizes, -1).flatten(1, 2).view(y.shape))
+
+
 BLOCKS: list[Callable[[int, int], nn.Module]] = [
     Residual,
     Concatenation,
@@ -117,6 +172,10 @@ BLOCKS: list[Callable[[int, int], nn.Module]] = [
     Attention,
     Gated,
     GroupNormed,
+    Twice,
+    TorchAttention,
+    Partial,
+    Numbers,
 ]
 WIDTHS = st.sampled_from([8, 16, 24])
 

@@ -46,7 +46,8 @@ def find_groups(
     """
     units = tensors.space.units()
     reasons = tensors.space.reasons(units)
-    extents = _Extents.of(units, [*tensors.labels.values(), *(extent for work in works for extent in work.extents)])
+    worked = [extent for work in works for extent in work.extents]
+    extents = _Extents.of(units, [*tensors.labels.values(), *worked, *map(np.ravel, tensors.space.parts)])
     is_frozen = np.zeros(len(units), bool)
     is_frozen[list(reasons)] = True
     members = _members(extents)

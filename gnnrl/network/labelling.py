@@ -46,7 +46,7 @@ class Labelling:
         self.works: list[Work] = []
         self.zeros: set[fx.Node] = set()
         self.operations: list[Operation] = []
-        self.results: list[Value] = []
+        self.results: list[list[Value]] = []
         self._index: dict[fx.Node, int] = {}
         self.unread = _unread(program.graph)
         self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
@@ -61,10 +61,12 @@ class Labelling:
 
     def freeze(self, network: Network, groups: Mapping[int, Reason]) -> None:
         """Keep groups of a network that was collected before whole, for these reasons."""
-        for index, reason in groups.items():
-            place = network.groups[index].places[0]
-            labels = self.tensors.labels[place.tensor, place.dim]
-            self.tensors.space.freeze(labels[place.positions], reason)
+        places = [network.groups[index].places[0] for index in groups]
+        labels = [self.tensors.labels[place.tensor, place.dim][place.positions].ravel() for place in places]
+        spared = self.tensors.space.even_out(np.array([each[0] for each in labels], np.int64))
+        for each, reason, even in zip(labels, groups.values(), spared.tolist(), strict=True):
+            if not even:
+                self.tensors.space.freeze(each, reason)
 
     def network(self) -> Network:
         """Collect what the labels say."""
@@ -72,8 +74,12 @@ class Labelling:
         found = find_groups(self.tensors, self.works, itemsizes, self.trainable, self.batch_size)
         share = self._macs_shares(found)
         operations = tuple(
-            replace(operation, axes=_axes(value, found))
-            for operation, value in zip(self.operations, self.results, strict=True)
+            replace(
+                operation,
+                axes=_axes(first, found),
+                others=tuple((other.shape, _axes(other, found)) for other in others),
+            )
+            for operation, (first, *others) in zip(self.operations, self.results, strict=True)
         )
         kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
         return Network(
@@ -96,16 +102,17 @@ class Labelling:
         """Share of all multiply-accumulates that compute a group's channels."""
         widths = np.diff(found.offsets)
         macs = found.cost.macs_by_operation(widths, len(self.operations))
-        by_weight: dict[str, float] = {}
+        by_weight: dict[tuple[str, int], float] = {}
         for operation, value in zip(self.operations, macs, strict=True):
             if weight := operation.parameters.get("weight"):
-                by_weight[weight] = by_weight.get(weight, 0.0) + value / max(macs.sum(), 1)
+                key = weight, int("transpose" in operation.name and operation.settings["groups"] == 1)
+                by_weight[key] = by_weight.get(key, 0.0) + float(value) / max(int(macs.sum()), 1)
 
         def share(group: Group) -> float:
             return sum(
-                by_weight.get(place.tensor, 0.0) * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
+                value * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
                 for place in group.places
-                if place.dim == 0
+                if (value := by_weight.get((place.tensor, place.dim)))
             )
 
         return share
@@ -153,7 +160,7 @@ class Labelling:
         self.values[node] = result
         if rule and leaves_zero(call):
             self.zeros.add(node)
-        self.results.append(result[0] if isinstance(result, list) else result)
+        self.results.append(result if isinstance(result, list) else [result])
 
     def _read(self, node: fx.Node, module: str) -> Call:
         return Call(

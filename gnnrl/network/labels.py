@@ -10,7 +10,7 @@ Operations *tie* labels: tied labels are kept or removed together. The connected
 *units* of the network. Labels that must stay are *frozen*, with the reason.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,8 @@ class LabelSpace:
         self._ties: list[tuple[Component, Component]] = []
         self._frozen: list[tuple[Component, Reason]] = []
         self._rectangles: list[tuple[Component, int | None]] = []
+        self.parts: list[Component] = []
+        self._cuts: list[tuple[Sequence[Component], Component]] = []
 
     def fresh(self, count: int) -> Component:
         """Make `count` labels that nothing is tied to yet."""
@@ -83,6 +85,35 @@ class LabelSpace:
             shrinking: the dimension that becomes smaller where nothing else decides, None for the last one.
         """
         self._rectangles.append((labels, shrinking))
+
+    def cut(self, parts: Sequence[Component], pieces: Component | None) -> None:
+        """Let parts of one dimension shrink independently.
+
+        Args:
+            pieces: equal parts [n, ...] of the same labels, which are tried if none of the parts may shrink by itself.
+        """
+        self.parts += parts
+        if pieces is not None:
+            self._cuts.append((parts, pieces))
+
+    def even_out(self, labels: Component) -> Component:
+        """Tie the pieces of every cut all of whose parts hold some of these labels.
+
+        Returns:
+            which of the labels are in such a cut [labels], as booleans.
+        """
+        spared = np.zeros(len(labels), bool)
+        if not self._cuts:
+            return spared
+        units, waiting = self.units(), self._cuts
+        self._cuts = []
+        for parts, pieces in waiting:
+            if all(np.isin(units[part], units[labels]).any() for part in parts):
+                self.keep_rectangular(pieces)
+                spared |= np.isin(units[labels], units[pieces])
+            else:
+                self._cuts.append((parts, pieces))
+        return spared
 
     def along(self, value: Value, dim: int, reason: Reason) -> Component | None:
         """Labels along one dimension [size], or None where it is fixed.

@@ -2,8 +2,7 @@
 
 import logging
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
+from gnnrl.network.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
 from gnnrl.network.narrow_attention import narrow_all
-from gnnrl.network.structure import Axis, Binding, Network
+from gnnrl.network.structure import Axis, Binding, Network, Operation
 from gnnrl.network.surgery import copy_around, drop_caches, remove
 
 _Shape = tuple[int, ...]
@@ -32,6 +30,7 @@ class Failure:
 
     Attributes:
         read: for each module whose code was running, the attributes that this code reads.
+        operation: the function of torch that was called last.
     """
 
     progress: int
@@ -39,6 +38,7 @@ class Failure:
     location: str
     message: str
     read: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    operation: str = ""
 
 
 class Rehearsal:
@@ -50,12 +50,12 @@ class Rehearsal:
 
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
-        recording = _Recording()
+        recording = Recording()
         dense = copy_around(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
         narrow_all(dense)
         drop_caches(dense)
         with recording:
-            self.shapes = _shapes(dense(*args, **kwargs))
+            self.shapes = shapes_of(dense(*args, **kwargs))
         self.dense, self.calls = dense, recording
 
 
@@ -72,6 +72,7 @@ class Probe:
         self.model = rehearsal.model
         self.with_data = True
         self.axes = _axes_by_module(network)
+        self._cut = cut_groups(network)
         self._narrow: dict[tuple[int, _Shape], Tensor] = {}
 
     @cached_property
@@ -92,23 +93,34 @@ class Probe:
             self._narrow[id(tensor), shape] = FakeTensor(self._fakes[0], element, tensor.device)
         return self._narrow[id(tensor), shape]
 
-    def kept(self, narrowed: Sequence[int]) -> list[Component]:
+    def kept(self, narrowed: Sequence[int], narrowest: bool = False) -> list[Component]:
         """Units of each group in a probe that is narrower in these groups, never by nothing or to nothing.
 
         Every group loses another share (a golden sequence from a fifth to a half), lest two sizes meet by chance.
+
+        Args:
+            narrowest: whether parts that channels are cut into lose all but one unit.
         """
         chosen = set(narrowed)
         kept = []
         for group in self.network.groups:
-            share = 0.2 + 0.3 * (group.index * 0.618034 % 1)
-            loss = max(1, round(group.size * share)) if group.index in chosen and group.size > 1 else 0
+            share = 1.0 if narrowest and group.index in self._cut else 0.2 + 0.3 * (group.index * 0.618034 % 1)
+            loss = min(max(1, round(group.size * share)), group.size - 1) if group.index in chosen else 0
             kept.append(np.arange(group.size - loss))
         return kept
 
     def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
-        """Run a probe; None where it runs and returns what the dense network returns."""
+        """Run a probe; None where it runs and returns what the dense network returns.
+
+        Where channels are cut, a second one follows: half of an odd number may be right by chance.
+        """
+        failure = self._run(self.kept(narrowed), bindings)
+        if failure is None and self._cut & set(narrowed):
+            failure = self._run(self.kept(narrowed, narrowest=True), bindings)
+        return failure
+
+    def _run(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
         network = replace(self.network, bindings=tuple(bindings))
-        kept = self.kept(narrowed)
         mode: AbstractContextManager[Any]
         if self.with_data:
             mode, args, kwargs = nullcontext(), self.rehearsal.args, self.rehearsal.kwargs
@@ -117,19 +129,23 @@ class Probe:
             mode, model, args, kwargs = self._fakes
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
-        comparison = _Comparison(self.rehearsal.calls, _shapes_after(network, network.alive(kept)))
+        alive = network.alive(kept)
+        predicted = shapes_after(network, alive), cuts_after(network, alive)
+        comparison = Comparison(self.rehearsal.calls, *predicted)
         with _watched(small) as watch, _quiet(), mode, comparison:
             try:
                 with warnings.catch_warnings():
                     # an instance normalisation without weights only warns
                     warnings.filterwarnings("error", ".*does not match num_features")
-                    shapes = _shapes(small(*args, **kwargs))
+                    shapes = shapes_of(small(*args, **kwargs))
             except Exception as error:
                 location = user_location(error)
                 message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                return Failure(comparison.calls, tuple(watch.failed), location, message, _attributes_read(error, small))
+                read, operation = _attributes_read(error, small), comparison.current.strip("_")
+                return Failure(comparison.calls, tuple(watch.failed), location, message, read, operation)
         if shapes != self.rehearsal.shapes:
-            return Failure(comparison.calls, ("",), "", f"the outputs' shapes become {shapes}")
+            message = f"the outputs' shapes become {shapes}"
+            return Failure(comparison.calls, ("",), "", message, operation=comparison.current.strip("_"))
         return None
 
 
@@ -155,87 +171,6 @@ def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozen
             found[path] = found.get(path, frozenset()) | frozenset(step.tb_frame.f_code.co_names)
         step = step.tb_next
     return found
-
-
-def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
-    """Shapes that the results of operations take in a narrower network, by name and dense shape."""
-    found: dict[tuple[str, _Shape], set[_Shape]] = {}
-    for operation in network.operations:
-        after = list(operation.shape)
-        for axis in operation.axes:
-            after[axis.dim] = int(alive[axis.owner].sum())
-        found.setdefault((operation.name, operation.shape), set()).add(tuple(after))
-    return found
-
-
-_ARITHMETIC = {"add", "sub", "mul", "div", "true_divide", "pow", "add_", "sub_", "mul_", "div_"}
-_ARITHMETIC |= {"rsub", "__rsub__", "__rtruediv__", "__rpow__"}
-
-
-def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[float, ...]:
-    """Plain numbers that a call computes with: operands of arithmetic, the scale of an attention."""
-    if name in _ARITHMETIC:
-        return tuple(float(arg) for arg in args if isinstance(arg, int | float))
-    scale = (kwargs or {}).get("scale")
-    return (float(scale),) if isinstance(scale, int | float) else ()
-
-
-class _Calls(TorchFunctionMode, ABC):
-    """Sees the name, the result's shape and the numbers of every function of torch that a forward pass calls."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            name = getattr(func, "__name__", "")
-            self._see(name, tuple(result.shape), _numbers(name, args, kwargs))
-        return result
-
-    @abstractmethod
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        """Look at one call."""
-
-
-class _Recording(_Calls):
-    """Keeps what it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shapes: list[tuple[str, _Shape]] = []
-        self.numbers: list[tuple[float, ...]] = []
-
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        self.shapes.append((name, shape))
-        self.numbers.append(numbers)
-
-
-class _Comparison(_Calls):
-    """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
-
-    A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
-    inside the network too, not only at its end. The same holds for numbers that are computed from a size, such as the
-    scale `q.shape[-1] ** -0.5` of an attention.
-    """
-
-    def __init__(self, dense: _Recording, predicted: Mapping[tuple[str, _Shape], set[_Shape]]) -> None:
-        super().__init__()
-        self.calls = 0
-        self._dense, self._predicted = dense, predicted
-
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        self._check(name, shape, numbers)
-        self.calls += 1
-
-    def _check(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        dense = self._dense.shapes
-        if self.calls < len(dense) and dense[self.calls][0] == name:
-            if numbers != (before := self._dense.numbers[self.calls]):
-                raise ValueError(f"{name} by {before} becomes {name} by {numbers}: a number is computed from this size")
-            expected = self._predicted.get(dense[self.calls])
-            if expected is not None and shape not in expected:
-                wanted = " or ".join(str(list(item)) for item in sorted(expected))
-                raise ValueError(f"{name} makes {list(shape)} where {wanted} is left")
 
 
 class _Progress:
@@ -271,11 +206,15 @@ def _watched(model: nn.Module) -> Iterator[_Progress]:
             hook.remove()
 
 
+def _all(operation: Operation) -> list[Axis]:
+    return [*operation.axes, *(axis for _, axes in operation.others for axis in axes)]
+
+
 def _axes_by_module(network: Network) -> dict[str, list[Axis]]:
     """Axes of all tensors that each module, or one inside it, reads or makes."""
     found: dict[str, list[Axis]] = {}
     for operation in network.operations:
-        near = [*operation.axes, *(axis for source in operation.inputs for axis in network.operations[source].axes)]
+        near = [axis for each in (operation, *(network.operations[i] for i in operation.inputs)) for axis in _all(each)]
         for path, _ in (("", ""), *operation.modules):
             found.setdefault(path, []).extend(near)
     for (tensor, dim), owner in network.owners.items():
@@ -283,7 +222,3 @@ def _axes_by_module(network: Network) -> dict[str, list[Axis]]:
         for depth in range(len(parts) + 1):
             found.setdefault(".".join(parts[:depth]), []).append(Axis(dim, owner))
     return found
-
-
-def _shapes(output: Any) -> list[tuple[int, ...]]:
-    return [tuple(leaf.shape) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]

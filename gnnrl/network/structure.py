@@ -32,6 +32,7 @@ class Operation:
         settings: its plain arguments, such as stride and groups.
         shape: shape of its first result, for the example inputs.
         axes: dimensions of the first result that a plan can shorten.
+        others: shape and such dimensions of each further result.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Operation:
     settings: Mapping[str, Any]
     shape: tuple[int, ...]
     axes: tuple["Axis", ...] = ()
+    others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gnnrl.network.calls import unfollowed
 from gnnrl.network.labels import Component, Reason
 from gnnrl.network.probe import Failure, Probe, Rehearsal
 from gnnrl.network.structure import Binding, Network
@@ -40,7 +41,9 @@ def try_out(rehearsal: Rehearsal, network: Network) -> Trial:
     if not network.groups:
         return Trial()
     attempt = Probe(rehearsal, network)
-    found = Trial()
+    found = Trial(frozen=unfollowed(network, rehearsal.calls))
+    if found.frozen:
+        return found
     if attempt.run([group.index for group in network.groups], ()) is None:
         return found
     attempt.with_data = False
@@ -52,7 +55,7 @@ def try_out(rehearsal: Rehearsal, network: Network) -> Trial:
         if failure is None:
             attempt.with_data = True
         elif not _bind(attempt, found, everything, failure):
-            _freeze(attempt, found, everything, failure)
+            _settle(attempt, found, everything, failure)
     return found
 
 
@@ -103,18 +106,29 @@ def _alike(attempt: Probe, binding: Binding, bound: Sequence[Binding]) -> list[B
     return found
 
 
-def _freeze(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Failure) -> None:
-    """Freeze the groups that alone make a probe fail, or else all that the failing module touches.
+def _settle(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Failure) -> None:
+    """Narrow one group at a time: bind what a group needs alone, or freeze those that fail alone.
 
-    Their like in modules of the same class is frozen with them: it would fail in the same way.
+    A cut into parts states several sizes at once (`split(x, [self.a, self.b])`); alone, each needs one of them. Where
+    no group fails alone, all that the failing module touches are frozen.
     """
     near = _groups_near(attempt, failure, narrowed)
     alone = [(group, result) for group in near if (result := attempt.run([group], found.bindings)) is not None]
-    for group, result in alone or [(group, failure) for group in near]:
+    bound = len(found.bindings)
+    for group, _ in alone:
+        if (now := attempt.run([group], found.bindings)) is not None:
+            _bind(attempt, found, [group], now)
+    if len(found.bindings) == bound:
+        _freeze(attempt, found, alone or [(group, failure) for group in near])
+
+
+def _freeze(attempt: Probe, found: Trial, failing: Sequence[tuple[int, Failure]]) -> None:
+    """Freeze groups, and their like in modules of the same class, which would fail in the same way."""
+    for group, result in failing:
         module = result.modules[-1] if result.modules else ""
         text = f"the code states this size itself ({result.message})"
         for other, name in [(group, module), *_groups_alike(attempt, group, module)]:
-            found.frozen.setdefault(other, Reason(text, "", name, result.location))
+            found.frozen.setdefault(other, Reason(text, result.operation, name, result.location))
 
 
 def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, str]]:

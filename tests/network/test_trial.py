@@ -2,13 +2,14 @@
 
 import inspect
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.verification import verify
-from tests.topologies import Head, conv, images
+from tests.topologies import Head, conv, images, traced
 
 
 class Stated(nn.Module):
@@ -128,3 +129,13 @@ def test_a_number_that_is_computed_from_a_size_freezes_the_size() -> None:
     (frozen,) = [group for group in network.frozen if group.name == "q"]
     assert "a number is computed from this size" in str(frozen.reasons[0])
     assert "test_trial.py" in str(frozen.reasons[0])
+
+
+def test_halves_of_what_there_is_go_together_though_one_of_an_odd_number_is_right_by_chance() -> None:
+    network = traced("channel_half_slice").network
+
+    assert [place.positions.shape for place in network.group("stem.0").places[:1]] == [(4, 2)]
+    for units in range(1, 5):
+        kept = [np.arange(units) if group.name == "stem.0" else np.arange(group.size) for group in network.groups]
+        small = remove(traced("channel_half_slice").model, network, kept)
+        verify(traced("channel_half_slice").model, small, network, kept, images())

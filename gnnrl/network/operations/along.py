@@ -38,6 +38,26 @@ def gather(call: Call) -> Value:
     return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
 
 
+def scatter(call: Call) -> Value:
+    """Put or add elements at positions along one dimension; the other dimensions are unified."""
+    rank = len(call.shape)
+    dim = int(call["dim"]) % rank
+    nodes = [node for node in call.node.all_input_nodes if "val" in node.meta and len(call.shape_of(node)) == rank]
+    for node in nodes:
+        call.whole(call.value(node), [dim], f"{call.name} puts elements at positions of these channels")
+    value = unify(call, nodes, call.shape)
+    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+
+
+def diagonal(call: Call) -> Value:
+    """Take the diagonal of two dimensions, which becomes the last one."""
+    value = call.value("self")
+    rank = len(value.shape)
+    dims = (int(call["dim1"]) % rank, int(call["dim2"]) % rank)
+    kept = call.whole(value, dims, "takes the diagonal of these channels").components
+    return Value(call.shape, tuple(np.squeeze(component, dims)[..., None] for component in kept))
+
+
 def cosine_similarity(call: Call) -> Value:
     """Sum products over one dimension: a channel that is zero counts nothing."""
     nodes = [call["x1"], call["x2"]]
@@ -112,6 +132,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys([f"fft_{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2")], along),
     **dict.fromkeys([f"fft_{kind}" for kind in ("rfft2", "irfft2", "fftn", "ifftn", "fftshift", "ifftshift")], along),
     "gather": gather,
+    "diagonal": diagonal,
+    **dict.fromkeys(["scatter", "scatter_add", "index_add", "index_copy", "index_fill"], scatter),
     "cosine_similarity": cosine_similarity,
     "repeat_interleave": repeat_interleave,
     "im2col": unfold,

@@ -4,7 +4,7 @@ A rule is a function `(Call) -> Value | list[Value]`. It reads labels with `call
 the multiply-accumulates with `call.work` and returns the labels of the output.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -119,6 +119,12 @@ class Call:
         """Labels along one dimension, None where it is fixed."""
         return self.space.along(value, dim, self.reason(f"{self.name} needs these channels in one dimension"))
 
+    def stored(self, argument: str | fx.Node) -> bool:
+        """Whether a tensor argument is a parameter or buffer, or made of nothing else."""
+        node = self._node(argument)
+        sources = [source for source in node.all_input_nodes if isinstance(self.values.get(source), str | Value)]
+        return self.parameter(node) is not None or (bool(sources) and all(self.stored(source) for source in sources))
+
     def vanishes(self, argument: str | fx.Node) -> bool:
         """Whether a tensor argument is zero where a channel of it goes."""
         return self._node(argument) in self.zeros or self.parameter(argument) is not None
@@ -133,6 +139,25 @@ class Call:
         for component in value.components:
             if wanted is None or any(component.shape[dim] > 1 for dim in wanted):
                 self.space.freeze(component, self.reason(text))
+
+    def whole(self, value: Value, dims: Iterable[int], text: str) -> Value:
+        """Keep all positions of some dimensions: labels that vary along others too go at each of them, the rest stay.
+
+        Returns:
+            labels that do not vary along these dimensions.
+        """
+        wanted = {dim % len(value.shape) for dim in dims}
+        kept = []
+        for component in value.components:
+            wide = {dim for dim, size in enumerate(component.shape) if size > 1}
+            if wide <= wanted:
+                self.space.freeze(component, self.reason(text))
+                continue
+            for dim in wide & wanted:
+                self.space.tie(component, component.take([0], dim))
+                component = component.take([0], dim)
+            kept.append(component)
+        return Value(value.shape, tuple(kept))
 
     def tie(self, a: Component | None, b: Component | None, what: str) -> None:
         """Tie two vectors of labels; where one is fixed the other is frozen."""

@@ -22,9 +22,8 @@ def convolution(call: Call) -> Value:
         call.freeze(weight, f"{call.name} has a fixed kernel", [dim])
     rank = len(weight.shape)
     channel = len(call.shape) - rank + 1
-    value = call.value("input")
+    value = call.whole(call.value("input"), range(channel + 1, len(call.shape)), "convolves over these channels")
     inputs = call.along(value, channel)
-    call.freeze(value, "convolves over these channels", range(channel + 1, len(value.shape)))
     if groups == 1:
         call.tie(inputs, first if transposed else second, FIXED_INPUT)
         output = second if transposed else first

@@ -1,12 +1,13 @@
 """Operations that take positions of a dimension: ranges, parts, single positions, positions given by a tensor."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from gnnrl.network.labels import Component, Value, squeeze_fixed
 from gnnrl.network.operations.call import Call, Rule
+
+BY_POSITION = "{} takes channels by constant positions"
 
 
 def slices(call: Call) -> Value:
@@ -17,34 +18,60 @@ def slices(call: Call) -> Value:
     return take(call, value, dim, index)
 
 
-def take(call: Call, value: Value, dim: int, index: Any) -> Value:
-    """Labels of the given positions of one dimension."""
-    whole = len(index) == value.shape[dim] and (np.asarray(index) == np.arange(len(index))).all()
+def narrow(call: Call) -> Value:
+    """Take a number of positions from one on; the first position is a constant of the program."""
+    value = call.value("self")
+    dim, start = int(call["dim"]) % len(value.shape), int(call["start"])
+    return take(call, value, dim, np.arange(value.shape[dim])[start:][: call["length"]])
+
+
+def take(call: Call, value: Value, dim: int, index: Component) -> Value:
+    """Labels of the given positions of one dimension.
+
+    The first or the last channels shrink apart from the others: where the code does not follow a narrower probe, they
+    are frozen.
+    """
+    size, count = value.shape[dim], len(index)
+    if count == size and (index == np.arange(size)).all():
+        return Value(call.shape, value.components)
+    at = 0
+    if count and not call.stored("self"):
+        ranges = ((count, np.arange(count)), (size - count, np.arange(size - count, size)))
+        at = next((border for border, positions in ranges if np.array_equal(index, positions)), 0)
+    if not at:
+        return Value(call.shape, call.whole(value, [dim], BY_POSITION.format(call.name)).components)
     components = []
     for component in value.components:
-        if component.shape[dim] == 1 or whole:
-            components.append(component)
-        else:
-            call.space.freeze(component, call.reason(f"{call.name} takes channels by constant positions"))
-            components.append(component.take(index, dim))
+        if component.shape[dim] > 1:
+            if max(component.shape) < component.size:
+                component = _everywhere(call, component, dim)
+            else:
+                _cut(call, component, np.split(component, [at], dim), dim)
+                component = component.take(index, dim)
+        components.append(component)
     return Value(call.shape, tuple(components))
+
+
+def _cut(call: Call, component: Component, parts: Sequence[Component], dim: int) -> None:
+    """Let parts of different sizes shrink independently, or as multiples of the smallest where that is possible."""
+    piece = min(part.shape[dim] for part in parts)
+    even = all(part.shape[dim] % piece == 0 for part in parts)
+    call.space.cut(parts, np.stack(np.split(component, component.shape[dim] // piece, dim)) if even else None)
 
 
 def select(call: Call) -> Value:
     """Take one position of a dimension and drop the dimension."""
     value = call.value("self")
-    dim, index = int(call["dim"]) % len(value.shape), int(call["index"])
-    _keep_length(call, value, dim)
-    return Value(call.shape, tuple(squeeze_fixed(_at(component, dim, index)) for component in value.components))
+    dim, position = int(call["dim"]) % len(value.shape), int(call["index"])
+    call.whole(value, [dim], BY_POSITION.format(call.name))
+    return Value(call.shape, tuple(squeeze_fixed(_at(component, dim, position)) for component in value.components))
 
 
-def _keep_length(call: Call, value: Value, dim: int) -> None:
-    """Keep all positions of a dimension that the program counts: what goes, goes at every one of them."""
-    for component in value.varying(dim):
-        if sum(size > 1 for size in component.shape) > 1:
-            call.space.tie(component, component.take([0], dim))
-        else:
-            call.space.freeze(component, call.reason(f"{call.name} takes channels by constant positions"))
+def _everywhere(call: Call, component: Component, dim: int) -> Component:
+    """Labels that go at every position of a dimension or at none."""
+    first = component.take([0], dim)
+    call.space.tie(component, first)
+    return first
 
 
 def _at(component: Component, dim: int, position: int) -> Component:
@@ -56,7 +83,7 @@ def unbind(call: Call) -> list[Value]:
     """Take every position of a dimension and drop the dimension."""
     value = call.value("self")
     dim = int(call["dim"]) % len(value.shape)
-    _keep_length(call, value, dim)
+    call.whole(value, [dim], BY_POSITION.format(call.name))
     return [
         Value(shape, tuple(_at(component, dim, position) for component in value.components))
         for position, shape in enumerate(call.shapes)
@@ -81,10 +108,16 @@ def split(call: Call) -> list[Value]:
 
 
 def _tie_parts(call: Call, component: Component, parts: Sequence[Component], sizes: Sequence[int]) -> None:
-    equal = min(sizes)
-    if equal and all(size % equal == 0 for size in sizes):
-        dim = next(d for d, size in enumerate(parts[0].shape) if size != component.shape[d])
-        call.space.keep_rectangular(np.stack(np.split(component, component.shape[dim] // equal, dim)))
+    dim = next(d for d, size in enumerate(parts[0].shape) if size != component.shape[d])
+    if len(set(sizes)) == 1:
+        call.space.keep_rectangular(np.stack(parts))
+    elif (
+        not call.stored("self")
+        and call.name == "split_with_sizes"
+        and min(sizes)
+        and max(component.shape) == component.size
+    ):
+        _cut(call, component, parts, dim)
     else:
         call.space.freeze(component, call.reason(f"{call.name} cuts channels into parts of unequal, constant sizes"))
 
@@ -117,6 +150,7 @@ def index_select(call: Call) -> Value:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], split),
     "slice": slices,
+    "narrow": narrow,
     "select": select,
     "unbind": unbind,
     "index": index,

@@ -1,6 +1,7 @@
 """Operations that work element by element: the labels of the operands are unified position by position."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from torch import fx
@@ -40,7 +41,9 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
     known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
-    labelled = set().union(*(value.labelled() for value in known)) if known else set(range(rank))
+    labelled = set().union(*(value.labelled() for value in known))
+    if all(prod(value.shape) == 1 for value in known):
+        labelled = set(range(rank))
     for node in nodes:
         if call.parameter(node) is not None:
             offset = rank - len(call.shape_of(node))

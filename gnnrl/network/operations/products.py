@@ -5,6 +5,7 @@ Letters name dimensions. A letter that the output lacks is summed over, as the i
 
 from collections.abc import Sequence
 from math import prod
+from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 from torch import fx
@@ -17,14 +18,38 @@ from gnnrl.network.operations.pointwise import merge, unify
 def einsum(call: Call) -> Value:
     """Multiply and sum as an equation says: each letter is unified over all operands."""
     nodes: list[fx.Node] = call["tensors"]
-    left, arrow, output = call["equation"].replace(" ", "").partition("->")
-    terms = left.split(",")
-    if not arrow or "." in left or len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
+    terms, output = _letters(call["equation"], [len(call.shape_of(node)) for node in nodes])
+    if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
         for node in nodes:
-            call.freeze(call.value(node), "is an equation of more than two operands, or with repeated letters or dots")
+            call.freeze(call.value(node), "is an equation of more than two operands, or with repeated letters")
         call.work(call.macs())
         return Value(call.shape)
     return multiply(call, nodes, terms, output)
+
+
+def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """Terms and output of an equation, a Greek letter for each dimension of `...`, and the output it implies."""
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    dots = [rank - len(term.replace("...", "")) for term, rank in zip(left.split(","), ranks, strict=True)]
+    greek = "αβγδεζηθ"[: max(dots)]
+    terms = [term.replace("...", greek[len(greek) - n :]) for term, n in zip(left.split(","), dots, strict=True)]
+    if not arrow:
+        letters = left.replace("...", "").replace(",", "")
+        output = "..." + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    return terms, output.replace("...", greek)
+
+
+def tensordot(call: Call) -> Value:
+    """Sum products over given dimensions of both operands; the others stand behind each other."""
+    nodes = [call["self"], call["other"]]
+    terms = [
+        list(ascii_lowercase[: len(call.shape_of(nodes[0]))]),
+        list(ascii_uppercase[: len(call.shape_of(nodes[1]))]),
+    ]
+    for a, b in zip(call["dims_self"], call["dims_other"], strict=True):
+        terms[1][b] = terms[0][a]
+    first, second = ("".join(term) for term in terms)
+    return multiply(call, nodes, [first, second], "".join(x for x in first + second if (x in first) != (x in second)))
 
 
 def vectors(call: Call) -> Value:
@@ -121,6 +146,7 @@ def weight_norm(call: Call) -> Value:
 
 RULES: dict[str, Rule] = {
     "einsum": einsum,
+    "tensordot": tensordot,
     **dict.fromkeys(["mv", "dot", "vdot", "outer"], vectors),
     **dict.fromkeys(["addmm", "baddbmm"], added),
     "_weight_norm": weight_norm,

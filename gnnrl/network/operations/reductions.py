@@ -11,8 +11,7 @@ def pool(call: Call) -> Value | list[Value]:
     value = call.value(next(iter(call.arguments)))
     rank = len(value.shape)
     space = range(rank - next((int(letter) for letter in call.name if letter.isdigit()), 2), rank)
-    call.freeze(value, f"{call.name} is taken over these channels", space)
-    kept = tuple(c for c in value.components if all(c.shape[dim] == 1 for dim in space))
+    kept = call.whole(value, space, f"{call.name} is taken over these channels").components
     results = [Value(shape, kept) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 
@@ -65,6 +64,7 @@ RULES: dict[str, Rule] = {
             *(f"_upsample_{kind}" for kind in ("nearest_exact1d", "nearest_exact2d", "nearest_exact3d")),
             *(f"_upsample_{kind}_aa" for kind in ("bilinear2d", "bicubic2d")),
             *(f"max_pool{n}d_with_indices" for n in (1, 2, 3)),
+            *(f"fractional_max_pool{n}d" for n in (2, 3)),
             "grid_sampler",
         ],
         pool,

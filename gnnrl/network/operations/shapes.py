@@ -12,8 +12,12 @@ from gnnrl.network.operations.pointwise import unify
 
 
 def view(call: Call) -> Value:
-    """Reshape: dimensions are merged and split; a merged fixed dimension repeats the labels."""
-    value = call.value("self")
+    """Reshape: dimensions are merged and split; a merged fixed dimension repeats the labels.
+
+    The kernel of a weight that is flattened itself, as for its spectral norm, stays.
+    """
+    kernel = call.name == "flatten" and call.parameter("self") is not None and len(call.shape_of("self")) > 2
+    value = call.value("self", (0, 1) if kernel else None)
     components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
     for before, after in zip(value.components, components, strict=True):
         if _wide(after) > _wide(before):

@@ -8,7 +8,7 @@ Weights that belong to a removed channel are zero in the masked network, and so 
 from torch import fx
 
 from gnnrl.network.labels import Value
-from gnnrl.network.operations import reductions, shapes
+from gnnrl.network.operations import indexing, reductions, shapes
 from gnnrl.network.operations.call import Call
 
 _KEEP_ZERO = {
@@ -63,8 +63,23 @@ _KEEP_ZERO = {
     ],
     *(name for name in reductions.RULES if name not in ("prod", "logsumexp")),
     *shapes.RULES,
+    *indexing.RULES,
 }
-_ALL = {"add", "sub", "maximum", "minimum", "matmul", "bmm", "mm", "einsum", "mv", "outer", "addmm", "baddbmm"}
+_ALL = {
+    "add",
+    "sub",
+    "maximum",
+    "minimum",
+    "matmul",
+    "bmm",
+    "mm",
+    "einsum",
+    "tensordot",
+    "mv",
+    "outer",
+    "addmm",
+    "baddbmm",
+}
 _ALL |= {"_weight_norm", "cumsum", "tril", "triu", "im2col", "col2im", "repeat_interleave", "channel_shuffle"}
 _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "embedding"}
 
@@ -84,6 +99,9 @@ def leaves_zero(call: Call) -> bool:
         return any(_labelled(call, node) and _zero(call, node) for node in tensors)
     if name == "scaled_dot_product_attention":
         return _zero(call, call["value"])
+    if name == "pow":
+        exponent = call.arguments.get("exponent")
+        return isinstance(exponent, int | float) and exponent > 0 and _zero(call, tensors[0])
     if name == "div":
         return _zero(call, tensors[0])
     if name == "pad":

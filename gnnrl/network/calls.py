@@ -1,0 +1,215 @@
+"""The calls of torch that a forward pass makes: recorded of the dense network, compared in a narrower one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from gnnrl.network.labels import Reason
+from gnnrl.network.structure import Axis, Network, Operation
+
+_Shape = tuple[int, ...]
+Cut = tuple[_Shape, ...]
+"""Shapes of the parts that one call cuts a tensor into."""
+
+_CUTTING = {"__getitem__", "narrow", "split", "split_with_sizes", "select", "unsqueeze"}
+_RANGES = {"slice", "select", "unsqueeze", "index"}
+"""What one indexing of Python, such as `x[:, :8, None, 0]`, may become in the program."""
+
+
+def shapes_of(output: Any) -> list[_Shape]:
+    """Shapes of all tensors in a result."""
+    return [tuple(leaf.shape) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+
+
+def shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
+    """Shapes that the results of operations take in a narrower network, by name and dense shape."""
+    found: dict[tuple[str, _Shape], set[_Shape]] = {}
+    for operation in network.operations:
+        after = _after(operation.shape, operation.axes, alive)
+        found.setdefault((operation.name, operation.shape), set()).add(after)
+    return found
+
+
+def _after(shape: _Shape, axes: Sequence[Axis], alive: NDArray[np.bool_]) -> _Shape:
+    sizes = list(shape)
+    for axis in axes:
+        sizes[axis.dim] = int(alive[axis.owner].sum())
+    return tuple(sizes)
+
+
+def _results(operation: Operation) -> list[tuple[_Shape, tuple[Axis, ...]]]:
+    return [(operation.shape, operation.axes), *operation.others]
+
+
+def _cuts(network: Network) -> Iterator[list[Operation]]:
+    """Operations that cut tensors, in the order of the program; those of one indexing of Python together."""
+    chain: list[Operation] = []
+    for operation in network.operations:
+        if operation.name not in _RANGES | _CUTTING:
+            continue
+        follows = chain and operation.inputs[:1] == (chain[-1].index,) and operation.location == chain[-1].location
+        if follows and {operation.name, chain[-1].name} <= _RANGES:
+            chain.append(operation)
+            continue
+        if chain:
+            yield chain
+        chain = [operation]
+    if chain:
+        yield chain
+
+
+def _key(operation: Operation) -> Cut:
+    return tuple(shape for shape, _ in _results(operation))
+
+
+def cuts_after(network: Network, alive: NDArray[np.bool_]) -> dict[Cut, list[Cut]]:
+    """Shapes that the parts of cut tensors take in a narrower network, by their dense shapes, in order."""
+    found: dict[Cut, list[Cut]] = {}
+    for *_, last in _cuts(network):
+        found.setdefault(_key(last), []).append(tuple(_after(*result, alive) for result in _results(last)))
+    return found
+
+
+def unfollowed(network: Network, dense: "Recording") -> dict[int, Reason]:
+    """Groups in parts that the program cuts by positions, where the calls of the code do not show the same cuts.
+
+    What a narrower network makes of such a part cannot be compared with anything.
+    """
+    chains = list(_cuts(network))
+    keys = [_key(chain[-1]) for chain in chains]
+    found = {}
+    for chain, key in zip(chains, keys, strict=True):
+        if keys.count(key) != dense.cuts.count(key):
+            for operation in chain:
+                reason = Reason(f"{operation.name} takes channels by constant positions", operation.name)
+                reason = replace(reason, module=operation.module, location=operation.location)
+                found.update(dict.fromkeys(_cut_groups(network, operation), reason))
+    return found
+
+
+def cut_groups(network: Network) -> set[int]:
+    """Groups in parts of different sizes that the program cuts channels into."""
+    return {group for operation in network.operations for group in _cut_groups(network, operation)}
+
+
+def _cut_groups(network: Network, operation: Operation) -> list[int]:
+    """Groups along the dimension that an operation cuts into unequal parts."""
+    if operation.name not in ("slice", "narrow", "split_with_sizes") or _is_whole(operation):
+        return []
+    results = _results(operation)
+    dim = int(operation.settings.get("dim") or 0) % len(operation.shape)
+    if len(results) > 1 and len({shape[dim] for shape, _ in results}) == 1:
+        return []
+    units = [axis.owner for _, axes in results for axis in axes if axis.dim == dim]
+    numbers = np.unique(np.concatenate([np.zeros(1, np.int64), *units]))
+    return sorted(set((np.searchsorted(network.offsets, numbers[numbers > 0], side="right") - 1).tolist()))
+
+
+def _is_whole(operation: Operation) -> bool:
+    start, end = (operation.settings.get(name) for name in ("start", "end"))
+    return operation.name == "slice" and not start and (end is None or end > 2**62)
+
+
+_ARITHMETIC = {"add", "sub", "mul", "div", "true_divide", "pow", "add_", "sub_", "mul_", "div_"}
+_ARITHMETIC |= {"rsub", "__rsub__", "__rtruediv__", "__rpow__"}
+
+
+def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[float, ...]:
+    """Plain numbers that a call computes with: operands of arithmetic, the scale of an attention."""
+    if name in _ARITHMETIC:
+        return tuple(float(arg) for arg in args if isinstance(arg, int | float))
+    scale = (kwargs or {}).get("scale")
+    return (float(scale),) if isinstance(scale, int | float) else ()
+
+
+class _Calls(TorchFunctionMode, ABC):
+    """Sees the name, the result's shape and the numbers of every function of torch that a forward pass calls.
+
+    Of a function that cuts a tensor it sees the shapes of all parts.
+    """
+
+    current = ""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = self.current = getattr(func, "__name__", "")
+        result = func(*args, **(kwargs or {}))
+        if name in _CUTTING:
+            self._see_cut(tuple(shapes_of(result)))
+        if isinstance(result, Tensor):
+            self._see(name, tuple(result.shape), _numbers(name, args, kwargs))
+        return result
+
+    @abstractmethod
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        """Look at one call."""
+
+    @abstractmethod
+    def _see_cut(self, shapes: Cut) -> None:
+        """Look at the parts that a call cut a tensor into."""
+
+
+class Recording(_Calls):
+    """Keeps what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[str, _Shape]] = []
+        self.numbers: list[tuple[float, ...]] = []
+        self.cuts: list[Cut] = []
+
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        self.shapes.append((name, shape))
+        self.numbers.append(numbers)
+
+    def _see_cut(self, shapes: Cut) -> None:
+        self.cuts.append(shapes)
+
+
+class Comparison(_Calls):
+    """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
+
+    A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
+    inside the network too, not only at its end. The same holds for numbers that are computed from a size, such as the
+    scale `q.shape[-1] ** -0.5` of an attention.
+    """
+
+    def __init__(
+        self,
+        dense: Recording,
+        predicted: Mapping[tuple[str, _Shape], set[_Shape]],
+        cuts: Mapping[Cut, Sequence[Cut]],
+    ) -> None:
+        super().__init__()
+        self.calls = 0
+        self._dense, self._predicted = dense, predicted
+        self._expected = {key: iter(after) for key, after in cuts.items() if dense.cuts.count(key) == len(after)}
+        self._cuts = iter(dense.cuts)
+
+    def _see_cut(self, shapes: Cut) -> None:
+        expected = next(self._expected.get(next(self._cuts, ()), iter([shapes])))
+        if shapes != expected:
+            made, wanted = (", ".join(str(list(shape)) for shape in cut) for cut in (shapes, expected))
+            raise ValueError(f"{self.current.strip('_')} makes {made} where {wanted} is left")
+
+    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        self._check(name, shape, numbers)
+        self.calls += 1
+
+    def _check(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        dense = self._dense.shapes
+        if self.calls < len(dense) and dense[self.calls][0] == name:
+            if numbers != (before := self._dense.numbers[self.calls]):
+                raise ValueError(f"{name} by {before} becomes {name} by {numbers}: a number is computed from this size")
+            expected = self._predicted.get(dense[self.calls])
+            if expected is not None and shape not in expected:
+                wanted = " or ".join(str(list(item)) for item in sorted(expected))
+                raise ValueError(f"{name} makes {list(shape)} where {wanted} is left")
