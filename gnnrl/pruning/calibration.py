@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError
-from gnnrl.network.tracer import evaluating
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.layer_calls import LayerCall, Names, Observer, normalise, watching
 from gnnrl.pruning.sampling import Sampler
 
 _ACTIVATION_BUDGET = 4e8
@@ -34,6 +33,7 @@ class LayerRecord:
 
     Attributes:
         name: name of the weight.
+        first: the first row of the weight that is meant; there are as many as outputs.
         rows: rows that the layer read.
         target: outputs at the sampled positions [n, O].
         branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
@@ -44,6 +44,7 @@ class LayerRecord:
     """
 
     name: str
+    first: int
     rows: int
     samples: int
     target: Tensor
@@ -110,19 +111,18 @@ def calibrate(
     inputs, labels = gather(data, images, _arity(model))
     inputs = tuple(value.to(device) for value in inputs)
     sampler = sampler or Sampler()
-    with evaluating(model):
-        try:
-            bound = _affordable(model, inputs)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
-            raise DataError(
-                f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
-                "of the network's inputs in the order of its forward, labels last"
-            ) from error
-        inputs = tuple(value[:bound] for value in inputs)
-        recorder = _Recorder(model, sampler, moments)
-        with Watch(recorder.observer):
-            model(*inputs)
+    try:
+        bound = _affordable(model, inputs)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
+        raise DataError(
+            f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
+            "of the network's inputs in the order of its forward, labels last"
+        ) from error
+    inputs = tuple(value[:bound] for value in inputs)
+    recorder = _Recorder(model, sampler, moments)
+    with watching(model, recorder.observer):
+        model(*inputs)
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
 
 
@@ -184,7 +184,7 @@ def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
     def norm(arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         return normalise(arguments["input"], arguments)
 
-    with Watch(Observer(layer, norm, lambda *_: None)):
+    with watching(model, Observer(layer, norm, lambda *_: None)):
         model(*(value[:1] for value in inputs))
     return int(max(2, min(len(inputs[0]), _ACTIVATION_BUDGET / 4 / largest)))
 
@@ -195,20 +195,20 @@ class _Recorder:
     def __init__(self, model: nn.Module, sampler: Sampler, moments: bool) -> None:
         self.layers: dict[int, LayerRecord] = {}
         self.observer = Observer(self._layer, self._norm, self._addition)
-        self._names = parameter_names(model)
+        self._names = Names(model)
         self._sampler = sampler
         self._moments = moments
 
     def _layer(self, call: LayerCall) -> Tensor:
         output = call.run()
-        name = self._names.get(id(call.weight))
-        if name is None:
+        found = self._names.find(call.weight)
+        if found is None:
             return output
         inputs = call.matrix.shape[1]
         samples = self._sampler.count(inputs, call.groups)
         target = self._sampler.outputs(output, call, samples)
         scale = torch.ones(target.shape[1], device=target.device)
-        record = LayerRecord(name, call.rows, samples, target, _energy(target), scale, call.bias is not None)
+        record = LayerRecord(*found, call.rows, samples, target, _energy(target), scale, call.bias is not None)
         if self._moments and call.groups == 1 and inputs <= _WIDEST:
             record.moments = _moments(self._sampler.patches(call, samples))
         self.layers[call.order] = record

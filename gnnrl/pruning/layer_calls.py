@@ -7,13 +7,17 @@ are weights of one input for each output, the normalised value.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from gnnrl.network.narrow_attention import NarrowMultiheadAttention, narrowed
+from gnnrl.network.tracer import evaluating
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 SCALINGS = ("group_norm", "layer_norm", "rms_norm")
@@ -159,7 +163,7 @@ class Observer:
 
 
 class Watch(TorchFunctionMode):
-    """Shows an observer every layer call of a forward pass."""
+    """Shows an observer every layer call of a forward pass, those inside of a narrow attention too."""
 
     def __init__(self, observer: Observer) -> None:
         super().__init__()
@@ -172,6 +176,9 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Intercept one function of torch."""
         kwargs = kwargs or {}
+        if func is NarrowMultiheadAttention.forward:
+            with self:
+                return args[0].compute(*args[1:])
         name = getattr(func, "__name__", "")
         if name in _NAMES and len(args) <= len(_NAMES[name]) + 1:
             call = self._call(name, args, kwargs)
@@ -263,6 +270,26 @@ class Watch(TorchFunctionMode):
         return origin
 
 
-def parameter_names(model: nn.Module) -> dict[int, str]:
-    """Names of all parameters by identity."""
-    return {id(parameter): name for name, parameter in model.named_parameters()}
+@contextmanager
+def watching(model: nn.Module, observer: Observer) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and an observer sees what it calls."""
+    with evaluating(model), narrowed(model), Watch(observer):
+        yield
+
+
+class Names:
+    """Tells of which parameter a weight is all, or some rows: queries, keys and values may share one parameter."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    def find(self, weight: Tensor) -> tuple[str, int] | None:
+        """Name of the parameter, and the first of its rows; None for a weight that is computed."""
+        name = self._names.get(id(weight))
+        if name is not None:
+            return name, 0
+        base = weight._base
+        name = self._names.get(id(base))
+        if base is None or name is None or base.shape[1:] != weight.shape[1:] or base.stride() != weight.stride():
+            return None
+        return name, int(weight.storage_offset() - base.storage_offset()) // int(base.stride(0))

@@ -26,9 +26,8 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import evaluating
 from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.layer_calls import LayerCall, Names, Observer, normalise, watching
 from gnnrl.pruning.least_squares import solve
 
 
@@ -87,7 +86,7 @@ def repair(
         Seconds spent on algebra, that is on everything but the network's own forward pass.
     """
     pass_ = _RepairPass(small, network, kept, calibration, settings or Repair())
-    with evaluating(small), Watch(pass_.observer):
+    with watching(small, pass_.observer):
         small(*calibration.inputs)
     return pass_.algebra_seconds
 
@@ -102,7 +101,7 @@ class _RepairPass:
         settings: Repair,
     ) -> None:
         self.observer = Observer(self._layer, self._norm, self._addition)
-        self._names = parameter_names(small)
+        self._names = Names(small)
         self._calibration = calibration
         self._settings = settings
         self._rows = {
@@ -110,10 +109,7 @@ class _RepairPass:
             for (name, dim), index in network.positions(network.alive(kept)).items()
             if dim == 0
         }
-        calls: dict[str, int] = {}
-        for record in calibration.layers.values():
-            calls[record.name] = calls.get(record.name, 0) + 1
-        self._once = {name for name, count in calls.items() if count == 1}
+        self._once = _used_once(calibration)
         self._inputs: dict[int, Tensor] = {}
         self.algebra_seconds = 0.0
 
@@ -122,11 +118,21 @@ class _RepairPass:
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
-        return record if self._names.get(id(call.weight)) == record.name and call.rows == record.rows else None
+        found = self._names.find(call.weight)
+        kept = found is not None and found[0] == record.name and len(call.weight) == len(self._outputs(record))
+        return record if kept and call.rows == record.rows else None
+
+    def _outputs(self, record: LayerRecord) -> Tensor:
+        """Which of the dense layer's outputs are left."""
+        count = record.target.shape[1]
+        rows = self._rows.get(record.name)
+        if rows is None:
+            return torch.arange(count)
+        return rows[(rows >= record.first) & (rows < record.first + count)] - record.first
 
     def _kept_rows(self, record: LayerRecord, value: Tensor) -> Tensor:
-        rows = self._rows.get(record.name)
-        return value if rows is None else value[:, rows.to(value.device)]
+        outputs = self._outputs(record)
+        return value if len(outputs) == value.shape[1] else value[:, outputs.to(value.device)]
 
     def _layer(self, call: LayerCall) -> Tensor:
         record = self._record(call)
@@ -182,6 +188,14 @@ class _RepairPass:
             call.bias[usable] = (shift / safe)[usable]
         self.algebra_seconds += perf_counter() - start
         branch.copy_(call.run())
+
+
+def _used_once(calibration: Calibration) -> set[str]:
+    """Weights of which no row is used by two calls."""
+    rows: dict[str, list[int]] = {}
+    for record in calibration.layers.values():
+        rows.setdefault(record.name, []).extend(range(record.first, record.first + record.target.shape[1]))
+    return {name for name, used in rows.items() if len(used) == len(set(used))}
 
 
 def _scale(call: LayerCall) -> Tensor:
