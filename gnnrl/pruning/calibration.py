@@ -16,7 +16,7 @@ from gnnrl.errors import DataError
 from gnnrl.pruning.layer_calls import LayerCall, Names, Observer, normalise, watching
 from gnnrl.pruning.sampling import Sampler
 
-_ACTIVATION_BUDGET = 4e8
+_ACTIVATION_BUDGET = 8e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,16 @@ def calibrate(
             f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
             "of the network's inputs in the order of its forward, labels last"
         ) from error
-    inputs = tuple(value[:bound] for value in inputs)
+    inputs = tuple(_laid_out(value[:bound]) for value in inputs)
     recorder = _Recorder(model, sampler, moments)
     with watching(model, recorder.observer):
         model(*inputs)
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
+
+
+def _laid_out(value: Tensor) -> Tensor:
+    """Images channels-last, which convolutions and the sampling of their inputs like best."""
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
 
 def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, ...], Tensor | None]:

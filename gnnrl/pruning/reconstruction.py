@@ -38,11 +38,13 @@ class Repair:
     Attributes:
         least_squares: solve the layers; without it only batch normalisation is recalibrated.
         stream: solve branches for the residual stream instead of their own dense output.
+        new_variance: let batch normalisation take the variance of the pruned network also after a layer that is solved.
         ridge: pull towards the old weights, relative to the mean variance of an input.
     """
 
     least_squares: bool = True
     stream: bool = True
+    new_variance: bool = False
     ridge: float = 1e-3
 
 
@@ -160,8 +162,9 @@ class _RepairPass:
         if mean is not None and variance is not None:
             dims = [dim for dim in range(value.ndim) if dim != 1]
             record = self._record(call) if call is not None and call.norm is not None else None
-            if record is None:
+            if record is None or self._settings.new_variance:
                 variance.copy_(value.var(dims, correction=0))
+            if record is None:
                 mean.copy_(value.mean(dims))
             else:
                 mean += value.mean(dims) - self._kept_rows(record, record.target).mean(0)

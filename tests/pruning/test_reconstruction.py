@@ -149,6 +149,20 @@ def test_batch_normalisation_alone_takes_the_statistics_of_the_small_network() -
         assert torch.equal(value, weights[name]) or "running" in name
 
 
+@pytest.mark.parametrize("new_variance", [False, True])
+def test_the_variance_after_a_solved_layer_is_the_dense_one_unless_asked_for(new_variance: bool) -> None:
+    case = traced("chain")
+    x = images(batch=64)
+    small, kept = pruned(case)
+    dense = small[0][1].running_var.clone()
+
+    repair(small, case.network, kept, calibrate(case.model, [x]), Repair(new_variance=new_variance))
+
+    with torch.no_grad():
+        found = small[0][0](x).var((0, 2, 3), correction=0)
+    torch.testing.assert_close(small[0][1].running_var, found if new_variance else dense, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["shared_module", "tied_convolutions"])
 def test_weights_that_are_used_twice_are_left_alone(name: str) -> None:
     case = traced(name)
