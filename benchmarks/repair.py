@@ -53,7 +53,7 @@ PARTS: dict[str, Callable[["Case"], nn.Module]] = {
     "new variance": lambda case: _repaired(case, Repair(new_variance=True)),
 }
 EFFORTS = {
-    f"{images} images, {per_input} samples": (images, per_input) for images in (250, 500) for per_input in (6, 12, 24)
+    f"{images} images, {samples} samples": (images, samples) for images in (250, 500) for samples in (4096, 8192, 16384)
 }
 PUBLISHED = {"cifar-resnet20": "resnet20", "cifar-resnet56": "resnet56"}
 LARGE = {
@@ -152,10 +152,10 @@ def _parts(case: Case, judge: Judge) -> dict[str, Any]:
 
 
 def _effort(case: Case, judge: Judge) -> dict[str, Any]:
-    """Test accuracy and processor seconds of one repair, by images and samples for each input."""
+    """Test accuracy and processor seconds of one repair, by images and samples of each layer."""
     row = {}
-    for effort, (images, per_input) in EFFORTS.items():
-        sampler = Sampler(per_input=per_input)
+    for effort, (images, samples) in EFFORTS.items():
+        sampler = Sampler(per_input=1, least=samples)
         case = replace(case, record=calibrate(case.model, case.data, images=images, sampler=sampler, moments=False))
         _repaired(case, Repair())
         start = process_time()

@@ -79,8 +79,8 @@ class Calibration:
         """Records of all calls with this weight."""
         return [record for record in self.layers.values() if record.name == name]
 
-    def batches(self, size: int = 125) -> Iterable[tuple[Tensor, Tensor]]:
-        """Labelled batches.
+    def batches(self, size: int = 125) -> Iterable[tuple[Tensor, ...]]:
+        """Labelled batches (x, y) or (x1, x2, ..., y).
 
         Raises:
             DataError: the data has no labels.
@@ -88,7 +88,7 @@ class Calibration:
         if self.labels is None:
             raise DataError("the calibration data has no labels; give batches of (x, y) or choose another criterion")
         starts = range(0, self.images, size)
-        return [(self.inputs[0][k : k + size], self.labels[k : k + size]) for k in starts]
+        return [tuple(value[k : k + size] for value in (*self.inputs, self.labels)) for k in starts]
 
 
 @torch.no_grad()
