@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError
-from gnnrl.pruning.layer_calls import LayerCall, Names, Observer, normalise, watching
+from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
+from gnnrl.pruning.names import Names
 from gnnrl.pruning.sampling import Sampler
 
 _ACTIVATION_BUDGET = 8e8
@@ -36,9 +37,11 @@ class LayerRecord:
         first: the first row of the weight that is meant; there are as many as outputs.
         rows: rows that the layer read.
         target: outputs at the sampled positions [n, O].
+        shapes: of the input and the output.
         branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
             addition, the normalised output, or the output itself.
+        deferrable: nothing but one addition reads the output, so it need not be there before.
         scale: factor that the normalisation or layer scale after the layer applies to each output [O].
         shifts: whether the layer can shift its outputs, by a bias or by the batch normalisation that follows.
     """
@@ -51,6 +54,8 @@ class LayerRecord:
     energy: float
     scale: Tensor
     shifts: bool
+    shapes: tuple[torch.Size, torch.Size]
+    deferrable: bool = False
     branch_target: tuple[int, Tensor] | None = None
     moments: Moments | None = None
 
@@ -123,6 +128,7 @@ def calibrate(
     recorder = _Recorder(model, sampler, moments)
     with watching(model, recorder.observer):
         model(*inputs)
+    recorder.finish()
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
 
 
@@ -201,8 +207,14 @@ class _Recorder:
         self.layers: dict[int, LayerRecord] = {}
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(model)
+        self._branches: dict[int, LayerCall] = {}
         self._sampler = sampler
         self._moments = moments
+
+    def finish(self) -> None:
+        """Say which outputs may wait for their addition, now that all readers are known."""
+        for order, call in self._branches.items():
+            self.layers[order].deferrable = call.reads == 1
 
     def _layer(self, call: LayerCall) -> Tensor:
         output = call.run()
@@ -213,7 +225,16 @@ class _Recorder:
         samples = self._sampler.count(inputs, call.groups)
         target = self._sampler.outputs(output, call, samples)
         scale = torch.ones(target.shape[1], device=target.device)
-        record = LayerRecord(*found, call.rows, samples, target, _energy(target), scale, call.bias is not None)
+        record = LayerRecord(
+            *found,
+            call.rows,
+            samples,
+            target,
+            _energy(target),
+            scale,
+            call.bias is not None,
+            (call.input.shape, output.shape),
+        )
         if self._moments and call.groups == 1 and inputs <= _WIDEST:
             record.moments = _moments(self._sampler.patches(call, samples))
         self.layers[call.order] = record
@@ -245,6 +266,7 @@ class _Recorder:
             return
         total = self._sampler.outputs(branch + other, call, record.samples)
         record.branch_target = (number, total)
+        self._branches[call.order] = call
         record.energy = _energy(total)
         if call.scale is not None:
             record.scale = call.scale.flatten()

@@ -25,6 +25,7 @@ _CHANNELS_LAST = ("linear", "layer_norm", "rms_norm")
 _ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
 _PERMUTATIONS = {"permute", "transpose", "movedim", "swapaxes"}
+_LOOKS = {"__get__", "size", "dim", *_PERMUTATIONS}
 _CONVOLUTION_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _CONVOLUTION_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 _NAMES = {
@@ -55,6 +56,7 @@ class LayerCall:
         norm: the batch normalisation that directly follows, by the names of its arguments.
         scale: what the outputs are directly multiplied with (layer scale), one number for each channel, broadcast.
         source: the layer whose outputs a normalisation reads.
+        reads: how many functions read the output, its normalisation and scale not counted.
     """
 
     order: int
@@ -63,6 +65,7 @@ class LayerCall:
     norm: dict[str, Any] | None = None
     scale: Tensor | None = None
     source: "LayerCall | None" = None
+    reads: int = 0
 
     @property
     def weight(self) -> Tensor:
@@ -180,6 +183,8 @@ class Watch(TorchFunctionMode):
             with self:
                 return args[0].compute(*args[1:])
         name = getattr(func, "__name__", "")
+        if name not in _LOOKS:
+            self._count_reads(args, kwargs)
         if name in _NAMES and len(args) <= len(_NAMES[name]) + 1:
             call = self._call(name, args, kwargs)
             if call is not None:
@@ -195,6 +200,13 @@ class Watch(TorchFunctionMode):
         if name in _PERMUTATIONS and args and self._origin(args[0]) is not None:
             self._permute(output, func, args, kwargs)
         return output
+
+    def _count_reads(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for value in (*args, *kwargs.values()):
+            for tensor in value if isinstance(value, tuple | list) else (value,):
+                origin = self._origin(tensor)
+                if origin is not None:
+                    origin.call.reads += 1
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LayerCall | None:
         """The call as data; None for a normalisation without a scale for each channel."""
@@ -223,6 +235,7 @@ class Watch(TorchFunctionMode):
             call.norm = {key: value for key, value in norm.items() if key != "input"}
         output = self._observer.norm(norm, call)
         if call is not None and call.norm is not None:
+            call.reads -= 1
             self._remember(output, call)
         return output
 
@@ -247,6 +260,7 @@ class Watch(TorchFunctionMode):
             channels = len(origin.call.weight)
             if scale.numel() == channels == scale.shape[origin.call.channel_dim]:
                 origin.call.scale = scale
+                origin.call.reads -= 1
                 self._remember(output, origin.call, origin.dims)
                 break
         return output
@@ -275,21 +289,3 @@ def watching(model: nn.Module, observer: Observer) -> Iterator[None]:
     """Inside, the network is in evaluation mode and an observer sees what it calls."""
     with evaluating(model), narrowed(model), Watch(observer):
         yield
-
-
-class Names:
-    """Tells of which parameter a weight is all, or some rows: queries, keys and values may share one parameter."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
-
-    def find(self, weight: Tensor) -> tuple[str, int] | None:
-        """Name of the parameter, and the first of its rows; None for a weight that is computed."""
-        name = self._names.get(id(weight))
-        if name is not None:
-            return name, 0
-        base = weight._base
-        name = self._names.get(id(base))
-        if base is None or name is None or base.shape[1:] != weight.shape[1:] or base.stride() != weight.stride():
-            return None
-        return name, int(weight.storage_offset() - base.storage_offset()) // int(base.stride(0))

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
 from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
-from gnnrl.pruning.layer_calls import LayerCall, Names, Observer, normalise, watching
+from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.least_squares import solve
+from gnnrl.pruning.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,12 @@ def repair(
     Returns:
         Seconds spent on algebra, that is on everything but the network's own forward pass.
     """
-    pass_ = _RepairPass(small, network, kept, calibration, settings or Repair())
-    with watching(small, pass_.observer):
-        small(*calibration.inputs)
+    for defer in (True, False):
+        pass_ = _RepairPass(small, network, kept, calibration, settings or Repair(), defer)
+        with watching(small, pass_.observer):
+            small(*calibration.inputs)
+        if not pass_.deferred:
+            break
     return pass_.algebra_seconds
 
 
@@ -101,6 +105,7 @@ class _RepairPass:
         kept: Sequence[ArrayLike],
         calibration: Calibration,
         settings: Repair,
+        defer: bool,
     ) -> None:
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(small)
@@ -113,6 +118,8 @@ class _RepairPass:
         }
         self._once = _used_once(calibration)
         self._inputs: dict[int, Tensor] = {}
+        self.deferred: set[int] = set()
+        self._defer = defer and not settings.new_variance
         self.algebra_seconds = 0.0
 
     def _record(self, call: LayerCall) -> LayerRecord | None:
@@ -143,13 +150,24 @@ class _RepairPass:
             inputs = self._calibration.sampler.patches(call, record.samples)
             if record.branch_target is not None and self._settings.stream:
                 self._inputs[call.order] = inputs
+                if self._defer and record.deferrable and _same_places(record, call):
+                    self.deferred.add(call.order)
             else:
                 weight, shift = self._solve(call, inputs, self._kept_rows(record, record.target), record.shifts)
                 call.weight.copy_(weight.reshape(call.weight.shape))
                 if call.bias is not None:
                     call.bias.copy_(shift)
             self.algebra_seconds += perf_counter() - start
-        return call.run()
+        return self._later(call, record) if record is not None and call.order in self.deferred else call.run()
+
+    def _later(self, call: LayerCall, record: LayerRecord) -> Tensor:
+        """A place for an output that is computed when it is added."""
+        shape = list(record.shapes[1])
+        shape[call.channel_dim] = len(call.weight)
+        like_images = call.kind == "conv2d" and call.input.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if like_images else torch.contiguous_format
+        found: Tensor = torch.empty(shape, dtype=call.weight.dtype, device=call.weight.device, memory_format=layout)
+        return found
 
     def _solve(
         self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
@@ -158,7 +176,10 @@ class _RepairPass:
         return solve(inputs, target, old, ridge=self._settings.ridge, groups=call.groups, centred=shifts)
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
-        mean, variance, value = arguments["running_mean"], arguments["running_var"], arguments["input"]
+        value: Tensor = arguments["input"]
+        if call is not None and call.order in self.deferred:
+            return value
+        mean, variance = arguments["running_mean"], arguments["running_var"]
         if mean is not None and variance is not None:
             dims = [dim for dim in range(value.ndim) if dim != 1]
             record = self._record(call) if call is not None and call.norm is not None else None
@@ -173,6 +194,7 @@ class _RepairPass:
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
         record = self._record(call)
         inputs = self._inputs.pop(call.order, None)
+        self.deferred.discard(call.order)
         if record is None or inputs is None or record.branch_target is None or record.branch_target[0] != number:
             return
         start = perf_counter()
@@ -191,6 +213,14 @@ class _RepairPass:
             call.bias[usable] = (shift / safe)[usable]
         self.algebra_seconds += perf_counter() - start
         branch.copy_(call.run())
+
+
+def _same_places(record: LayerRecord, call: LayerCall) -> bool:
+    """Whether the layer reads as many channels, or fewer, at the same places as the dense one."""
+    shapes = [list(shape) for shape in (record.shapes[0], call.input.shape)]
+    for shape in shapes:
+        shape[call.channel_dim] = 0
+    return shapes[0] == shapes[1]
 
 
 def _used_once(calibration: Calibration) -> set[str]:
