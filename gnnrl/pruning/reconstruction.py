@@ -12,7 +12,7 @@ operand,  so that each block also corrects what the blocks before it did to the 
 statistics of the pruned network on the way.
 
 Least-squares reconstruction of the next layer: He et al. 2017, https://arxiv.org/abs/1707.06168; in sequence and on the
-stream, measured in `benchmarks/resnet20.py`.
+stream, measured in `benchmarks/repair.py`.
 """
 
 from collections.abc import Sequence
