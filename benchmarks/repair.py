@@ -1,11 +1,12 @@
-"""What repair gives back: networks at half of their MACs with none, BatchNorm only and least squares, and its cost.
+"""What repair gives back at half of the MACs, what each of its parts gives, and what it costs in time and memory.
 
     python benchmarks/repair.py --data cifar10-jpeg --weights weights --work trained
 
 `--weights` is a folder with `resnet20_cifar10_jpeg.safetensors` and `resnet56_cifar10_jpeg.safetensors`; networks with
 group and layer normalisation are trained once and kept in `--work`. Widths are those of the error curves; every row
-reads the test set once, before any fine-tuning. The last table has seconds and memory of ImageNet-size networks with
-random weights, each in a process of its own. A row that the result file has already is not measured again.
+reads the test set once, before any fine-tuning. One table takes repair apart on the ResNets, one has its accuracy and
+processor seconds by images and samples, and the last seconds and memory of ImageNet-size networks with random weights,
+each in a process of its own. A row that the result file has already is not measured again.
 """
 
 import argparse
@@ -13,16 +14,16 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import machine
 import torch
 from small_networks import SMALL, trained
-from torch import nn
+from torch import Tensor, nn
 
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -32,6 +33,7 @@ from gnnrl.pruning.curves import curves_plan, error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair, repair
+from gnnrl.pruning.sampling import Sampler
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import DataSplits, load_data
@@ -41,8 +43,17 @@ from gnnrl.zoo.weights import load_weights
 ARMS: dict[str, Repair | None] = {
     "none": None,
     "bn": Repair(least_squares=False),
-    "ls, own outputs": Repair(stream=False),
     "ls": Repair(),
+}
+PARTS: dict[str, Callable[["Case"], nn.Module]] = {
+    "dense statistics": lambda case: _from_dense_statistics(case),
+    "in sequence": lambda case: _repaired(case, Repair(stream=False)),
+    "stream, last layers of branches": lambda case: _repaired(_last_layers(case), Repair()),
+    "stream, all layers": lambda case: _repaired(case, Repair()),
+    "new variance": lambda case: _repaired(case, Repair(new_variance=True)),
+}
+EFFORTS = {
+    f"{images} images, {samples} samples": (images, samples) for images in (250, 500) for samples in (4096, 8192, 16384)
 }
 PUBLISHED = {"cifar-resnet20": "resnet20", "cifar-resnet56": "resnet56"}
 LARGE = {
@@ -60,8 +71,12 @@ class Case:
 
     model: nn.Module
     network: Network
+    data: list[tuple[Tensor, Tensor]]
     record: Calibration
     plan: Plan
+
+
+Judge = Callable[[nn.Module], float]
 
 
 def main() -> None:
@@ -73,7 +88,11 @@ def main() -> None:
         return
     facts = {**machine.describe(), "constraint": options.constraint}
     path = Path(__file__).parent / "results" / f"{options.name}.json"
-    document = json.loads(path.read_text()) if path.exists() else {**facts, "accuracy": {}, "large": {}}
+    document = (
+        json.loads(path.read_text())
+        if path.exists()
+        else {**facts, "accuracy": {}, "parts": {}, "effort": {}, "large": {}}
+    )
     for kind, name, row in _missing(document, options):
         document[kind][name] = row
         machine.write(options.name, document)
@@ -82,12 +101,20 @@ def main() -> None:
 
 def _missing(document: dict[str, Any], options: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Rows that are not there yet, one after the other."""
+    kinds: dict[str, tuple[Iterable[str], Callable[[Case, Judge], dict[str, Any]]]] = {
+        "accuracy": ((*PUBLISHED, *SMALL), _accuracy),
+        "parts": (PUBLISHED, _parts),
+        "effort": (PUBLISHED, _effort),
+    }
+    names = [name for name in (*PUBLISHED, *SMALL) if any(_lacks(document, kind, name, kinds) for kind in kinds)]
     spec = input_spec("cifar-resnet20")
-    names = [name for name in (*PUBLISHED, *SMALL) if name not in document["accuracy"]]
     splits = load_data(options.data, image_size=(32, 32), mean=spec.mean, std=spec.std) if names else None
     for name in names:
         assert splits is not None
-        yield "accuracy", name, _accuracy(name, splits, options)
+        case, judge = _case(name, splits, options), evaluator(splits.test, precision="bfloat16")
+        for kind, (_, measure) in kinds.items():
+            if _lacks(document, kind, name, kinds):
+                yield kind, name, measure(case, judge)
     for name in LARGE:
         if name not in document["large"]:
             command = [sys.executable, __file__, "--large", name, "--threads", str(options.threads)]
@@ -95,30 +122,92 @@ def _missing(document: dict[str, Any], options: argparse.Namespace) -> Iterator[
             yield "large", name, json.loads(done.stdout.splitlines()[-1])
 
 
-def _accuracy(name: str, splits: DataSplits, options: argparse.Namespace) -> dict[str, Any]:
-    """Test accuracy of a network, dense and with each repair."""
-    read_test = evaluator(splits.test, precision="bfloat16")
+def _lacks(document: dict[str, Any], kind: str, name: str, kinds: dict[str, Any]) -> bool:
+    return name in kinds[kind][0] and name not in document[kind]
+
+
+def _case(name: str, splits: DataSplits, options: argparse.Namespace) -> Case:
+    """A dense network with its calibration and the plan of its error curves."""
     if name in PUBLISHED:
         model = resolve_model(name).eval()
         load_weights(model, Path(options.weights) / f"{PUBLISHED[name]}_cifar10_jpeg.safetensors")
     else:
         model = trained(name, splits.train, Path(options.work))
     network = trace(model, splits.test.batch(torch.arange(2))[0])
-    record = calibrate(model, batched(splits.calibration, 125))
+    data = list(batched(splits.calibration, 125))
+    record = calibrate(model, data)
     plan = curves_plan(Projection.build(network, options.constraint), error_curves(model, network, record))
-    case = Case(model, network, record, plan)
-    row = {"dense": read_test(model)} | {arm: _repaired(case, arm, read_test) for arm in ARMS}
-    print(f"  {name}: " + ", ".join(f"{arm} {100 * value:.2f}" for arm, value in row.items()), flush=True)
+    return Case(model, network, data, record, plan)
+
+
+def _accuracy(case: Case, judge: Judge) -> dict[str, Any]:
+    """Test accuracy of a network, dense and with each repair."""
+    row = {"dense": judge(case.model)} | {arm: judge(_repaired(case, settings)) for arm, settings in ARMS.items()}
+    return _told(row)
+
+
+def _parts(case: Case, judge: Judge) -> dict[str, Any]:
+    """Test accuracy with parts of the repair."""
+    return _told({part: judge(build(case)) for part, build in PARTS.items()})
+
+
+def _effort(case: Case, judge: Judge) -> dict[str, Any]:
+    """Test accuracy and processor seconds of one repair, by images and samples of each layer."""
+    row = {}
+    for effort, (images, samples) in EFFORTS.items():
+        sampler = Sampler(per_input=1, least=samples)
+        case = replace(case, record=calibrate(case.model, case.data, images=images, sampler=sampler, moments=False))
+        _repaired(case, Repair())
+        start = process_time()
+        small = _repaired(case, Repair())
+        row[effort] = {"seconds": process_time() - start, "top1": judge(small)}
+    return _told(row)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    print(f"  {row}", flush=True)
     return row
 
 
-def _repaired(case: Case, arm: str, read_test: Callable[[nn.Module], float]) -> float:
+def _repaired(case: Case, settings: Repair | None) -> nn.Module:
     assert case.plan.kept is not None
     small = remove(case.model, case.network, case.plan.kept)
-    settings = ARMS[arm]
     if settings is not None:
         repair(small, case.network, case.plan.kept, case.record, settings)
-    return read_test(small)
+    return small
+
+
+def _last_layers(case: Case) -> Case:
+    """Nothing recorded but the layers that end on the residual stream and the classifier."""
+    layers = case.record.layers
+    ends = {order: layer for order, layer in layers.items() if layer.branch_target or order == max(layers)}
+    return replace(case, record=replace(case.record, layers=ends))
+
+
+@torch.no_grad()
+def _from_dense_statistics(case: Case) -> nn.Module:
+    """Every layer solved for the dense network's inputs, W' = W C (C + λI)⁻¹ on what is left; then new BatchNorm."""
+    assert case.plan.kept is not None
+    small = remove(case.model, case.network, case.plan.kept)
+    places = case.network.positions(case.network.alive(case.plan.kept))
+    for layer in case.record.layers.values():
+        if layer.moments is None:
+            continue
+        weight, goal = case.model.get_parameter(layer.name), small.get_parameter(layer.name)
+        kernel = weight[0, 0].numel()
+        rows = torch.as_tensor(places.get((layer.name, 0), range(len(weight))))
+        columns = torch.as_tensor(places.get((layer.name, 1), range(weight.shape[1])))
+        inputs = (columns[:, None] * kernel + torch.arange(kernel)).flatten()
+        covariance, dense = layer.moments.covariance, weight.flatten(1)[rows]
+        left = covariance[inputs][:, inputs]
+        left = left + 1e-3 * left.diagonal().mean() * torch.eye(len(left))
+        solved = torch.linalg.solve(left, covariance[inputs] @ dense.T).T
+        goal.copy_(solved.reshape(goal.shape))
+        bias = layer.name.removesuffix("weight") + "bias"
+        if bias in dict(small.named_parameters()):
+            small.get_parameter(bias).add_(dense @ layer.moments.mean - solved @ layer.moments.mean[inputs])
+    repair(small, case.network, case.plan.kept, case.record, Repair(least_squares=False))
+    return small
 
 
 def _large(name: str, images: int) -> dict[str, Any]:
@@ -147,16 +236,24 @@ def _peak_gigabytes() -> float:
 
 
 def _print(document: dict[str, Any]) -> None:
-    arms = ("dense", *ARMS)
-    print(f"\n| top-1 at {document['constraint']} | " + " | ".join(arms) + " |")
-    print("| --- |" + " ---: |" * len(arms))
-    for name, row in document["accuracy"].items():
-        print(f"| {name} | " + " | ".join(f"{100 * row[arm]:.1f}" for arm in arms) + " |")
+    _table(f"top-1 at {document['constraint']}", ("dense", *ARMS), document["accuracy"])
+    _table("top-1, parts of the repair", tuple(PARTS), document["parts"])
+    for name, row in document["effort"].items():
+        print(f"\n| {name} | top-1 | processor s |\n| --- | ---: | ---: |")
+        for effort, found in row.items():
+            print(f"| {effort} | {100 * found['top1']:.2f} | {found['seconds']:.2f} |")
     print("\n| 224x224 | images | calibrate, s | repair, s | peak before, GB | peak, GB |")
     print("| --- |" + " ---: |" * 5)
     for name, row in document["large"].items():
         seconds = f"{row['calibrate_seconds']:.0f} | {row['repair_seconds']:.0f}"
         print(f"| {name} | {row['images']} | {seconds} | {row['before_gigabytes']:.1f} | {row['peak_gigabytes']:.1f} |")
+
+
+def _table(title: str, columns: Sequence[str], rows: dict[str, Any]) -> None:
+    print(f"\n| {title} | " + " | ".join(columns) + " |")
+    print("| --- |" + " ---: |" * len(columns))
+    for name, row in rows.items():
+        print(f"| {name} | " + " | ".join(f"{100 * row[column]:.2f}" for column in columns) + " |")
 
 
 def _options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Small networks without BatchNorm for 32x32 images, and how they are trained: a minute or two each on one thread.
+"""Small networks without BatchNorm for 32x32 images, and how they are trained: about a minute each on one thread.
 
 No published weights of networks with group or layer normalisation fit these images, so the benchmarks train their own.
 """
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torchvision.models import VisionTransformer
 
 from gnnrl.zoo.batches import augmented, batched
 from gnnrl.zoo.data import ImageDataset
@@ -55,74 +56,11 @@ class ConvNeXtBlock(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
-class MobileBlock(nn.Module):
-    """An inverted residual block with group normalisation: [N, C, H, W] -> same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = 4 * channels
-        self.expand, self.norm1 = nn.Conv2d(channels, hidden, 1), nn.GroupNorm(1, hidden)
-        self.depthwise, self.norm2 = nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden), nn.GroupNorm(1, hidden)
-        self.project = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x plus the branch."""
-        y = F.relu(self.norm1(self.expand(x)))
-        return x + self.project(F.relu(self.norm2(self.depthwise(y))))
-
-
-class TransformerBlock(nn.Module):
-    """Self-attention and an MLP, each after a layer normalisation: [N, T, C] -> same."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.head_width = channels // heads
-        self.norm1, self.qkv = nn.LayerNorm(channels), nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
-        self.norm2, self.up = nn.LayerNorm(channels), nn.Linear(channels, 4 * channels)
-        self.down = nn.Linear(4 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x plus attention, plus MLP."""
-        n, t, _ = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(n, t, 3, -1, self.head_width).permute(2, 0, 3, 1, 4).unbind(0)
-        y = F.scaled_dot_product_attention(q, k, v)
-        x = x + self.out(y.transpose(1, 2).reshape(n, t, -1))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))
-
-
-class Tokens(nn.Module):
-    """Cut images into patches with learned positions: [N, 3, 32, 32] -> [N, T, C]."""
-
-    def __init__(self, channels: int, patch: int) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, channels, patch, patch)
-        self.position = nn.Parameter(0.02 * torch.randn(1, (32 // patch) ** 2, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return tokens."""
-        return self.patches(x).flatten(2).transpose(1, 2) + self.position
-
-
-class Mean(nn.Module):
-    """Average over tokens: [N, T, C] -> [N, C]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the mean."""
-        return x.mean(1)
-
-
 def group_norm_resnet() -> nn.Module:
     """A ResNet of 8 layers with group normalisation."""
     stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.GroupNorm(4, 16), nn.ReLU()]
     blocks = [NormBlock(16, 16, 1), NormBlock(16, 32, 2), NormBlock(32, 64, 2)]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
-def mobile_net() -> nn.Module:
-    """Six inverted residual blocks with group normalisation."""
-    blocks = [MobileBlock(32) for _ in range(6)]
-    return nn.Sequential(nn.Conv2d(3, 32, 4, 4), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
 
 
 def conv_next() -> nn.Module:
@@ -132,16 +70,14 @@ def conv_next() -> nn.Module:
 
 
 def vision_transformer() -> nn.Module:
-    """Six blocks of attention and MLP on patches of 4x4 pixels."""
-    blocks = [TransformerBlock(64, 4) for _ in range(6)]
-    return nn.Sequential(Tokens(64, 4), *blocks, nn.LayerNorm(64), Mean(), nn.Linear(64, 10))
+    """Torchvision's vision transformer, six blocks on patches of 4x4 pixels."""
+    return VisionTransformer(32, 4, num_layers=6, num_heads=4, hidden_dim=64, mlp_dim=256, num_classes=10)
 
 
 SMALL: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "gn-resnet8": (group_norm_resnet, 4),
-    "gn-mobilenet": (mobile_net, 5),
-    "convnext": (conv_next, 5),
-    "vit": (vision_transformer, 5),
+    "gn-resnet8": (group_norm_resnet, 3),
+    "convnext": (conv_next, 3),
+    "vit": (vision_transformer, 3),
 }
 """How to build a network, and for how many epochs it is trained."""
 

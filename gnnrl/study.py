@@ -109,7 +109,7 @@ class Study:
 
 
 def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
-    """A function from a network to its score, from such a function or from batches (x, y).
+    """A function from a network to its score, from such a function or from batches (x, y) or (x1, x2, ..., y).
 
     Raises:
         ConfigError: neither.

@@ -1,6 +1,7 @@
 """The only loops over data: how good a network is, and how it is trained further.
 
-n = samples in a batch. A network maps inputs [n, ...] to logits float [n, classes]; labels are int64 [n].
+n = samples in a batch. A network maps inputs [n, ...] to logits float [n, classes]; labels are int64 [n]. Batches are
+(x, y), or (x1, x2, ..., y) where the network's `forward` takes several inputs.
 Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which CPUs and GPUs like best.
 """
 
@@ -210,7 +211,7 @@ def _train_epoch(
             rate = rate_at((number - 1 + step / steps) / recipe.epochs, recipe.learning_rate, recipe.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        logits = _logits(model, augmented(inputs, recipe.augment), labels, recipe.precision)
+        logits = _logits(model, _augmented(inputs, recipe.augment), labels, recipe.precision)
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
@@ -262,16 +263,22 @@ def _mean(
     return result / count
 
 
-def _logits(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, ...]:
+    if kind != "none" and len(inputs) > 1:
+        raise DataError("a network of several inputs is trained as they are: choose augment 'none'.")
+    return tuple(augmented(value, kind) for value in inputs)
+
+
+def _logits(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, precision: Precision) -> Tensor:
     """Run the network and check that its output can be compared with the labels."""
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         try:
-            logits = model(inputs)
+            logits = model(*inputs)
         except RuntimeError as error:
             # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster where it runs
             if "view size is not compatible" not in str(error):
                 raise
-            logits = model(inputs.contiguous())
+            logits = model(*(value.contiguous() for value in inputs))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         what = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise EvaluationError(f"expected logits [n, classes], the network gives {what}: judge it by your own function.")

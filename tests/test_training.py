@@ -129,8 +129,9 @@ def test_outputs_that_are_not_finite_are_an_error(value: float) -> None:
     ("batches", "message"),
     [
         ([], "no batches to judge"),
-        ([torch.zeros(2, 3)], r"pairs of tensors \(inputs, labels\), not Tensor"),
-        ([(torch.zeros(2, 3), ["cat", "dog"])], "pairs of tensors"),
+        ([torch.zeros(2, 3)], r"tensors \(x, y\), or .* not Tensor"),
+        ([(torch.zeros(2, 3), ["cat", "dog"])], "must be tensors"),
+        ([(torch.zeros(2, 3), torch.zeros(3, 3), torch.zeros(2, dtype=torch.int64))], "have 2, 3 samples"),
         ([(torch.zeros(2, 3), torch.zeros(2))], r"labels must be 2 integers, not torch\.float32"),
         ([(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64))], r"labels must be 2 integers, not .* \[3\]"),
         ([(torch.zeros(2, 3), torch.tensor([0, 3]))], "labels run from 0 to 3, but the network tells 3 classes apart"),
@@ -139,6 +140,38 @@ def test_outputs_that_are_not_finite_are_an_error(value: float) -> None:
 def test_unusable_batches_are_described(batches: list[object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         top1(nn.Identity(), batches)  # type: ignore[arg-type]
+
+
+class Difference(nn.Module):
+    """Tells from two inputs which is the larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        logits: Tensor = self.layer(left - right)
+        return logits
+
+
+def two_inputs() -> TensorDataset:
+    left, right = torch.randn(2, 200, 2, generator=torch.Generator().manual_seed(0))
+    return TensorDataset(left, right, ((left - right).sum(1) > 0).long())
+
+
+def test_networks_of_several_inputs_are_judged_and_trained() -> None:
+    torch.manual_seed(0)
+    model, data = Difference(), two_inputs()
+
+    result = finetune(model, data, epochs=5, batch_size=20, learning_rate=0.5)
+
+    assert result.history[-1].top1 > 0.95
+    assert top1(model, list(DataLoader(data, 30))) == evaluator(data)(model) > 0.95
+
+
+def test_several_inputs_are_not_augmented() -> None:
+    with pytest.raises(DataError, match=r"several inputs .* augment 'none'"):
+        finetune(Difference(), two_inputs(), epochs=1, batch_size=20, augment="crop")
 
 
 @pytest.mark.parametrize("output", [torch.zeros(2, 3, 4), {"logits": torch.zeros(2, 3)}])

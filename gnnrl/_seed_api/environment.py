@@ -287,4 +287,4 @@ def _moved(input_x: Any, device: torch.device | str) -> Any:
 
 def _inputs(batches: Iterable[Any]) -> Iterator[Any]:
     """The inputs of labelled batches, without the labels."""
-    return (batch[0] if isinstance(batch, list | tuple) else batch for batch in batches)
+    return (batch[:-1] if isinstance(batch, list | tuple) else batch for batch in batches)

@@ -5,6 +5,8 @@ with as many channels of the stream that it reads. Here heads and stream are ind
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,6 +44,22 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
                 NarrowMultiheadAttention.forward, tensors, self, *tensors, *rest
             )
             return found
+        return self.compute(
+            query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
+        )
+
+    def compute(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None,
+        need_weights: bool,
+        attn_mask: Tensor | None,
+        average_attn_weights: bool,
+        is_causal: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What `forward` does; to a `TorchFunctionMode` it is its projections and the attention of the heads."""
         if is_causal and attn_mask is None:
             raise RuntimeError("is_causal is a hint about attn_mask, give attn_mask too")
         batch = 0 if self.batch_first else 1
@@ -135,6 +153,20 @@ def narrow_all(model: nn.Module) -> nn.Module:
     for module in model.modules():
         _narrow(module)
     return model
+
+
+@contextmanager
+def narrowed(model: nn.Module) -> Iterator[None]:
+    """Inside, every attention is a narrow one, so that the calls of its projections can be watched."""
+    found = [part for part in model.modules() if type(part) is nn.MultiheadAttention]
+    same = [part._qkv_same_embed_dim for part in found]
+    narrow_all(model)
+    try:
+        yield
+    finally:
+        for part, flag in zip(found, same, strict=True):
+            part.__class__ = nn.MultiheadAttention
+            part._qkv_same_embed_dim = flag
 
 
 def update_encoder(module: nn.TransformerEncoder) -> None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError
-from gnnrl.network.tracer import evaluating
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
+from gnnrl.pruning.names import Names
 from gnnrl.pruning.sampling import Sampler
 
-_ACTIVATION_BUDGET = 4e8
+_ACTIVATION_BUDGET = 8e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,28 @@ class LayerRecord:
 
     Attributes:
         name: name of the weight.
+        first: the first row of the weight that is meant; there are as many as outputs.
         rows: rows that the layer read.
         target: outputs at the sampled positions [n, O].
+        shapes: of the input and the output.
         branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
             addition, the normalised output, or the output itself.
+        deferrable: nothing but one addition reads the output, so it need not be there before.
         scale: factor that the normalisation or layer scale after the layer applies to each output [O].
         shifts: whether the layer can shift its outputs, by a bias or by the batch normalisation that follows.
     """
 
     name: str
+    first: int
     rows: int
     samples: int
     target: Tensor
     energy: float
     scale: Tensor
     shifts: bool
+    shapes: tuple[torch.Size, torch.Size]
+    deferrable: bool = False
     branch_target: tuple[int, Tensor] | None = None
     moments: Moments | None = None
 
@@ -78,8 +84,8 @@ class Calibration:
         """Records of all calls with this weight."""
         return [record for record in self.layers.values() if record.name == name]
 
-    def batches(self, size: int = 125) -> Iterable[tuple[Tensor, Tensor]]:
-        """Labelled batches.
+    def batches(self, size: int = 125) -> Iterable[tuple[Tensor, ...]]:
+        """Labelled batches (x, y) or (x1, x2, ..., y).
 
         Raises:
             DataError: the data has no labels.
@@ -87,7 +93,7 @@ class Calibration:
         if self.labels is None:
             raise DataError("the calibration data has no labels; give batches of (x, y) or choose another criterion")
         starts = range(0, self.images, size)
-        return [(self.inputs[0][k : k + size], self.labels[k : k + size]) for k in starts]
+        return [tuple(value[k : k + size] for value in (*self.inputs, self.labels)) for k in starts]
 
 
 @torch.no_grad()
@@ -110,20 +116,25 @@ def calibrate(
     inputs, labels = gather(data, images, _arity(model))
     inputs = tuple(value.to(device) for value in inputs)
     sampler = sampler or Sampler()
-    with evaluating(model):
-        try:
-            bound = _affordable(model, inputs)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
-            raise DataError(
-                f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
-                "of the network's inputs in the order of its forward, labels last"
-            ) from error
-        inputs = tuple(value[:bound] for value in inputs)
-        recorder = _Recorder(model, sampler, moments)
-        with Watch(recorder.observer):
-            model(*inputs)
+    try:
+        bound = _affordable(model, inputs)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
+        raise DataError(
+            f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
+            "of the network's inputs in the order of its forward, labels last"
+        ) from error
+    inputs = tuple(_laid_out(value[:bound]) for value in inputs)
+    recorder = _Recorder(model, sampler, moments)
+    with watching(model, recorder.observer):
+        model(*inputs)
+    recorder.finish()
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
+
+
+def _laid_out(value: Tensor) -> Tensor:
+    """Images channels-last, which convolutions and the sampling of their inputs like best."""
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
 
 def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -184,7 +195,7 @@ def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
     def norm(arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         return normalise(arguments["input"], arguments)
 
-    with Watch(Observer(layer, norm, lambda *_: None)):
+    with watching(model, Observer(layer, norm, lambda *_: None)):
         model(*(value[:1] for value in inputs))
     return int(max(2, min(len(inputs[0]), _ACTIVATION_BUDGET / 4 / largest)))
 
@@ -195,20 +206,35 @@ class _Recorder:
     def __init__(self, model: nn.Module, sampler: Sampler, moments: bool) -> None:
         self.layers: dict[int, LayerRecord] = {}
         self.observer = Observer(self._layer, self._norm, self._addition)
-        self._names = parameter_names(model)
+        self._names = Names(model)
+        self._branches: dict[int, LayerCall] = {}
         self._sampler = sampler
         self._moments = moments
 
+    def finish(self) -> None:
+        """Say which outputs may wait for their addition, now that all readers are known."""
+        for order, call in self._branches.items():
+            self.layers[order].deferrable = call.reads == 1
+
     def _layer(self, call: LayerCall) -> Tensor:
         output = call.run()
-        name = self._names.get(id(call.weight))
-        if name is None:
+        found = self._names.find(call.weight)
+        if found is None:
             return output
         inputs = call.matrix.shape[1]
         samples = self._sampler.count(inputs, call.groups)
         target = self._sampler.outputs(output, call, samples)
         scale = torch.ones(target.shape[1], device=target.device)
-        record = LayerRecord(name, call.rows, samples, target, _energy(target), scale, call.bias is not None)
+        record = LayerRecord(
+            *found,
+            call.rows,
+            samples,
+            target,
+            _energy(target),
+            scale,
+            call.bias is not None,
+            (call.input.shape, output.shape),
+        )
         if self._moments and call.groups == 1 and inputs <= _WIDEST:
             record.moments = _moments(self._sampler.patches(call, samples))
         self.layers[call.order] = record
@@ -240,6 +266,7 @@ class _Recorder:
             return
         total = self._sampler.outputs(branch + other, call, record.samples)
         record.branch_target = (number, total)
+        self._branches[call.order] = call
         record.energy = _energy(total)
         if call.scale is not None:
             record.scale = call.scale.flatten()

@@ -111,7 +111,7 @@ def _consumers(group: Group, weights: dict[str, Tensor], calibration: Calibratio
     for place in group.places:
         records = calibration.of_weight(place.tensor) if place.dim == 1 and calibration is not None else []
         found += [
-            _consumer(record, weights[place.tensor], place.positions)
+            _consumer(record, weights[place.tensor][record.first : record.first + len(record.scale)], place.positions)
             for record in records
             if record.moments is not None
         ]

@@ -16,7 +16,7 @@ from gnnrl.network.structure import Group, Network
 from gnnrl.network.tracer import evaluating
 
 _PIECE = 1 << 16
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[tuple[Tensor, ...]]
 
 
 def importance(
@@ -126,9 +126,10 @@ def _taylor_terms(model: nn.Module, batches: Batches) -> dict[str, Tensor]:
             parameter.grad = None
         with evaluating(model), torch.enable_grad():
             device = next(iter(parameters.values())).device
-            for x, y in batches:
-                F.cross_entropy(model(x.to(device)).float(), y.to(device)).backward()  # type: ignore[no-untyped-call]
-                seen += len(x)
+            for *inputs, y in batches:
+                logits = model(*(x.to(device) for x in inputs))
+                F.cross_entropy(logits.float(), y.to(device)).backward()  # type: ignore[no-untyped-call]
+                seen += len(y)
         if not seen:
             raise DataError("the calibration data has no batches, so the criterion taylor has nothing to look at")
         return {

@@ -7,7 +7,8 @@ are weights of one input for each output, the normalised value.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gnnrl.network.narrow_attention import NarrowMultiheadAttention, narrowed
+from gnnrl.network.tracer import evaluating
+
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 SCALINGS = ("group_norm", "layer_norm", "rms_norm")
 _CHANNELS_LAST = ("linear", "layer_norm", "rms_norm")
 _ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
 _PERMUTATIONS = {"permute", "transpose", "movedim", "swapaxes"}
+_LOOKS = {"__get__", "size", "dim", *_PERMUTATIONS}
 _CONVOLUTION_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _CONVOLUTION_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 _NAMES = {
@@ -51,6 +56,7 @@ class LayerCall:
         norm: the batch normalisation that directly follows, by the names of its arguments.
         scale: what the outputs are directly multiplied with (layer scale), one number for each channel, broadcast.
         source: the layer whose outputs a normalisation reads.
+        reads: how many functions read the output, its normalisation and scale not counted.
     """
 
     order: int
@@ -59,6 +65,7 @@ class LayerCall:
     norm: dict[str, Any] | None = None
     scale: Tensor | None = None
     source: "LayerCall | None" = None
+    reads: int = 0
 
     @property
     def weight(self) -> Tensor:
@@ -159,7 +166,7 @@ class Observer:
 
 
 class Watch(TorchFunctionMode):
-    """Shows an observer every layer call of a forward pass."""
+    """Shows an observer every layer call of a forward pass, those inside of a narrow attention too."""
 
     def __init__(self, observer: Observer) -> None:
         super().__init__()
@@ -172,7 +179,12 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Intercept one function of torch."""
         kwargs = kwargs or {}
+        if func is NarrowMultiheadAttention.forward:
+            with self:
+                return args[0].compute(*args[1:])
         name = getattr(func, "__name__", "")
+        if name not in _LOOKS:
+            self._count_reads(args, kwargs)
         if name in _NAMES and len(args) <= len(_NAMES[name]) + 1:
             call = self._call(name, args, kwargs)
             if call is not None:
@@ -188,6 +200,13 @@ class Watch(TorchFunctionMode):
         if name in _PERMUTATIONS and args and self._origin(args[0]) is not None:
             self._permute(output, func, args, kwargs)
         return output
+
+    def _count_reads(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for value in (*args, *kwargs.values()):
+            for tensor in value if isinstance(value, tuple | list) else (value,):
+                origin = self._origin(tensor)
+                if origin is not None:
+                    origin.call.reads += 1
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LayerCall | None:
         """The call as data; None for a normalisation without a scale for each channel."""
@@ -216,6 +235,7 @@ class Watch(TorchFunctionMode):
             call.norm = {key: value for key, value in norm.items() if key != "input"}
         output = self._observer.norm(norm, call)
         if call is not None and call.norm is not None:
+            call.reads -= 1
             self._remember(output, call)
         return output
 
@@ -240,6 +260,7 @@ class Watch(TorchFunctionMode):
             channels = len(origin.call.weight)
             if scale.numel() == channels == scale.shape[origin.call.channel_dim]:
                 origin.call.scale = scale
+                origin.call.reads -= 1
                 self._remember(output, origin.call, origin.dims)
                 break
         return output
@@ -263,6 +284,8 @@ class Watch(TorchFunctionMode):
         return origin
 
 
-def parameter_names(model: nn.Module) -> dict[int, str]:
-    """Names of all parameters by identity."""
-    return {id(parameter): name for name, parameter in model.named_parameters()}
+@contextmanager
+def watching(model: nn.Module, observer: Observer) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and an observer sees what it calls."""
+    with evaluating(model), narrowed(model), Watch(observer):
+        yield

@@ -32,20 +32,22 @@ def solve(
     if not centred:
         mean, goal = torch.zeros_like(mean), torch.zeros_like(goal)
     x = x - mean
-    remainder = torch.baddbmm(y - goal, x, old, alpha=-1)
     strength = ridge + 0.1 * x.shape[2] / count
-    step = _primal(x, remainder, strength) if x.shape[2] <= count else _dual(x, remainder, strength)
+    step = (_primal if x.shape[2] <= count else _dual)(x, y - goal, old, strength)
     solved = old + step
     shift = goal - mean @ solved
     return solved.mT.flatten(0, 1).to(weight.dtype), shift.flatten().to(weight.dtype)
 
 
-def _primal(x: Tensor, remainder: Tensor, strength: float) -> Tensor:
-    cross = (x.mT @ remainder / x.shape[1]).double()
-    return _solve_damped((x.mT @ x / x.shape[1]).double(), cross, strength, x.shape[2]).to(x.dtype)
+def _primal(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
+    """By the Gram matrix, which also tells what the old weights miss:  Xᵀ R = Xᵀ Y − Xᵀ X W_old."""
+    gram = (x.mT @ x / x.shape[1]).double()
+    cross = (x.mT @ y / x.shape[1]).double() - gram @ old.double()
+    return _solve_damped(gram, cross, strength, x.shape[2]).to(x.dtype)
 
 
-def _dual(x: Tensor, remainder: Tensor, strength: float) -> Tensor:
+def _dual(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
+    remainder = torch.baddbmm(y, x, old, alpha=-1)
     kernel = (x @ x.mT / x.shape[1]).double()
     return x.mT @ (_solve_damped(kernel, remainder.double(), strength, x.shape[2]) / x.shape[1]).to(x.dtype)
 

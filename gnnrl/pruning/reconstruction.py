@@ -12,7 +12,7 @@ operand,  so that each block also corrects what the blocks before it did to the 
 statistics of the pruned network on the way.
 
 Least-squares reconstruction of the next layer: He et al. 2017, https://arxiv.org/abs/1707.06168; in sequence and on the
-stream, measured in `benchmarks/resnet20.py`.
+stream, measured in `benchmarks/repair.py`.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import evaluating
 from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise, parameter_names
+from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.least_squares import solve
+from gnnrl.pruning.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,13 @@ class Repair:
     Attributes:
         least_squares: solve the layers; without it only batch normalisation is recalibrated.
         stream: solve branches for the residual stream instead of their own dense output.
+        new_variance: let batch normalisation take the variance of the pruned network also after a layer that is solved.
         ridge: pull towards the old weights, relative to the mean variance of an input.
     """
 
     least_squares: bool = True
     stream: bool = True
+    new_variance: bool = False
     ridge: float = 1e-3
 
 
@@ -86,9 +88,12 @@ def repair(
     Returns:
         Seconds spent on algebra, that is on everything but the network's own forward pass.
     """
-    pass_ = _RepairPass(small, network, kept, calibration, settings or Repair())
-    with evaluating(small), Watch(pass_.observer):
-        small(*calibration.inputs)
+    for defer in (True, False):
+        pass_ = _RepairPass(small, network, kept, calibration, settings or Repair(), defer)
+        with watching(small, pass_.observer):
+            small(*calibration.inputs)
+        if not pass_.deferred:
+            break
     return pass_.algebra_seconds
 
 
@@ -100,9 +105,10 @@ class _RepairPass:
         kept: Sequence[ArrayLike],
         calibration: Calibration,
         settings: Repair,
+        defer: bool,
     ) -> None:
         self.observer = Observer(self._layer, self._norm, self._addition)
-        self._names = parameter_names(small)
+        self._names = Names(small)
         self._calibration = calibration
         self._settings = settings
         self._rows = {
@@ -110,11 +116,10 @@ class _RepairPass:
             for (name, dim), index in network.positions(network.alive(kept)).items()
             if dim == 0
         }
-        calls: dict[str, int] = {}
-        for record in calibration.layers.values():
-            calls[record.name] = calls.get(record.name, 0) + 1
-        self._once = {name for name, count in calls.items() if count == 1}
+        self._once = _used_once(calibration)
         self._inputs: dict[int, Tensor] = {}
+        self.deferred: set[int] = set()
+        self._defer = defer and not settings.new_variance
         self.algebra_seconds = 0.0
 
     def _record(self, call: LayerCall) -> LayerRecord | None:
@@ -122,11 +127,21 @@ class _RepairPass:
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
-        return record if self._names.get(id(call.weight)) == record.name and call.rows == record.rows else None
+        found = self._names.find(call.weight)
+        kept = found is not None and found[0] == record.name and len(call.weight) == len(self._outputs(record))
+        return record if kept and call.rows == record.rows else None
+
+    def _outputs(self, record: LayerRecord) -> Tensor:
+        """Which of the dense layer's outputs are left."""
+        count = record.target.shape[1]
+        rows = self._rows.get(record.name)
+        if rows is None:
+            return torch.arange(count)
+        return rows[(rows >= record.first) & (rows < record.first + count)] - record.first
 
     def _kept_rows(self, record: LayerRecord, value: Tensor) -> Tensor:
-        rows = self._rows.get(record.name)
-        return value if rows is None else value[:, rows.to(value.device)]
+        outputs = self._outputs(record)
+        return value if len(outputs) == value.shape[1] else value[:, outputs.to(value.device)]
 
     def _layer(self, call: LayerCall) -> Tensor:
         record = self._record(call)
@@ -135,13 +150,24 @@ class _RepairPass:
             inputs = self._calibration.sampler.patches(call, record.samples)
             if record.branch_target is not None and self._settings.stream:
                 self._inputs[call.order] = inputs
+                if self._defer and record.deferrable and _same_places(record, call):
+                    self.deferred.add(call.order)
             else:
                 weight, shift = self._solve(call, inputs, self._kept_rows(record, record.target), record.shifts)
                 call.weight.copy_(weight.reshape(call.weight.shape))
                 if call.bias is not None:
                     call.bias.copy_(shift)
             self.algebra_seconds += perf_counter() - start
-        return call.run()
+        return self._later(call, record) if record is not None and call.order in self.deferred else call.run()
+
+    def _later(self, call: LayerCall, record: LayerRecord) -> Tensor:
+        """A place for an output that is computed when it is added."""
+        shape = list(record.shapes[1])
+        shape[call.channel_dim] = len(call.weight)
+        like_images = call.kind == "conv2d" and call.input.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if like_images else torch.contiguous_format
+        found: Tensor = torch.empty(shape, dtype=call.weight.dtype, device=call.weight.device, memory_format=layout)
+        return found
 
     def _solve(
         self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
@@ -150,12 +176,16 @@ class _RepairPass:
         return solve(inputs, target, old, ridge=self._settings.ridge, groups=call.groups, centred=shifts)
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
-        mean, variance, value = arguments["running_mean"], arguments["running_var"], arguments["input"]
+        value: Tensor = arguments["input"]
+        if call is not None and call.order in self.deferred:
+            return value
+        mean, variance = arguments["running_mean"], arguments["running_var"]
         if mean is not None and variance is not None:
             dims = [dim for dim in range(value.ndim) if dim != 1]
             record = self._record(call) if call is not None and call.norm is not None else None
-            if record is None:
+            if record is None or self._settings.new_variance:
                 variance.copy_(value.var(dims, correction=0))
+            if record is None:
                 mean.copy_(value.mean(dims))
             else:
                 mean += value.mean(dims) - self._kept_rows(record, record.target).mean(0)
@@ -164,6 +194,7 @@ class _RepairPass:
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
         record = self._record(call)
         inputs = self._inputs.pop(call.order, None)
+        self.deferred.discard(call.order)
         if record is None or inputs is None or record.branch_target is None or record.branch_target[0] != number:
             return
         start = perf_counter()
@@ -182,6 +213,22 @@ class _RepairPass:
             call.bias[usable] = (shift / safe)[usable]
         self.algebra_seconds += perf_counter() - start
         branch.copy_(call.run())
+
+
+def _same_places(record: LayerRecord, call: LayerCall) -> bool:
+    """Whether the layer reads as many channels, or fewer, at the same places as the dense one."""
+    shapes = [list(shape) for shape in (record.shapes[0], call.input.shape)]
+    for shape in shapes:
+        shape[call.channel_dim] = 0
+    return shapes[0] == shapes[1]
+
+
+def _used_once(calibration: Calibration) -> set[str]:
+    """Weights of which no row is used by two calls."""
+    rows: dict[str, list[int]] = {}
+    for record in calibration.layers.values():
+        rows.setdefault(record.name, []).extend(range(record.first, record.first + record.target.shape[1]))
+    return {name for name, used in rows.items() if len(used) == len(set(used))}
 
 
 def _scale(call: LayerCall) -> Tensor:

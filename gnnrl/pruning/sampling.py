@@ -14,6 +14,8 @@ from torch import Tensor
 
 from gnnrl.pruning.layer_calls import CONVOLUTIONS, SCALINGS, LayerCall
 
+_GOLDEN = (sqrt(5) - 1) / 2
+
 
 @dataclass(slots=True)
 class Sampler:
@@ -26,9 +28,9 @@ class Sampler:
         elements: bound on the numbers in the sampled inputs of one layer, so that the widest stay affordable: 256 MB.
     """
 
-    per_input: int = 8
+    per_input: int = 12
     work: float = 1e11
-    least: int = 2048
+    least: int = 8192
     elements: float = 2**26
 
     def count(self, inputs: int, groups: int = 1) -> int:
@@ -46,20 +48,34 @@ class Sampler:
             return self.outputs(call.unscaled(), call, samples)
         if call.kind == "linear":
             return _rows(call.input, samples)
-        rank, weight = CONVOLUTIONS[call.kind], call.weight
+        rank, value, weight = CONVOLUTIONS[call.kind], call.input, call.weight
         stride, dilation = (_tuple(call.arguments[name], rank) for name in ("stride", "dilation"))
-        windows = _padded(call, rank, dilation)
-        for dim in range(rank):
-            reach = (weight.shape[2 + dim] - 1) * dilation[dim] + 1
-            windows = windows.unfold(2 + dim, reach, stride[dim])[..., :: dilation[dim]]
-        return _stacked([part.movedim(1, 1 + rank) for part in _grid(windows, rank, samples)], 1 + rank)
+        before, after = _padding(call, rank, dilation)
+        sizes = [
+            (value.shape[2 + dim] + before[dim] + after[dim] - (weight.shape[2 + dim] - 1) * dilation[dim] - 1)
+            // stride[dim]
+            + 1
+            for dim in range(rank)
+        ]
+        image, corner = _positions(len(value), sizes, samples, value.device)
+        index, inside = torch.zeros_like(image)[:, None], torch.ones_like(image, dtype=torch.bool)[:, None]
+        for dim, position in enumerate(_unravelled(corner, sizes)):
+            size = value.shape[2 + dim]
+            reach = torch.arange(weight.shape[2 + dim], device=value.device) * dilation[dim] - before[dim]
+            place = (position * stride[dim])[:, None] + reach
+            index = (index[:, :, None] * size + place.clamp(0, size - 1)[:, None]).flatten(1)
+            inside = (inside[:, :, None] & ((place >= 0) & (place < size))[:, None]).flatten(1)
+        found = _taken(value, image, index)
+        if any(before) or any(after):
+            found *= inside[:, :, None]
+        return found.mT.flatten(1)
 
     def outputs(self, value: Tensor, call: LayerCall, samples: int) -> Tensor:
         """Outputs at the chosen positions [n, O]."""
         if call.channel_dim == -1:
             return _rows(value, samples)
-        rank = value.ndim - 2
-        return _stacked([part.movedim(1, -1) for part in _grid(value, rank, samples)], 1 + rank)
+        image, index = _positions(len(value), value.shape[2:], samples, value.device)
+        return _taken(value, image, index[:, None])[:, 0]
 
 
 def _rows(value: Tensor, samples: int) -> Tensor:
@@ -67,44 +83,45 @@ def _rows(value: Tensor, samples: int) -> Tensor:
     return rows if len(rows) <= samples else rows[torch.arange(samples, device=rows.device) * len(rows) // samples]
 
 
-def _stacked(parts: Sequence[Tensor], leading: int) -> Tensor:
-    """Rows [n, p] of all parts, whose first `leading` dimensions count rows; copies every element once."""
-    counts = [prod(part.shape[:leading]) for part in parts]
-    rows = parts[0].new_empty(sum(counts), prod(parts[0].shape[leading:]))
-    for part, goal in zip(parts, rows.split(counts), strict=True):  # type: ignore[no-untyped-call]
-        goal.view(part.shape).copy_(part)
-    return rows
+def _positions(images: int, sizes: Sequence[int], samples: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Image and place in it [n], spread evenly over all, each somewhere in its own part by the golden ratio."""
+    each = prod(sizes)
+    total = images * each
+    if samples >= total:
+        flat = torch.arange(total, device=device)
+    else:
+        number = torch.arange(samples, device=device, dtype=torch.float64)
+        flat = ((number + number * _GOLDEN % 1) * (total / samples)).long()
+    return flat // each, flat % each
 
 
-def _grid(value: Tensor, rank: int, samples: int) -> list[Tensor]:
-    """Cut the spatial dimensions (2 .. 2 + rank) to a grid that moves from image to image."""
-    sizes = value.shape[2 : 2 + rank]
-    step = 1
-    while sizes and prod(max(size // (step + 1), 1) for size in sizes) * len(value) >= samples and step < max(sizes):
-        step += 1
-    parts = []
-    chunk = max(1, len(value) // 8)
-    for number, start in enumerate(range(0, len(value), chunk)):
-        part = value[start : start + chunk]
-        for dim, size in enumerate(sizes):
-            offset = (3 + 2 * dim) * number % min(step, size)
-            part = part[(slice(None),) * (2 + dim) + (slice(offset, None, step),)]
-        parts.append(part)
-    return parts
+def _unravelled(flat: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """Coordinates [n] in each dimension."""
+    found = []
+    for size in reversed(sizes):
+        found.append(flat % size)
+        flat = flat // size
+    return found[::-1]
 
 
-def _padded(call: LayerCall, rank: int, dilation: Sequence[int]) -> Tensor:
+def _taken(value: Tensor, image: Tensor, index: Tensor) -> Tensor:
+    """Channels [n, k, C] of a tensor [N, C, ...] at places [n, k] of images [n]; copies nothing else."""
+    places = value.reshape(*value.shape[:2], -1)
+    if places.mT.is_contiguous():
+        rows = (image[:, None] * places.shape[2] + index).flatten()
+        return places.mT.reshape(-1, places.shape[1]).index_select(0, rows).view(*index.shape, -1)
+    return places[image[:, None], :, index]
+
+
+def _padding(call: LayerCall, rank: int, dilation: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Zeros before and after each dimension."""
     padding = call.arguments["padding"]
     if padding == "valid":
-        return call.input
-    if padding == "same":
-        amounts = []
-        for dim in reversed(range(rank)):
-            total = dilation[dim] * (call.weight.shape[2 + dim] - 1)
-            amounts += [total // 2, total - total // 2]
-    else:
-        amounts = [amount for size in reversed(_tuple(padding, rank)) for amount in (size, size)]
-    return torch.nn.functional.pad(call.input, amounts) if any(amounts) else call.input
+        padding = 0
+    if padding != "same":
+        return (amounts := _tuple(padding, rank)), amounts
+    totals = [dilation[dim] * (call.weight.shape[2 + dim] - 1) for dim in range(rank)]
+    return [total // 2 for total in totals], [total - total // 2 for total in totals]
 
 
 def _tuple(value: Any, rank: int) -> tuple[int, ...]:

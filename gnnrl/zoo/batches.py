@@ -1,6 +1,7 @@
 """Datasets cut into batches, and batches made ready for a network.
 
-n = samples in a batch. Batches are pairs of inputs [n, ...] and labels int64 [n].
+n = samples in a batch. A batch is (x, y), or (x1, x2, ..., y) for a network of several inputs: inputs [n, ...] one by
+one in the order of `forward`, and last the labels, int64 [n].
 """
 
 import math
@@ -16,8 +17,8 @@ from gnnrl.errors import DataError
 from gnnrl.zoo.data import ImageDataset
 
 Augmentation = Literal["none", "crop", "flip-crop"]
-Batches = Iterable[tuple[Tensor, Tensor]]
-"""Yields (inputs, labels), as often as it is iterated: a DataLoader, or a list."""
+Batches = Iterable[tuple[Tensor, ...]]
+"""Yields (x, y) or (x1, x2, ..., y), as often as it is iterated: a DataLoader, or a list."""
 LabelledData = Dataset[Any] | Batches
 
 
@@ -32,7 +33,7 @@ class IndexedBatches:
     """
 
     def __init__(
-        self, fetch: Callable[[Tensor], tuple[Tensor, Tensor]], size: int, batch_size: int, *, shuffle: bool
+        self, fetch: Callable[[Tensor], tuple[Tensor, ...]], size: int, batch_size: int, *, shuffle: bool
     ) -> None:
         self.fetch = fetch
         self.size = size
@@ -42,7 +43,7 @@ class IndexedBatches:
     def __len__(self) -> int:
         return math.ceil(self.size / self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         order = torch.randperm(self.size) if self.shuffle else torch.arange(self.size)
         for start in range(0, self.size, self.batch_size):
             yield self.fetch(order[start : start + self.batch_size])
@@ -52,28 +53,36 @@ def batched(data: LabelledData, batch_size: int, *, shuffle: bool = False) -> Ba
     """Cut a dataset of (input, label) into batches; batches that are already cut are returned as they are."""
     if isinstance(data, ImageDataset):
         return IndexedBatches(data.batch, len(data), batch_size, shuffle=shuffle)
-    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+    if isinstance(data, TensorDataset) and len(data.tensors) >= 2:
         return IndexedBatches(data.__getitem__, len(data), batch_size, shuffle=shuffle)
     if isinstance(data, Dataset):
         return DataLoader(data, batch_size, shuffle=shuffle)
     return data
 
 
-def on_device(batches: Batches, device: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Move batches to a device, images in channels-last layout.
+def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    """Move batches to a device, as all inputs and the labels, images in channels-last layout.
 
     Raises:
-        DataError: a batch is not a pair of tensors, or its labels are not one integer for each sample.
+        DataError: a batch is not made of inputs and labels, its tensors differ in their number of samples, or the
+            labels are not one integer for each.
     """
     for batch in batches:
-        if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(x, Tensor) for x in batch)):
-            raise DataError(f"batches must be pairs of tensors (inputs, labels), not {type(batch).__name__}.")
-        inputs, labels = batch
-        if labels.is_floating_point() or labels.shape != inputs.shape[:1]:
-            raise DataError(f"labels must be {len(inputs)} integers, not {labels.dtype} of shape {list(labels.shape)}.")
-        if inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        yield inputs.to(device), labels.to(device, torch.int64)
+        if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
+            raise DataError(
+                f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {type(batch).__name__}."
+            )
+        *inputs, labels = batch
+        count = len(inputs[0])
+        if any(len(value) != count for value in inputs):
+            raise DataError(f"the inputs of a batch have {', '.join(str(len(x)) for x in inputs)} samples.")
+        if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
+            raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
+        yield tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
+
+
+def _laid_out(value: Tensor) -> Tensor:
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
 
 def augmented(images: Tensor, kind: Augmentation) -> Tensor:

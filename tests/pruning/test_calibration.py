@@ -85,6 +85,7 @@ def test_several_inputs_come_before_the_label() -> None:
     assert len(without.inputs) == len(labelled.inputs) == 2
     assert without.labels is None
     assert labelled.labels is not None
+    assert [len(batch) for batch in labelled.batches(3)] == [3, 3]
 
 
 def test_what_is_recorded_is_what_the_network_computes() -> None:

@@ -195,3 +195,25 @@ def test_origins_do_not_outlive_their_tensors() -> None:
             conv(torch.randn(2, 3, 4, 4))
 
     assert len(watch._origins) <= 1
+
+
+@pytest.mark.parametrize(
+    ("run", "reads"),
+    [
+        (lambda y, x: y + x, 1),
+        (lambda y, x: (y.permute(0, 2, 3, 1) * torch.ones(3)).permute(0, 3, 1, 2) + x, 1),
+        (lambda y, x: F.batch_norm(y, torch.zeros(3), torch.ones(3), torch.ones(3)) + x, 1),
+        (lambda y, x: y.view(y.shape) + x, 1),
+        (lambda y, x: y + x + y, 2),
+        (lambda y, x: torch.cat([y + x, y]), 2),
+        (lambda y, x: y + x * y.mean(), 2),
+        (lambda y, x: torch.add(input=y, other=x), 1),
+    ],
+    ids=["addition", "layer scale", "norm", "view", "twice", "list", "mean", "by name"],
+)
+def test_all_readers_of_an_output_are_counted(run: Any, reads: int) -> None:
+    conv = nn.Conv2d(3, 3, 1)
+
+    (call,) = watched(lambda x: run(conv(x), x), torch.randn(2, 3, 4, 4)).layers
+
+    assert call.reads == reads

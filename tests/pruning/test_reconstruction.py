@@ -91,6 +91,37 @@ def test_a_block_is_corrected_on_the_residual_stream() -> None:
     assert errors[True] < errors[False]
 
 
+@pytest.mark.parametrize("read", [False, True])
+def test_a_branch_may_wait_for_its_addition_only_where_nothing_else_reads_it(read: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.branch = conv(3, 6), conv(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            y = self.branch[1](self.branch[0](x))
+            gate = y.mean((2, 3), keepdim=True).sigmoid() if read else 1.0
+            return (x + y) * gate
+
+    torch.manual_seed(0)
+    model, x = Net(), images(batch=64)
+    randomise(model)
+    model.eval()
+    network, record = trace(model, images()), calibrate(model, [x])
+    kept = [np.arange(max(1, group.size // 2)) for group in network.groups]
+    small, unhurried = (remove(model, network, kept) for _ in range(2))
+
+    repair(small, network, kept, record)
+    (branch,) = record.of_weight("branch.0.weight")
+    assert branch.deferrable is not read
+    branch.deferrable = False
+    repair(unhurried, network, kept, record)
+
+    for name, value in small.state_dict().items():
+        torch.testing.assert_close(value, unhurried.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
 def test_repair_helps_every_topology_and_leaves_it_finite() -> None:
     for name in sorted(TOPOLOGIES):
         case = traced(name)
@@ -147,6 +178,20 @@ def test_batch_normalisation_alone_takes_the_statistics_of_the_small_network() -
     torch.testing.assert_close(small[0][1].running_var, first.var((0, 2, 3), correction=0), rtol=1e-4, atol=1e-5)
     for name, value in small.state_dict().items():
         assert torch.equal(value, weights[name]) or "running" in name
+
+
+@pytest.mark.parametrize("new_variance", [False, True])
+def test_the_variance_after_a_solved_layer_is_the_dense_one_unless_asked_for(new_variance: bool) -> None:
+    case = traced("chain")
+    x = images(batch=64)
+    small, kept = pruned(case)
+    dense = small[0][1].running_var.clone()
+
+    repair(small, case.network, kept, calibrate(case.model, [x]), Repair(new_variance=new_variance))
+
+    with torch.no_grad():
+        found = small[0][0](x).var((0, 2, 3), correction=0)
+    torch.testing.assert_close(small[0][1].running_var, found if new_variance else dense, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["shared_module", "tied_convolutions"])
