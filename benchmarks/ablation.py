@@ -139,7 +139,7 @@ def _instant(model: nn.Module, network: Network, curves: list[Curve]) -> Task:
     scores = importance("l2", model, network)
     judge = Instant(model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
     judge.curves = curves
-    return Task(Projection.build(network, LIMIT), judge, curves, scores, EVALUATIONS, 0)
+    return Task(Projection.build(network, LIMIT, machine.EVERY_WIDTH), judge, curves, scores, EVALUATIONS, 0)
 
 
 def _encoder(observation: Observation, stages: int) -> Row:
@@ -183,6 +183,7 @@ def _reward(model: nn.Module, inputs: tuple[Tensor, ...], network: Network, imag
         evaluate=evaluator(data * max(images // 250, 1), precision="bfloat16"),
         calibration=data * (CALIBRATION // 250),
         calibration_images=min(images, CALIBRATION),
+        rules=machine.EVERY_WIDTH,
         network=network,
     )
     task = study.task(1, 0)

@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 import gnnrl
+from gnnrl.pruning.rules import WidthRules
+
+EVERY_WIDTH = WidthRules(round_to=1)
+"""Widths of benchmarks that compare accuracy: the blocks of inference engines are no concern there."""
 
 
 def describe() -> dict[str, Any]:

@@ -136,7 +136,9 @@ def _case(name: str, splits: DataSplits, options: argparse.Namespace) -> Case:
     network = trace(model, splits.test.batch(torch.arange(2))[0])
     data = list(batched(splits.calibration, 125))
     record = calibrate(model, data)
-    plan = curves_plan(Projection.build(network, options.constraint), error_curves(model, network, record))
+    plan = curves_plan(
+        Projection.build(network, options.constraint, machine.EVERY_WIDTH), error_curves(model, network, record)
+    )
     return Case(model, network, data, record, plan)
 
 

@@ -120,7 +120,9 @@ def _measure(
     scores = importance(criterion, model, network, labelled, seed)
     orders = [curve.order for curve in curves] if arm.importance == "curves" else removal_orders(scores)
     candidates = Evaluator(model, network, judge, orders, record, arm.repair)
-    task = Task(Projection.build(network, constraint), candidates, curves, scores, arm.evaluations, seed)
+    task = Task(
+        Projection.build(network, constraint, machine.EVERY_WIDTH), candidates, curves, scores, arm.evaluations, seed
+    )
     best = run(find_searcher(arm.searcher), task)
     total = perf_counter() - start
     spent = candidates.seconds.forward + calibration_forward

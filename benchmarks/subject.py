@@ -95,6 +95,7 @@ class Subject:
                     calibration=batched(self.splits.calibration, 125),
                     importance=importance,
                     repair=repair,
+                    rules=machine.EVERY_WIDTH,
                     network=self.network,
                     calibration_images=self.options.calibration_images,
                 )
