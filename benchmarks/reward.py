@@ -126,7 +126,7 @@ def repaired(study: Study, widths: Component, settings: Repair | None) -> nn.Mod
 def logits(model: nn.Module, data: Any, bfloat16: bool) -> tuple[Tensor, Tensor]:
     """Logits, float32 [N, classes], and labels [N] of all images."""
     found, labels = list[Tensor](), list[Tensor]()
-    for images, wanted in on_device(batched(data, 250), "cpu"):
+    for (images, *_), wanted in on_device(batched(data, 250), "cpu"):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             found.append(model.eval()(images).float())
         labels.append(wanted)
