@@ -45,6 +45,7 @@ class Labelling:
         self.constants: dict[fx.Node, Any] = {}
         self.works: list[Work] = []
         self.zeros: set[fx.Node] = set()
+        self.weights: set[fx.Node] = set()
         self.operations: list[Operation] = []
         self.results: list[list[Value]] = []
         self._index: dict[fx.Node, int] = {}
@@ -122,6 +123,7 @@ class Labelling:
         value = node.meta.get("val")
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
             self.values[node] = self.first_names[spec.target]
+            self.weights.add(node)
         elif spec.kind == InputKind.CONSTANT_TENSOR and spec.target in self.program.constants:
             self.constants[node] = self.program.constants[spec.target]
             self.values[node] = Value(tuple(self.program.constants[spec.target].shape))
@@ -144,8 +146,9 @@ class Labelling:
             source, position = node.args
             self.values[node] = self.values[source][position]  # type: ignore[index]
             self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
-            if source in self.zeros:
-                self.zeros.add(node)
+            for known in (self.zeros, self.weights):
+                if source in known:
+                    known.add(node)
             return
         result = node.meta.get("val")
         if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
@@ -160,6 +163,9 @@ class Labelling:
         self.values[node] = result
         if rule and leaves_zero(call):
             self.zeros.add(node)
+        sources = [source for source in node.all_input_nodes if self.values.get(source) is not None]
+        if sources and self.weights.issuperset(sources):
+            self.weights.add(node)
         self.results.append(result if isinstance(result, list) else [result])
 
     def _read(self, node: fx.Node, module: str) -> Call:
@@ -175,6 +181,7 @@ class Labelling:
             tensors=self.tensors,
             works=self.works,
             zeros=self.zeros,
+            weights=self.weights,
         )
 
     def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:

@@ -224,3 +224,14 @@ def test_removing_before_an_operation_is_zeroing(name: str, seed: int) -> None:
     kept = [np.sort(rng.permutation(group.size)[: max(1, group.size // 2)]) for group in network.groups]
 
     verify(model, remove(model, network, kept), network, kept, images(size=4))
+
+
+def test_a_thousand_operations_in_a_row_are_no_deeper_than_one() -> None:
+    def many(x: Tensor) -> Tensor:
+        for _ in range(1000):
+            x = x + 1
+        return x[:, :6]
+
+    network = trace(Between(many).eval(), images(size=4))
+
+    assert any(place.tensor == "make.weight" for group in network.groups for place in group.places)

@@ -60,6 +60,7 @@ class Call:
 
     Attributes:
         zeros: results that are zero where a channel of them goes (see `zeros`).
+        weights: parameters, buffers and what is computed from nothing else.
     """
 
     node: fx.Node
@@ -73,6 +74,7 @@ class Call:
     tensors: Tensors
     works: list[Work]
     zeros: set[fx.Node]
+    weights: set[fx.Node]
 
     @property
     def space(self) -> LabelSpace:
@@ -121,9 +123,7 @@ class Call:
 
     def stored(self, argument: str | fx.Node) -> bool:
         """Whether a tensor argument is a parameter or buffer, or made of nothing else."""
-        node = self._node(argument)
-        sources = [source for source in node.all_input_nodes if isinstance(self.values.get(source), str | Value)]
-        return self.parameter(node) is not None or (bool(sources) and all(self.stored(source) for source in sources))
+        return self._node(argument) in self.weights
 
     def vanishes(self, argument: str | fx.Node) -> bool:
         """Whether a tensor argument is zero where a channel of it goes."""
