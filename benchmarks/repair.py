@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.allocation import curves_plan
 from gnnrl.pruning.calibration import Calibration, calibrate
-from gnnrl.pruning.curves import curves_plan, error_curves
+from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair, repair

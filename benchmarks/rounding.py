@@ -35,8 +35,9 @@ from gnnrl.network.cost import Budget
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.curves import Curve, allocate, error_curves
+from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules, channels_per_unit
@@ -175,7 +176,7 @@ def _plan(
     projection = Projection(network, Budget.of(limit, dense), tuple(chosen))
     if not projection.holds(projection.narrowest):
         return None, {"rule": name}
-    widths = allocate(projection, curves)
+    widths = Allocation.build(projection, curves).widths()
     return Plan.of_widths(network, widths, [curve.order for curve in curves]), {
         "rule": name,
         "macs": network.cost.measure(widths).macs / dense.macs,

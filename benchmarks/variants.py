@@ -4,8 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from marks import SCHEDULED, Arm
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnrl.agent.batching import ObservationBatch
@@ -29,12 +31,17 @@ def without_graph(observation: Observation, seed: int) -> Policy:
 
 def one_stage(observation: Observation, seed: int) -> Policy:
     """The encoder without motifs."""
-    return ActorCritic.build(observation, stages=1, seed=seed, log_std_init=LOG_STD)
+    return ActorCritic.build(observation, head="own", stages=1, seed=seed, log_std_init=LOG_STD)
 
 
 def random_features(observation: Observation, seed: int) -> Policy:
     """The graph as it is, every feature of every node replaced by a number drawn once."""
-    return Blind(ActorCritic.build(observation, seed=seed, log_std_init=LOG_STD), observation, seed)
+    return Blind(ActorCritic.build(observation, head="own", seed=seed, log_std_init=LOG_STD), observation, seed)
+
+
+def without_offsets(observation: Observation, seed: int) -> Policy:
+    """What the graph says is all."""
+    return ActorCritic.build(observation, seed=seed, log_std_init=LOG_STD)
 
 
 class Blind(nn.Module):
@@ -71,11 +78,11 @@ class Blind(nn.Module):
 
 
 class ColdTask(Task):
-    """A task that knows no closed form: its prior is the same keep ratio everywhere."""
+    """A task that knows no error curves: a wish says how far to leave the same keep ratio everywhere."""
 
-    def prior(self, projection: Projection) -> Component:
-        """Uniform widths [G]."""
-        return projection.of_logits([0.0] * len(self.network.groups))
+    def plan(self, projection: Projection, wish: NDArray[np.float64]) -> Component:
+        """Widths [G] of a wish [G]."""
+        return projection.around(projection.of_logits(np.zeros(len(wish))), wish)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Cold:
     searcher: Searcher
 
     def __call__(self, task: Task) -> None:
-        """Search a task that knows no closed form."""
+        """Search a task that knows no error curves."""
         names = ("projection", "evaluator", "curves", "scores", "evaluations", "seed", "on_trial")
         self.searcher(ColdTask(**{name: getattr(task, name) for name in names}))
 
@@ -101,7 +108,9 @@ VARIANTS = {
         _arm("no graph", PPOSearcher(PPOConfig(learning_rate=MEANS_RATE), policy=without_graph)),
         _arm("one stage", PPOSearcher(policy=one_stage)),
         _arm("random features", PPOSearcher(policy=random_features)),
-        _arm("no warm start", Cold(PPOSearcher())),
+        _arm("no reward model", PPOSearcher(imitations=0)),
+        _arm("no offsets", PPOSearcher(policy=without_offsets)),
+        _arm("no warm start", Cold(PPOSearcher(imitations=0))),
         _arm("no repair", PPOSearcher(), repair="none"),
         _arm("BatchNorm only", PPOSearcher(), repair="bn"),
         _arm("3 steps", PPOSearcher(steps=3)),

@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 
 from gnnrl.agent.observation import Observation, observation_space, to_space
 from gnnrl.errors import ConfigError
-from gnnrl.network.cost import Budget
 from gnnrl.network.features import observe
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
+from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.pruning.projection import Projection
 
-ACTION_BOUND = 4.0
 MISSED = -1.0
 FREE_RATIO = 0.5
-Prior = Callable[[Projection], Component]
+Decode = Callable[[Projection, NDArray[np.float64]], Component]
+"""Widths [G] of a wish [G] within a projection; the wish 0 is the plan that a search starts from."""
 
 
 class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     """One network on its way to one limit.
 
     The action holds one number for each group. With `projection="exact"` it says how far to leave the prior plan
-    (`Projection.around`), onto the limit of the step, so every episode meets its limit after exactly `steps` steps
+    (`decode`), onto the limit of the step, so every episode meets its limit after exactly `steps` steps
     (limits fall geometrically). With `projection="none"`, the paper's free dynamics, each step removes a share of what
     is left of every group, from nothing at the lowest action to half at the highest, until the limit holds or
     `max_steps` are over.
@@ -47,7 +47,7 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     Args:
         projection_onto: the network, its limit and the allowed widths.
         score: judges widths [G] that meet the limit; higher is better.
-        prior: the plan that action 0 stands for, for a projection; by default equal keep ratios.
+        decode: what an action means; by default how far to leave equal keep ratios (`Projection.around`).
         signals: what pruning knows of each group, shown to the policy [G, K].
         steps: pruning steps in an episode with exact projection.
         max_steps: steps after which a free episode is cut off.
@@ -60,7 +60,7 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         projection_onto: Projection,
         score: Callable[[Component], float],
         *,
-        prior: Prior | None = None,
+        decode: Decode | None = None,
         signals: NDArray[np.float32] | None = None,
         steps: int = 1,
         projection: Literal["exact", "none"] = "exact",
@@ -73,24 +73,23 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             )
         self._target = projection_onto
         self._score = score
-        self._prior = prior
+        self._decode = decode or _around_uniform
         self._signals = signals
         self._steps = steps if projection == "exact" else max_steps
         self._exact = projection == "exact"
         self._hierarchy = find_hierarchy(projection_onto.network)
         self._dense = projection_onto.network.cost.measure(projection_onto.network.widths)
-        self._priors: dict[Budget, Component] = {}
         self.widths = projection_onto.network.widths
         self._left = self.widths.astype(np.float64)
         self._time = 0
         groups = len(projection_onto.network.groups)
-        self.action_space = spaces.Box(-ACTION_BOUND, ACTION_BOUND, (groups,), np.float32)
+        self.action_space = spaces.Box(-WISH_BOUND, WISH_BOUND, (groups,), np.float32)
         self.observation_space = observation_space(self.observation())
 
     @property
     def prior(self) -> Component:
         """Widths of the plan that action 0 stands for at the limit [G]."""
-        return self._prior_of(self._target)
+        return self._decode(self._target, np.zeros(len(self._target.network.groups)))
 
     def observation(self) -> Observation:
         """The state as tensors: the hierarchical graph of the network as it is now."""
@@ -115,7 +114,7 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             The narrower network's graph, the reward, whether the limit holds, whether a free episode was cut off, and
             {"widths", "macs", "score"}.
         """
-        wish = np.clip(np.asarray(action, np.float64), -ACTION_BOUND, ACTION_BOUND)
+        wish = np.clip(np.asarray(action, np.float64), -WISH_BOUND, WISH_BOUND)
         self._time += 1
         self.widths = self._projected(wish) if self._exact else self._removed(wish)
         terminated = self._target.holds(self.widths)
@@ -131,19 +130,17 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         step = self._target.step(self.widths, budget)
         if not step.holds(step.narrowest):
             step = self._target.step(self._target.network.widths, budget)
-        prior = self._prior_of(self._target.step(self._target.network.widths, budget))
-        return step.around(np.minimum(prior, self.widths), wish)
+        return self._decode(step, wish)
 
     def _removed(self, wish: NDArray[np.float64]) -> Component:
-        self._left = self._left * (1 - FREE_RATIO * (wish + ACTION_BOUND) / (2 * ACTION_BOUND))
+        self._left = self._left * (1 - FREE_RATIO * (wish + WISH_BOUND) / (2 * WISH_BOUND))
         pairs = zip(self._target.ladders, self._left + 1e-9, strict=True)
         return np.array([ladder[max(np.searchsorted(ladder, width, side="right") - 1, 0)] for ladder, width in pairs])
 
-    def _prior_of(self, projection: Projection) -> Component:
-        if projection.budget not in self._priors:
-            uniform = projection.of_logits(np.zeros(len(projection.network.groups)))
-            self._priors[projection.budget] = uniform if self._prior is None else self._prior(projection)
-        return self._priors[projection.budget]
-
     def _info(self) -> dict[str, Any]:
         return {"widths": self.widths.copy(), "macs": self._target.network.cost.measure(self.widths).macs}
+
+
+def _around_uniform(projection: Projection, wish: NDArray[np.float64]) -> Component:
+    uniform = projection.of_logits(np.zeros(len(wish)))
+    return projection.around(uniform, wish)

@@ -6,8 +6,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from gnnrl.agent.observation import from_space
-from gnnrl.environment import ACTION_BOUND, MISSED, PruningEnv
+from gnnrl.environment import MISSED, PruningEnv
 from gnnrl.errors import ConfigError
+from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from tests.topologies import traced
@@ -64,7 +65,7 @@ def test_widths_never_grow_within_an_episode() -> None:
 
 def test_action_zero_is_the_prior() -> None:
     prior = np.array([10, 5, 8])
-    env = environment(prior=lambda projection: projection.settle(prior.astype(float)))
+    env = environment(decode=lambda projection, wish: projection.settle(prior + wish))
     env.reset()
 
     info = env.step(np.zeros(3, np.float32))[4]
@@ -86,7 +87,7 @@ def test_a_larger_action_keeps_more_of_its_group() -> None:
 
 def test_actions_beyond_the_bound_count_as_the_bound() -> None:
     widths = []
-    for value in (ACTION_BOUND, 1e9):
+    for value in (WISH_BOUND, 1e9):
         env = environment()
         env.reset()
         widths.append(env.step(np.array([value, 0, 0], np.float32))[4]["widths"].tolist())
@@ -113,7 +114,7 @@ def test_free_steps_accumulate_until_the_limit_holds() -> None:
 def test_free_episodes_that_miss_the_limit_are_cut_off_with_minus_one() -> None:
     env = environment("macs<=30%", projection="none", max_steps=3)
     env.reset()
-    keep = np.full(3, -ACTION_BOUND, np.float32)
+    keep = np.full(3, -WISH_BOUND, np.float32)
 
     results = [env.step(keep)[1:4] for _ in range(3)]
 
@@ -125,7 +126,7 @@ def test_free_steps_remove_slowly_but_surely_even_from_narrow_groups() -> None:
     """A share of what is left is remembered below one channel, so small steps add up."""
     env = environment("macs<=40%", projection="none", max_steps=60)
     env.reset()
-    small = np.full(3, -ACTION_BOUND * 0.9, np.float32)
+    small = np.full(3, -WISH_BOUND * 0.9, np.float32)
     for _ in range(60):
         _, _, terminated, truncated, _ = env.step(small)
         if terminated or truncated:
@@ -138,7 +139,7 @@ def test_free_steps_respect_minimum_and_multiples() -> None:
     env = environment("macs<=50%", WidthRules(min_width=4, round_to=2), projection="none", max_steps=20)
     env.reset()
     for _ in range(5):
-        widths = env.step(np.full(3, ACTION_BOUND, np.float32))[4]["widths"]
+        widths = env.step(np.full(3, WISH_BOUND, np.float32))[4]["widths"]
         assert (widths >= 4).all()
         assert (widths % 2 == 0).all()
 

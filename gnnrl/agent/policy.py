@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.agent.batching import ObservationBatch, batch
-from gnnrl.agent.encoder import MultiStageEncoder, graph_embedding
+from gnnrl.agent.encoder import MultiStageEncoder
+from gnnrl.agent.heads import Critic, FixedActor, NodeActor, refuse_other_sizes
 from gnnrl.agent.losses import gaussian_entropy, gaussian_log_prob
 from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError
@@ -101,59 +102,6 @@ class SharedLogStd(nn.Module):
         return self.floor + nn.functional.softplus(self.raw)
 
 
-class NodeActor(nn.Module):
-    """Size-agnostic head: one mean a group from its node's and its graph's embedding.
-
-    The last layer starts at zero, so the first mean is exactly 0 for every group of every network.
-    """
-
-    def __init__(self, encoder: MultiStageEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = _perceptron(2 * encoder.embedding_dim, encoder.embedding_dim, 1, gain=0.0)
-
-    def forward(self, batch: ObservationBatch) -> Tensor:
-        """Return means [ΣG]."""
-        nodes = self.encoder(batch)
-        graphs = graph_embedding(nodes, batch)[batch.observation_graph[batch.group_observation]]
-        mean: Tensor = self.head(torch.cat([nodes[batch.group_nodes], graphs], dim=1))
-        return mean.squeeze(1)
-
-
-class FixedActor(nn.Module):
-    """The paper's head: `action_dim` means from the embedding of the whole graph, for one network only."""
-
-    def __init__(self, encoder: MultiStageEncoder, action_dim: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.action_dim = action_dim
-        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, action_dim, gain=0.0)
-
-    def forward(self, batch: ObservationBatch) -> Tensor:
-        """Return means [ΣG].
-
-        Raises:
-            ConfigError: an observation has another number of groups.
-        """
-        _refuse_other_sizes(batch, self.action_dim, "the fixed head")
-        mean: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
-        return mean[batch.observation_graph].flatten()
-
-
-class Critic(nn.Module):
-    """Value of a state from the embedding of the whole graph, through an encoder of its own."""
-
-    def __init__(self, encoder: MultiStageEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, 1, gain=1.0)
-
-    def forward(self, batch: ObservationBatch) -> Tensor:
-        """Return values [B]."""
-        value: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
-        return value[batch.observation_graph, 0]
-
-
 class ActorCritic(nn.Module):
     """A diagonal Gaussian around an actor's means, and a critic: any two modules that share no parameter.
 
@@ -180,7 +128,7 @@ class ActorCritic(nn.Module):
         cls,
         observation: Observation,
         *,
-        head: Literal["node", "fixed"] = "node",
+        head: Literal["node", "own", "fixed"] = "node",
         action_dim: int | None = None,
         hidden_dim: int = 64,
         embedding_dim: int = 64,
@@ -193,7 +141,8 @@ class ActorCritic(nn.Module):
 
         Args:
             observation: an observation with the numbers of features that the policy will see.
-            head: "node" for networks of any size, "fixed" for one network as in the paper.
+            head: "node" for networks of any size, "own" for one network, each of whose groups has a free offset too,
+                "fixed" for one network as in the paper.
             action_dim: number of groups of the fixed head; by default that of the observation.
             hidden_dim: see `MultiStageEncoder`, like `embedding_dim`, `layers` and `stages`.
             embedding_dim: width of the node embeddings and of the heads.
@@ -209,7 +158,9 @@ class ActorCritic(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages)
-            actor = NodeActor(encoder) if head == "node" else FixedActor(encoder, action_dim or observation.num_groups)
+            groups = action_dim or observation.num_groups
+            own = groups if head == "own" else None
+            actor = FixedActor(encoder, groups) if head == "fixed" else NodeActor(encoder, own)
             critic = Critic(MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages))
         return cls(actor, critic, log_std_init=log_std_init)
 
@@ -250,14 +201,14 @@ class GaussianPolicy(nn.Module):
         self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
     ) -> Decision:
         """Decide in one state, without gradients; `deterministic` asks for the mean."""
-        _refuse_other_sizes(batch([observation]), len(self.mean), "this policy")
+        refuse_other_sizes(batch([observation]), len(self.mean), "this policy")
         log_std = self.log_std()
         action = self.mean.clone() if deterministic else _draw(self.mean, log_std, generator)
         return Decision(action, gaussian_log_prob(action, self.mean, log_std), self.value.item())
 
     def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
         """Judge actions [ΣG] that were taken in B states, with gradients."""
-        _refuse_other_sizes(batch, len(self.mean), "this policy")
+        refuse_other_sizes(batch, len(self.mean), "this policy")
         log_std = self.log_std().expand_as(action)
         mean = self.mean.repeat(len(batch))
         return Judgement(
@@ -269,20 +220,3 @@ def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> T
     # Noise is always drawn on the CPU, so a seed gives the same actions on every device.
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     return mean + torch.exp(log_std) * noise
-
-
-def _perceptron(in_dim: int, hidden_dim: int, out_dim: int, gain: float) -> nn.Sequential:
-    hidden, output = nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)
-    for layer, layer_gain in ((hidden, math.sqrt(2)), (output, gain)):
-        nn.init.orthogonal_(layer.weight, layer_gain)
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(hidden, nn.ReLU(), output)
-
-
-def _refuse_other_sizes(batch: ObservationBatch, action_dim: int, owner: str) -> None:
-    other = sorted(set(batch.num_groups) - {action_dim})
-    if other:
-        raise ConfigError(
-            f"{owner} decides about {action_dim} groups, but the network has {', '.join(map(str, other))}. "
-            'Use head="node", which fits networks of any size, or a policy built for this network.'
-        )

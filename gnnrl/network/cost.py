@@ -69,10 +69,10 @@ class CostModel:
         return np.bincount(self.operations, weights=terms, minlength=count) / self.batch_size
 
     def price(self, name: str, widths: Component) -> NDArray[np.float64]:
-        """Derivative of one metric with respect to each width [G]: what one unit of a group costs."""
-        sizes = self.sizes.at(np.asarray(widths, np.int64))
-        price = self.sizes.price(getattr(self, name).gradient(sizes), len(widths))
-        return price / (self.batch_size if name == "macs" else 1)
+        """Derivatives of one metric with respect to widths [G] or [N, G]: what one unit of each group costs."""
+        plans = np.atleast_2d(np.asarray(widths, np.int64))
+        price = self.sizes.price(getattr(self, name).gradient(self.sizes.at(plans)), plans.shape[1])
+        return price.reshape(widths.shape) / (self.batch_size if name == "macs" else 1)
 
 
 @dataclass(frozen=True, slots=True)

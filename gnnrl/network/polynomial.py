@@ -44,10 +44,10 @@ class Sizes:
         return sizes
 
     def price(self, gradient: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
-        """Carry a derivative with respect to sizes [S] back to the widths [G]."""
+        """Carry derivatives with respect to sizes [N, S] back to the widths [N, G]."""
         lengths = np.diff(self.starts, append=len(self.groups))
-        weights = np.repeat(gradient[self.rows], lengths) * self.counts
-        return np.bincount(self.groups, weights=weights, minlength=groups).astype(np.float64, copy=False)
+        weights = np.repeat(gradient[:, self.rows], lengths, axis=1) * self.counts
+        return _sum_columns(weights, self.groups, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,20 @@ class Polynomial:
         return product
 
     def gradient(self, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Derivative with respect to each size [S]."""
-        result = np.zeros(len(sizes))
+        """Derivatives [N, S] with respect to each size [N, S]."""
+        result = np.zeros(sizes.shape)
         columns = range(self.indices.shape[1])
         for column in columns:
-            others = np.prod([sizes[self.indices[:, other]] for other in columns if other != column], axis=0)
-            np.add.at(result, self.indices[:, column], self.coefficients * others)
+            terms = np.broadcast_to(self.coefficients.astype(np.float64), (len(sizes), len(self.coefficients)))
+            for other in columns:
+                if other != column:
+                    terms = terms * sizes[:, self.indices[:, other]]
+            result += _sum_columns(terms, self.indices[:, column], sizes.shape[1])
         return result
+
+
+def _sum_columns(values: NDArray[np.float64], into: Component, count: int) -> NDArray[np.float64]:
+    """Add columns of values [N, K] up into `count` columns: result[n, into[k]] += values[n, k]."""
+    flat = np.arange(len(values))[:, None] * count + into
+    sums = np.bincount(flat.ravel(), weights=values.ravel(), minlength=len(values) * count)
+    return sums.astype(np.float64, copy=False).reshape(len(values), count)

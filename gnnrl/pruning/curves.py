@@ -11,7 +11,6 @@ the costs add up. f_o = (scale of the normalisation after the output)² / (energ
 of different layers comparable.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +21,8 @@ from torch import Tensor, nn
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 from gnnrl.pruning.calibration import Calibration, LayerRecord
-from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.projection import Projection
 
 _DAMPING = 1e-4
-_ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,42 +134,3 @@ def _by_norm(group: Group, weights: dict[str, Tensor]) -> Curve:
     order = total.argsort()
     lost = torch.cumsum(total[order], 0) / total.sum().clamp_min(1e-30)
     return Curve(order.numpy(), np.append(lost[:-1].flip(0).numpy(), 0.0))
-
-
-def allocate(projection: Projection, curves: Sequence[Curve]) -> Component:
-    """Widths [G] that minimise  Σ_g E_g(w_g) + λ · size(w)  within the budget, λ found by bisection.
-
-    The size is linearised around the widths of the last round, so groups that share a layer see each other.
-    """
-    allowed = _allowed(projection, curves)
-    dense = projection.network.widths
-
-    def widths(log_weight: float) -> NDArray[np.float64]:
-        chosen = dense
-        price = _price(projection, chosen)
-        for _ in range(_ROUNDS):
-            total = allowed + np.exp(-log_weight) * price[:, None] * np.arange(1, allowed.shape[1] + 1)
-            chosen = total.argmin(1) + 1
-            price = 0.5 * price + 0.5 * _price(projection, chosen)
-        return chosen.astype(np.float64)
-
-    return projection.of_family(widths, -60.0, 60.0)
-
-
-def _price(projection: Projection, widths: Component) -> NDArray[np.float64]:
-    cost, dense = projection.network.cost, projection.network.cost.measure(projection.network.widths)
-    prices = [cost.price(metric, widths) / getattr(dense, metric) for metric, _ in projection.budget.limits]
-    return np.asarray(np.sum(prices, axis=0))
-
-
-def _allowed(projection: Projection, curves: Sequence[Curve]) -> NDArray[np.float64]:
-    """Errors [G, widest], infinite where a width is not allowed."""
-    table = np.full((len(curves), max(len(curve.error) for curve in curves)), np.inf)
-    for row, (curve, ladder) in enumerate(zip(curves, projection.ladders, strict=True)):
-        table[row, ladder - 1] = curve.error[ladder - 1]
-    return table
-
-
-def curves_plan(projection: Projection, curves: Sequence[Curve]) -> Plan:
-    """The plan of the closed form: widths by `allocate`, units by the order of the curves."""
-    return Plan.of_widths(projection.network, allocate(projection, curves), [curve.order for curve in curves])

@@ -70,11 +70,16 @@ class Projection:
         """Smallest legal widths [G]."""
         return np.array([ladder[0] for ladder in self.ladders])
 
+    @property
+    def widest(self) -> Component:
+        """Largest legal widths [G]."""
+        return np.array([ladder[-1] for ladder in self.ladders])
+
     def holds(self, widths: Component) -> bool:
         """Whether these widths are within the budget."""
-        return bool(self._hold(widths))
+        return bool(self.hold(widths))
 
-    def _hold(self, widths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def hold(self, widths: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether many widths [..., G] are within the budget."""
         cost = self.network.cost
         return np.asarray(np.all([cost.metric(name, widths) <= limit for name, limit in self.budget.limits], axis=0))
@@ -116,7 +121,7 @@ class Projection:
         holding, failing = -1, len(steps)
         while failing - holding > 1:
             middle = (holding + failing) // 2
-            if self._hold(self._at((shifts <= steps[middle]).sum(1) - 1)):
+            if self.hold(self._at((shifts <= steps[middle]).sum(1) - 1)):
                 holding = middle
             else:
                 failing = middle
@@ -155,7 +160,7 @@ class Projection:
         while len(open_ := groups[positions < tops]):
             wider = np.tile(widths, (len(open_), 1))
             wider[np.arange(len(open_)), open_] = self._table[open_, positions[open_] + 1]
-            fits = self._hold(wider)
+            fits = self.hold(wider)
             tops[open_[~fits]] = positions[open_[~fits]]
             if not fits.any():
                 break

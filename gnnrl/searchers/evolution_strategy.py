@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gnnrl.environment import ACTION_BOUND
 from gnnrl.imports import require
+from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
 from gnnrl.searchers.wishes import SPREAD, Wishes
 
@@ -45,7 +45,7 @@ class CMASearcher:
                     strategy.tell(generation, losses)
                 if len(task.evaluator.trials) == judged:
                     break
-            sigma = min(2 * sigma, ACTION_BOUND / 2)
+            sigma = min(2 * sigma, WISH_BOUND / 2)
 
     def _centre(self, wishes: Wishes) -> list[float]:
         return [0.0] * max(wishes.size, 2)  # the package knows no problems of one dimension
@@ -53,7 +53,7 @@ class CMASearcher:
     def _options(self, rng: np.random.Generator) -> dict[str, Any]:
         """Quiet, bounded, and with random numbers of its own: the package would seed those of the whole process."""
         options = {
-            "bounds": [-ACTION_BOUND, ACTION_BOUND],
+            "bounds": [-WISH_BOUND, WISH_BOUND],
             "randn": lambda *shape: rng.standard_normal(shape),
             "seed": np.nan,
             "verbose": -9,

@@ -1,18 +1,32 @@
-"""The GNN-RL search: PPO with a multi-stage graph policy, started at the closed-form plan."""
+"""The GNN-RL search: PPO with a multi-stage graph policy, started at the closed-form plan.
 
+On-policy PPO learns little from the few plans that a search can afford to judge. So a model of the reward is fitted to
+them (`RewardModel`), and between two judged batches the actor imitates what draws of the model would do (expert
+iteration, Anthony et al. 2017, https://arxiv.org/abs/1705.08439; Thompson sampling, Russo et al. 2018,
+https://arxiv.org/abs/1707.02038). Only judged plans count, and only they can be the result.
+"""
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+import torch
 
 from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPO, PPOConfig
 from gnnrl.agent.rollout import Rollout, Step
 from gnnrl.environment import PruningEnv
+from gnnrl.pruning.allocation import Allocation
+from gnnrl.searchers.reward_model import LEAST_PLANS, RewardModel
 from gnnrl.searchers.task import Task
+from gnnrl.searchers.wishes import Wishes
 
 PolicyFactory = Callable[[Observation, int], Policy]
 _PATIENCE = 4
+_DRAWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,8 @@ class PPOSearcher:
         steps: pruning steps in an episode.
         projection: "exact", or "none" for the paper's free dynamics.
         max_steps: steps after which a free episode is cut off.
+        imitations: gradient steps towards what the reward model would do after each batch of judged plans, where an
+            episode is one exact step; 0 for plain PPO.
     """
 
     config: PPOConfig = field(default_factory=PPOConfig)
@@ -32,13 +48,19 @@ class PPOSearcher:
     steps: int = 1
     projection: Literal["exact", "none"] = "exact"
     max_steps: int = 5
+    imitations: int = 40
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether an action is a plan."""
+        return self.steps == 1 and self.projection == "exact"
 
     def environment(self, task: Task) -> PruningEnv:
         """The environment of a task."""
         return PruningEnv(
             task.projection,
             task.score,
-            prior=task.prior,
+            decode=task.plan,
             signals=task.signals(),
             steps=self.steps,
             projection=self.projection,
@@ -48,23 +70,48 @@ class PPOSearcher:
     def _policy(self, observation: Observation, seed: int) -> Policy:
         if self.policy is not None:
             return self.policy(observation, seed)
-        return ActorCritic.build(observation, seed=seed, log_std_init=self.config.log_std_init)
+        return ActorCritic.build(observation, head="own", seed=seed, log_std_init=self.config.log_std_init)
 
     def __call__(self, task: Task) -> None:
-        """Search until the budget of the task is spent, or no new plan was met for a long time."""
+        """Search until the budget of the task is spent, or no new plan was met for a long time.
+
+        Episodes of a batch that meet known plans are made up for by new plans around the policy's mode, so that the
+        reward model learns from every batch.
+        """
         env = self.environment(task)
         env.reset(seed=task.seed)
         agent = PPO(self._policy(env.observation(), task.seed), self.config, task.seed)
         task.score(env.prior)
-        idle = 0
-        while idle < _PATIENCE * task.evaluations:
+        rng, idle, batch = np.random.default_rng(task.seed), 0, self.config.n_steps
+        wishes = Wishes(task)
+        while idle < _PATIENCE * (batch if self._is_direct else task.evaluations):
             judged = len(task.evaluator.trials)
             rollout = Rollout()
-            for _ in range(self.config.n_steps):
+            for _ in range(batch):
                 _play(env, agent, rollout)
+            if self._is_direct:
+                mode = agent.act(env.observation(), deterministic=True).action.double().cpu().numpy()
+                while len(task.evaluator.trials) < judged + batch:
+                    wish = wishes.new_near(mode, math.exp(self.config.log_std_init), rng)
+                    if wishes.is_known(wish):
+                        break
+                    wishes.score(wish)
             agent.update(rollout, judged / task.evaluations)
+            if len(task.evaluator.trials) > judged:
+                self._learn(task, agent, env.observation(), rng)
             _play(env, agent, Rollout(), deterministic=True)
-            idle = 0 if len(task.evaluator.trials) > judged else idle + self.config.n_steps
+            idle = 0 if len(task.evaluator.trials) > judged else idle + batch
+
+    def _learn(self, task: Task, agent: PPO, observation: Observation, rng: np.random.Generator) -> None:
+        """Move the actor to what draws of the reward model would do."""
+        trials = task.evaluator.trials
+        if not self.imitations or not self._is_direct or len(trials) < LEAST_PLANS:
+            return
+        widths = [np.array(trial.widths) for trial in trials]
+        allocation = Allocation.build(task.projection, task.curves)
+        model = RewardModel.fit(allocation, widths, [trial.score for trial in trials])
+        actions = np.stack([model.best_wish(rng) for _ in range(_DRAWS)])
+        agent.imitate(observation, torch.from_numpy(actions).float(), self.imitations)
 
 
 def _play(env: PruningEnv, agent: PPO, rollout: Rollout, *, deterministic: bool = False) -> None:

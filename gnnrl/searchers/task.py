@@ -12,7 +12,8 @@ from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluator, Trial
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
-from gnnrl.pruning.curves import Curve, allocate
+from gnnrl.pruning.allocation import Allocation
+from gnnrl.pruning.curves import Curve
 from gnnrl.pruning.plan import Scores
 from gnnrl.pruning.projection import Projection
 
@@ -60,13 +61,9 @@ class Task:
         Raises:
             BudgetSpent: the plan is new and no evaluation is left, or it is one of too many known ones in a row.
         """
-        known = self.evaluator.known(widths)
+        known = self.known(widths)
         if known is not None:
-            self._repeats += 1
-            if self._repeats > _PATIENCE * self.evaluations:
-                raise BudgetSpent
             return known
-        self._repeats = 0
         if len(self.evaluator.trials) >= self.evaluations:
             raise BudgetSpent
         score = self.evaluator.score(widths)
@@ -74,9 +71,25 @@ class Task:
             self.on_trial(self.evaluator.trials[-1])
         return score
 
+    def known(self, widths: Component) -> float | None:
+        """Score of widths [G] that were judged before, None for new ones.
+
+        Raises:
+            BudgetSpent: too many known ones were met in a row.
+        """
+        known = self.evaluator.known(widths)
+        self._repeats = 0 if known is None else self._repeats + 1
+        if self._repeats > _PATIENCE * self.evaluations:
+            raise BudgetSpent
+        return known
+
+    def plan(self, projection: Projection, wish: NDArray[np.float64]) -> Component:
+        """Widths [G] of a wish [G]: how much more, as a logarithm, each group's error curve should count."""
+        return Allocation.build(projection, self.curves).widths(wish)
+
     def prior(self, projection: Projection) -> Component:
         """Widths of the closed form [G]: where a search starts."""
-        return allocate(projection, self.curves)
+        return self.plan(projection, np.zeros(len(self.curves)))
 
     def signals(self) -> NDArray[np.float32]:
         """What the closed form knows of each group [G, 14]: its error curve, its units' spread, its prior."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.environment import ACTION_BOUND
 from gnnrl.imports import require
+from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
 from gnnrl.searchers.wishes import SPREAD, Wishes
 
@@ -32,7 +32,7 @@ class TPESearcher:
         """Ask and tell; where the sampler repeats a known plan, one near its suggestion is judged."""
         optuna = require("optuna", "search")
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
-        uniform = optuna.distributions.FloatDistribution(-ACTION_BOUND, ACTION_BOUND)
+        uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)
         space = {str(group): uniform for group in range(wishes.size)}
 
         def add(wish: NDArray[np.float64]) -> None:

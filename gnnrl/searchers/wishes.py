@@ -1,7 +1,7 @@
-"""The space that most searchers look through: how far to leave the closed-form plan, one number a group.
+"""The space that most searchers look through: how much more each group's error curve should count, one number a group.
 
-It is the space of the graph policy's actions (`Projection.around`), so that searchers differ in how they search and in
-nothing else. A wish of zeros is the closed-form plan.
+It is the space of the graph policy's actions (`Allocation`), so that searchers differ in how they search and in nothing
+else. A wish of zeros is the closed-form plan.
 """
 
 import math
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnrl.agent.ppo import PPOConfig
-from gnnrl.environment import ACTION_BOUND
 from gnnrl.network.labels import Component
+from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
 
 SPREAD = math.exp(PPOConfig().log_std_init)
 """Standard deviation with which the graph policy begins, and everybody else does."""
-_TRIES = 20
+_TRIES = 50
+_FAR = WISH_BOUND / 2
 
 
 class Wishes:
@@ -33,8 +34,7 @@ class Wishes:
 
     def plan(self, wish: ArrayLike) -> Component:
         """Widths [G] of a wish."""
-        bounded = np.clip(np.asarray(wish, np.float64), -ACTION_BOUND, ACTION_BOUND)
-        return self.task.projection.around(self.prior, bounded)
+        return self.task.plan(self.task.projection, np.asarray(wish, np.float64))
 
     def score(self, wish: ArrayLike) -> float:
         """Score of a wish.
@@ -45,8 +45,12 @@ class Wishes:
         return self.task.score(self.plan(wish))
 
     def is_known(self, wish: ArrayLike) -> bool:
-        """Whether the plan of a wish was judged before."""
-        return self.task.evaluator.known(self.plan(wish)) is not None
+        """Whether the plan of a wish was judged before.
+
+        Raises:
+            BudgetSpent: see `Task.known`.
+        """
+        return self.task.known(self.plan(wish)) is not None
 
     def new_near(
         self, centre: NDArray[np.float64], spread: NDArray[np.float64] | float, rng: np.random.Generator
@@ -54,7 +58,8 @@ class Wishes:
         """Draw a wish around another; while its plan is known already, from further and further away."""
         wish = centre
         for attempt in range(_TRIES):
-            wish = centre + spread * 1.25**attempt * rng.standard_normal(self.size)
+            scale = np.minimum(spread * 1.25**attempt, np.maximum(spread, _FAR))
+            wish = centre + scale * rng.standard_normal(self.size)
             if not self.is_known(wish):
                 break
-        return wish.clip(-ACTION_BOUND, ACTION_BOUND)
+        return wish.clip(-WISH_BOUND, WISH_BOUND)

@@ -16,20 +16,20 @@ def test_polynomial_by_hand() -> None:
     assert polynomial.value(np.array([4, 7, 1])) == 2 * 28 + 12 + 5
     assert polynomial.terms(np.array([4, 7, 1])).tolist() == [56, 12, 5]
     assert polynomial.value(np.array([[4, 7, 1], [1, 1, 1]])).tolist() == [73, 10]
-    assert polynomial.gradient(np.array([4, 7, 1]))[:2].tolist() == [2 * 7 + 3, 2 * 4]
+    assert polynomial.gradient(np.array([[4, 7, 1], [1, 1, 1]]))[:, :2].tolist() == [[2 * 7 + 3, 2 * 4], [5, 2]]
 
 
 def test_polynomial_of_nothing_is_zero() -> None:
     polynomial = Polynomial.build([], one=0)
 
     assert polynomial.value(np.array([1])) == 0
-    assert polynomial.gradient(np.array([1])).tolist() == [0.0]
+    assert polynomial.gradient(np.array([[1]])).tolist() == [[0.0]]
 
 
 def test_gradient_counts_a_repeated_factor_twice() -> None:
     square = Polynomial.build([(1, [0, 0])], one=1)
 
-    assert square.gradient(np.array([5, 1]))[0] == 10
+    assert square.gradient(np.array([[5, 1]]))[0, 0] == 10
 
 
 @pytest.mark.parametrize("metric", ["macs", "params", "bytes"])

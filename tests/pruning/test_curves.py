@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.allocation import Allocation, curves_plan
 from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.curves import allocate, curves_plan, error_curves
+from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.sampling import Sampler
@@ -117,7 +118,7 @@ def test_allocation_is_the_best_of_all_plans_up_to_one_step() -> None:
     case = traced("flatten_linear")
     curves = error_curves(case.model, case.network, calibrate(case.model, [images(batch=64)]))
     projection = Projection.build(case.network, "params<=50%")
-    widths = allocate(projection, curves)
+    widths = Allocation.build(projection, curves).widths()
 
     def total(chosen: np.ndarray) -> float:
         return sum(curve.error[width - 1] for curve, width in zip(curves, chosen, strict=True))
@@ -137,7 +138,7 @@ def test_allocations_meet_their_limits_and_rules(limit: str) -> None:
     curves = error_curves(case.model, case.network, calibrate(case.model, [images(batch=64)]))
     projection = Projection.build(case.network, limit, WidthRules(min_width=2, round_to=2))
 
-    widths = allocate(projection, curves)
+    widths = Allocation.build(projection, curves).widths()
 
     assert projection.holds(widths)
     assert (widths % 2 == 0).all()

@@ -12,6 +12,7 @@ from gnnrl.agent.ppo import PPOConfig
 from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluator, Trial
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
@@ -136,14 +137,16 @@ def test_plans_judged_before_cost_nothing() -> None:
     assert work.score(widths) == seen[0].score
 
 
-def test_ppo_gets_better_than_where_it_starts() -> None:
+@pytest.mark.parametrize("imitations", [0, 40])
+def test_ppo_comes_near_the_best_of_thousands_of_wishes(imitations: int) -> None:
     """The target lies at the limit, far from the closed-form plan."""
-    work = task(80)
-    best = run(PPOSearcher(policy=bold), work)
-    scores = [trial.score for trial in work.evaluator.trials]
+    work = task(30)
+    best = run(PPOSearcher(policy=bold, imitations=imitations), work)
+    wishes = np.random.default_rng(0).normal(0, 2, (2000, len(TARGET)))
+    plans = Allocation.build(work.projection, work.curves).many(wishes)
+    possible = -np.abs((plans - TARGET) / CASE.network.widths).sum(1).min()
 
-    assert best.score > scores[0] + 0.1
-    assert np.mean(scores[-20:]) > np.mean(scores[:20])
+    assert possible - best.score < 0.2 * (possible - work.evaluator.trials[0].score)
 
 
 @pytest.mark.parametrize("name", FROM_THE_PRIOR)
@@ -275,9 +278,9 @@ def test_searchers_leave_the_random_state_of_the_process_alone(name: str) -> Non
 @pytest.mark.parametrize("name", ["cma", "tpe", "evolution", "annealing", "greedy"])
 def test_searchers_that_learn_come_nearer_to_the_target_than_the_closed_form(name: str) -> None:
     closed = run(SEARCHERS["curves"], task(1)).score
-    found = [run(SEARCHERS[name], task(60, seed=seed)).score for seed in range(3)]
+    found = [run(SEARCHERS[name], task(30, seed=seed)).score for seed in range(2)]
 
-    assert np.median(found) > closed + 0.5
+    assert np.mean(found) > closed + 0.5
 
 
 @pytest.mark.parametrize("name", SEARCHING)
@@ -312,4 +315,8 @@ def test_rounding_does_not_end_a_long_search(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(globals(), "CASE", traced("inverted_residual"))
     monkeypatch.setitem(globals(), "TARGET", np.array([8, 4, 16]))
 
-    run(PPOSearcher(), task(120, seed=3))
+    work = task(120, seed=3)
+    best = run(PPOSearcher(), work)
+
+    assert best.score > work.evaluator.trials[0].score
+    assert len(work.evaluator.trials) > 20

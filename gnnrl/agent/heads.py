@@ -1,0 +1,100 @@
+"""Heads on the graph encoder: means for every group of a network, and the value of a state.
+
+B = observations, ΣG = groups of all of them.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.agent.batching import ObservationBatch
+from gnnrl.agent.encoder import MultiStageEncoder, graph_embedding
+from gnnrl.errors import ConfigError
+
+OFFSET_SCALE = 7.0
+"""Offsets of groups move so many times as far in a step of the optimiser as they would by themselves."""
+
+
+class NodeActor(nn.Module):
+    """Size-agnostic head: one mean a group from its node's and its graph's embedding.
+
+    The last layer starts at zero, so the first mean is exactly 0 for every group of every network.
+
+    Args:
+        encoder: embeds the nodes.
+        own_groups: groups of the one network that is searched: each gets a free offset beside what the graph says,
+            which learns in a few steps what the graph would need hundreds for. None fits networks of any size.
+    """
+
+    def __init__(self, encoder: MultiStageEncoder, own_groups: int | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = _perceptron(2 * encoder.embedding_dim, encoder.embedding_dim, 1, gain=0.0)
+        self.offset = None if own_groups is None else nn.Parameter(torch.zeros(own_groups))
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return means [ΣG].
+
+        Raises:
+            ConfigError: the groups have offsets, and an observation has another number of them.
+        """
+        nodes = self.encoder(batch)
+        graphs = graph_embedding(nodes, batch)[batch.observation_graph[batch.group_observation]]
+        mean: Tensor = self.head(torch.cat([nodes[batch.group_nodes], graphs], dim=1)).squeeze(1)
+        if self.offset is None:
+            return mean
+        refuse_other_sizes(batch, len(self.offset), "a policy with offsets")
+        return mean + OFFSET_SCALE * self.offset.repeat(len(batch))
+
+
+class FixedActor(nn.Module):
+    """The paper's head: `action_dim` means from the embedding of the whole graph, for one network only."""
+
+    def __init__(self, encoder: MultiStageEncoder, action_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.action_dim = action_dim
+        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, action_dim, gain=0.0)
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return means [ΣG].
+
+        Raises:
+            ConfigError: an observation has another number of groups.
+        """
+        refuse_other_sizes(batch, self.action_dim, "the fixed head")
+        mean: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
+        return mean[batch.observation_graph].flatten()
+
+
+class Critic(nn.Module):
+    """Value of a state from the embedding of the whole graph, through an encoder of its own."""
+
+    def __init__(self, encoder: MultiStageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, 1, gain=1.0)
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return values [B]."""
+        value: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
+        return value[batch.observation_graph, 0]
+
+
+def refuse_other_sizes(batch: ObservationBatch, action_dim: int, owner: str) -> None:
+    """Raise ConfigError where an observation has another number of groups."""
+    other = sorted(set(batch.num_groups) - {action_dim})
+    if other:
+        raise ConfigError(
+            f"{owner} decides about {action_dim} groups, but the network has {', '.join(map(str, other))}. "
+            'Use head="node", which fits networks of any size, or a policy built for this network.'
+        )
+
+
+def _perceptron(in_dim: int, hidden_dim: int, out_dim: int, gain: float) -> nn.Sequential:
+    hidden, output = nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)
+    for layer, layer_gain in ((hidden, math.sqrt(2)), (output, gain)):
+        nn.init.orthogonal_(layer.weight, layer_gain)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(hidden, nn.ReLU(), output)
