@@ -39,6 +39,7 @@ SEGMENTATION = (
 )
 BACKBONES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
 VIDEO = {"r3d_18": 112, "mc3_18": 112, "r2plus1d_18": 112, "s3d": 224, "mvit_v2_s": 224, "swin3d_t": 112}
+_LAYERS = nn.Linear | nn.Conv2d | nn.Conv3d
 SIBLINGS = {"regnet_y_128gf": "regnet_y_32gf", "vit_h_14": "vit_l_16", "mvit_v1_b": "mvit_v2_s", "swin3d_b": "swin3d_t"}
 """Builders that do not fit into the memory of a process, or not into its time, and who stands for them."""
 TIMM = [
@@ -206,7 +207,7 @@ def check_peer(name: str) -> Finding:
     finding = Finding(name, "torch-pruning")
     model, inputs = build(name)
     before, shape = count_macs(model, inputs), _output(model, inputs).shape
-    ignored = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d) and m.weight.shape[0] in (1000, 21)]
+    ignored = [m for m in model.modules() if isinstance(m, _LAYERS) and len(m.weight) in (1000, 400, 21)]
     start = perf_counter()
     pruner = torch_pruning.pruner.BasePruner(
         model,
