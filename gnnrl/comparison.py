@@ -5,6 +5,7 @@ searches differs. A run is one searcher with one seed. Runs are written to a fil
 interrupted goes on where it stopped.
 """
 
+import copy
 import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -259,7 +260,7 @@ def _read_test(study: Study, comparison: Comparison, read: Evaluate, path: str |
     """Read the test score of every best plan that has none yet, each once."""
     evaluator = study.task(1, 0).evaluator
     if "test" not in comparison.dense:
-        comparison.dense["test"] = judged(read, study.model, "the dense network")
+        comparison.dense["test"] = judged(read, copy.deepcopy(study.model), "the dense network")
     for index, found in enumerate(comparison.runs):
         if found.test is None:
             score = judged(read, evaluator.build(evaluator.plan(found.widths)))

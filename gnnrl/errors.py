@@ -68,3 +68,10 @@ class ExportError(GnnrlError):
 
 class VerificationError(GnnrlError):
     """The pruned network is not what the plan promised: a fault of gnnrl, worth a report."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says that matters: its first line that says something."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Constraints violated")]
+    return (told or lines or [type(error).__name__])[0][:300].rstrip(".")

@@ -46,6 +46,7 @@ def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dic
 
     Pruned networks are taken to be as slow as the dense one, the repair for one pass over the calibration images.
     """
+    from gnnrl.searchers.table import evaluations_of
     from gnnrl.training import evaluator
 
     narrator.begin("timing one evaluation")
@@ -57,7 +58,7 @@ def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dic
     once = perf_counter() - start
     image = once / max(len(data.reward), 1)
     calibration = image * min(job.calibration_images, len(data.train))
-    candidates = job.episodes if job.searcher in ("ppo", "random") else 1
+    candidates = evaluations_of(job.searcher, job.episodes)
     seconds = {
         "evaluation": once,
         "search": candidates * (once + (calibration if job.repair != "none" else 0)),

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from gnnrl.errors import ConfigError, ExportError
+from gnnrl.errors import ConfigError, ExportError, first_line
 from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import Call, differences, input_names, on_cpu, output_names, outputs
-from gnnrl.exporting.program import TOLERANCE, batched_program, check_sizes, first_line, plain_attention
+from gnnrl.exporting.program import TOLERANCE, batched_program, check_sizes
 from gnnrl.network.locations import last_user_line
-from gnnrl.network.tracer import evaluating
+from gnnrl.network.tracer import evaluating, plain_attention
 
 ONE_FILE = 1_900_000_000
 """Bytes of weights that still go into the file itself; a file of more than 2 GB is not ONNX."""

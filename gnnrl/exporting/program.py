@@ -1,8 +1,5 @@
 """export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes them and never reads one."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +8,11 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
-from gnnrl.errors import ExportError
+from gnnrl.errors import ExportError, first_line
 from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import Call, differences, on_cpu, outputs
 from gnnrl.network.locations import last_user_line, user_location
-from gnnrl.network.tracer import evaluating
+from gnnrl.network.tracer import evaluating, exported, plain_attention
 
 TOLERANCE = 1e-4
 """Largest difference that is accepted, relative to the largest number of an output."""
@@ -69,11 +66,11 @@ def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tup
         batch = Dim("batch", min=1)
         shapes = tree_map(lambda leaf: {0: batch} if several.batched(leaf) else None, several.by_parameter(model))
         try:
-            return _export(model, several, shapes), ""
+            return exported(model, several.args, several.kwargs, shapes), ""
         except Exception as error:
             reason = f"the code of the network fixes its batch: {first_line(error)}"
     try:
-        return _export(model, call, None), reason
+        return exported(model, call.args, call.kwargs), reason
     except Exception as error:
         where = last_user_line(str(error)) or user_location(error)
         raise ExportError(
@@ -85,28 +82,3 @@ def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tup
 def check_sizes(call: Call, *, dynamic: bool) -> tuple[int, ...]:
     """Sizes of the batches to compare: one, and one that the export has not seen; or that of the inputs."""
     return (1, max(call.batch, 2) + 1) if dynamic else (call.batch,)
-
-
-def _export(model: nn.Module, call: Call, dynamic_shapes: Any) -> ExportedProgram:
-    with warnings.catch_warnings():
-        # said of every recurrent layer, which torch puts right again
-        warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
-        return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=dynamic_shapes, strict=False)
-
-
-@contextmanager
-def plain_attention() -> Iterator[None]:
-    """Attention as operations that every format knows, not as PyTorch's fused ones for inference."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says that matters: its first line that says something."""
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Constraints violated")]
-    return (told or lines or [type(error).__name__])[0][:300].rstrip(".")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, TraceError
+from gnnrl.errors import ConfigError, TraceError, first_line
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
 from gnnrl.network.probe import Rehearsal
@@ -83,6 +83,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention as operations that every format and counter knows, not as PyTorch's fused ones for inference."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def exported(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
+) -> torch.export.ExportedProgram:
+    """The program of a network, by `torch.export`, whose errors are passed on."""
+    with warnings.catch_warnings():
+        # said of every recurrent layer, which torch puts right again
+        warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
+        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+
+
 def _check_parameters(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
@@ -106,22 +127,19 @@ def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         where = user_location(error)
         raise ConfigError(
             f"the network does not run on the example inputs ({shapes}): "
-            f"{_first_line(error)}{where and f' (at {where})'}. "
+            f"{first_line(error)}{where and f' (at {where})'}. "
             "Give example_inputs with the shape, type and device that its forward expects, batch dimension first."
         ) from error
 
 
 def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.export.ExportedProgram:
     try:
-        with warnings.catch_warnings():
-            # said of every recurrent layer, which torch puts right again
-            warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
-            return torch.export.export(model, args, kwargs, strict=False)
+        return exported(model, args, kwargs)
     except Exception as error:
         where = last_user_line(str(error)) or user_location(error)
         raise TraceError(
             f"{type(model).__name__} cannot be traced{where and f': {where} stands in the way'}. "
-            f"torch.export says: {_first_line(error)}. "
+            f"torch.export says: {first_line(error)}. "
             "Make this line independent of the values of tensors (torch.where, torch.cond), or trace the part of the "
             "network without it."
         ) from error
@@ -138,8 +156,3 @@ def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
     return type(value).__name__
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

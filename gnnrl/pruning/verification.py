@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.errors import VerificationError
 from gnnrl.network.structure import Network, Operation
-from gnnrl.network.tracer import as_arguments, evaluating
+from gnnrl.network.tracer import as_arguments, evaluating, plain_attention
 
 TOLERANCE = 1e-4
 _OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
@@ -81,20 +81,9 @@ def _normalises_over_channels(operation: Operation) -> bool:
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of a forward pass as torch counts them (half the FLOPs)."""
-    with _constant(model), sdpa_kernel(SDPBackend.MATH), _written_out(), FlopCounterMode(display=False) as counter:
+    with _constant(model), sdpa_kernel(SDPBackend.MATH), plain_attention(), FlopCounterMode(display=False) as counter:
         _run(model, example_inputs)
     return int(counter.get_total_flops()) // 2
-
-
-@contextmanager
-def _written_out() -> Iterator[None]:
-    """Let torch's own attention run operation by operation: its fused form is not counted."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError
+from gnnrl.errors import ArtifactError, first_line
 
 PICKLE_SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("model", "model_state_dict", "state_dict")
@@ -67,7 +67,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"Where you trust the file, load the network yourself and {SAVE_HINT}."
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{path}: the file is damaged or no file of weights ({_first_line(error)}).") from error
+        raise ArtifactError(f"{path}: the file is damaged or no file of weights ({first_line(error)}).") from error
     return _unwrap(path, content)
 
 
@@ -134,7 +134,3 @@ def _compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str
     ]
     unexpected = [f"{name} is unknown to the network" for name in sorted(found) if name not in own]
     return shapes + missing + unexpected
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200] or type(error).__name__
