@@ -19,9 +19,9 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import coverage
 import machine
 import torch
+from builders import build
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
@@ -113,7 +113,7 @@ def shrink(model: nn.Module, network: Network, round_to: Multiple = 1) -> tuple[
 def check(name: str, folder: Path) -> Parity:
     """Prune, export and compare one network."""
     parity = Parity(name)
-    model, inputs = coverage.build(name)
+    model, inputs = build(name)
     randomise(model)
     try:
         network = trace(model, inputs)
