@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +16,12 @@ from gnnrl.cli.job import (
     Best,
     Job,
     check_settings,
-    choose_precision,
     import_engine,
     limited_threads,
     refuse_unreachable,
+    shared_arguments,
 )
-from gnnrl.cli.sources import EVALUATION_BATCH, Source, load_network, load_splits
+from gnnrl.cli.sources import Source, load_network, load_splits
 from gnnrl.cli.widths import Widths
 
 if TYPE_CHECKING:
@@ -100,8 +99,6 @@ def compare(
 def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
     from gnnrl.comparison import compare
     from gnnrl.searchers.table import find_searcher
-    from gnnrl.training import evaluator
-    from gnnrl.zoo.batches import batched
 
     check_settings(job)
     for name in names:
@@ -109,7 +106,6 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
     fed = load_network(job.source, job.device, narrator)
     network = refuse_unreachable(job, fed, narrator)
     data = load_splits(job.data, fed, narrator)
-    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=choose_precision(job))
 
     def begin(stage: str) -> None:
         narrator.begin(stage)
@@ -120,21 +116,12 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
         fed.model,
         fed.example_inputs,
         job.constraint,
-        evaluate=judge(data.reward, job.metric),
-        calibration=batched(data.train, EVALUATION_BATCH),
-        test=judge(data.test),
         searchers=names,
         seeds=seeds,
-        episodes=job.episodes,
-        importance=job.importance,
-        repair=job.repair,
-        rules=job.widths.rules(),
-        network=network,
-        calibration_images=job.calibration_images,
-        device=job.device,
         path=job.out / _FILE,
         on_stage=begin,
         on_trial=telling,
+        **shared_arguments(job, network, data),
     )
     _draw(comparison, job.out / _FIGURE, narrator)
     return comparison

@@ -137,32 +137,39 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
 def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
     from gnnrl.compression import compress
     from gnnrl.searchers.table import evaluations_of
-    from gnnrl.training import evaluator
-    from gnnrl.zoo.batches import batched
 
-    precision = choose_precision(job)
-    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=precision)
     total = evaluations_of(job.searcher, job.episodes)
     return compress(
         fed.model,
         fed.example_inputs,
         job.constraint,
-        evaluate=judge(data.reward, job.metric),
-        calibration=batched(data.train, EVALUATION_BATCH),
-        test=judge(data.test),
-        finetune=_tuner(job, data, precision, narrator) if job.finetune_epochs else None,
+        finetune=_tuner(job, data, choose_precision(job), narrator) if job.finetune_epochs else None,
         searcher=job.searcher,
-        episodes=job.episodes,
-        importance=job.importance,
-        repair=job.repair,
-        rules=job.widths.rules(),
-        network=network,
-        calibration_images=job.calibration_images,
         seed=job.seed,
-        device=job.device,
         on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
         on_trial=Best(job.metric, total, narrator),
+        **shared_arguments(job, network, data),
     )
+
+
+def shared_arguments(job: Job, network: "Network", data: "DataSplits") -> dict[str, Any]:
+    """What a search and a comparison of searches are both asked, as `compress` and `compare` name it."""
+    from gnnrl.training import evaluator
+    from gnnrl.zoo.batches import batched
+
+    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=choose_precision(job))
+    return {
+        "evaluate": judge(data.reward, job.metric),
+        "calibration": batched(data.train, EVALUATION_BATCH),
+        "test": judge(data.test),
+        "episodes": job.episodes,
+        "importance": job.importance,
+        "repair": job.repair,
+        "rules": job.widths.rules(),
+        "network": network,
+        "calibration_images": job.calibration_images,
+        "device": job.device,
+    }
 
 
 def choose_precision(job: Job) -> Any:
