@@ -268,7 +268,8 @@ def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
 def _modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
     stack = node.meta.get("nn_module_stack") or {}
     entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
-    return tuple((re.sub(r"@\d+$", "", path), name.rpartition(".")[2]) for path, name in entries)
+    plain = ((re.sub(r"@\d+$", "", path) if "@" in path else path, name) for path, name in entries)
+    return tuple((path, name.rpartition(".")[2]) for path, name in plain)
 
 
 def _unread(graph: fx.Graph) -> set[fx.Node]:

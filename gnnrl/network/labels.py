@@ -187,7 +187,8 @@ def _missing_tie(labels: Component, units: Component, shrinking: int | None) -> 
 
 
 def _constant(array: Component, dim: int) -> bool:
-    return bool((array == array.take([0], dim)).all())
+    first = array[(*[slice(None)] * dim, slice(0, 1))]
+    return bool((array == first).all())
 
 
 def squeeze_fixed(component: Component) -> Component:
