@@ -48,13 +48,14 @@ def find_groups(
     reasons = tensors.space.reasons(units)
     worked = [extent for work in works for extent in work.extents]
     extents = _Extents.of(units, [*tensors.labels.values(), *worked, *map(np.ravel, tensors.space.parts)])
-    is_frozen = np.zeros(len(units), bool)
+    count = int(units.max(initial=-1)) + 1
+    is_frozen = np.zeros(count, bool)
     is_frozen[list(reasons)] = True
     members = _members(extents)
     free = [group for group in members if not is_frozen[group].any()]
     stuck = _by_reason([group[is_frozen[group]] for group in members], reasons)
     bounds = np.cumsum([1, *(len(group) for group in (*free, *stuck))]).astype(np.int64)
-    numbers = np.zeros(len(units), np.int64)
+    numbers = np.zeros(count, np.int64)
     for first, group in zip(bounds, (*free, *stuck), strict=False):
         numbers[group] = np.arange(first, first + len(group))
     offsets = bounds[: len(free) + 1]
@@ -98,7 +99,7 @@ class _Extents:
             index.append(known.setdefault(extent.tobytes(), len(known)))
             if len(known) > len(distinct):
                 distinct.append(extent)
-        return cls(index, distinct, incidence(distinct, len(units)))
+        return cls(index, distinct, incidence(distinct, int(units.max(initial=-1)) + 1))
 
 
 def _members(extents: _Extents) -> list[Component]:

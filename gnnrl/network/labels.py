@@ -58,6 +58,7 @@ class LabelSpace:
 
     def __init__(self) -> None:
         self._count = 0
+        self._blocks: dict[int, Component] = {}
         self._ties: list[tuple[Component, Component]] = []
         self._frozen: list[tuple[Component, Reason]] = []
         self._rectangles: list[tuple[Component, int | None]] = []
@@ -67,7 +68,9 @@ class LabelSpace:
     def fresh(self, count: int) -> Component:
         """Make `count` labels that nothing is tied to yet."""
         self._count += count
-        return np.arange(self._count - count, self._count, dtype=np.int64)
+        labels = np.arange(self._count - count, self._count, dtype=np.int64)
+        self._blocks[id(labels)] = labels
+        return labels
 
     def tie(self, a: Component, b: Component) -> None:
         """Tie two broadcastable arrays of labels position by position."""
@@ -147,23 +150,61 @@ class LabelSpace:
 
     def reasons(self, units: Component) -> dict[int, list[Reason]]:
         """Reasons of every frozen unit, in the order of the program."""
-        entries = incidence([units[labels] for labels, _ in self._frozen], len(units))
-        alike = equal_rows(entries).tolist()
+        frozen, position = np.unique(units[_joined([labels for labels, _ in self._frozen])], return_inverse=True)
+        bounds = np.cumsum([len(labels) for labels, _ in self._frozen])
+        entries = incidence(np.split(position, bounds)[:-1], len(frozen))
         known: dict[int, list[Reason]] = {}
         found = {}
-        for unit in np.flatnonzero(np.diff(entries.indptr)).tolist():
-            if alike[unit] not in known:
-                row = entries.indices[entries.indptr[unit] : entries.indptr[unit + 1]]
-                known[alike[unit]] = list(dict.fromkeys(self._frozen[entry][1] for entry in row))
-            found[unit] = known[alike[unit]]
+        for row, (unit, alike) in enumerate(zip(frozen.tolist(), equal_rows(entries).tolist(), strict=True)):
+            if alike not in known:
+                which = entries.indices[entries.indptr[row] : entries.indptr[row + 1]]
+                known[alike] = list(dict.fromkeys(self._frozen[entry][1] for entry in which))
+            found[unit] = known[alike]
         return found
 
     def _connected(self, ties: Iterable[tuple[Component, Component]]) -> Component:
-        pairs = [np.broadcast_arrays(a, b) for a, b in ties]
-        a = np.concatenate([left.ravel() for left, _ in pairs]) if pairs else np.empty(0, np.int64)
-        b = np.concatenate([right.ravel() for _, right in pairs]) if pairs else np.empty(0, np.int64)
-        edges = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(self._count, self._count))
-        return np.asarray(connected_components(edges, directed=False)[1], np.int64)
+        """Solve these ties; those between whole blocks, which are most, without a look at single labels."""
+        leaders = {name: name for name in self._blocks}
+        single = []
+        for a, b in ties:
+            left, right = self._block(a), self._block(b)
+            if left and right and a.size == b.size == np.broadcast(a, b).size:
+                leaders[_leader(leaders, left)] = _leader(leaders, right)
+            else:
+                single.append(np.broadcast_arrays(a, b))
+        leading = _joined([self._blocks[_leader(leaders, name)] for name in leaders])
+        ends = np.stack([leading[_joined(side)] for side in (zip(*single, strict=True) if single else ([], []))])
+        nodes, ends = np.unique(ends, return_inverse=True)
+        edges = coo_array((np.ones(ends.shape[1], np.int8), tuple(ends)), shape=(len(nodes), len(nodes)))
+        _, first, unit = np.unique(connected_components(edges, directed=False)[1], True, True)
+        units = np.arange(self._count)
+        units[nodes] = nodes[first[unit]]
+        units = units[leading]
+        is_used = np.zeros(self._count, bool)
+        is_used[units] = True
+        return (np.cumsum(is_used) - 1)[units]
+
+    def _block(self, labels: Component) -> int:
+        """The block that an array holds whole and in order, along one of its dimensions; 0 for any other array."""
+        owner = id(labels if labels.base is None else labels.base)
+        block = self._blocks.get(owner)
+        if block is None or not labels.size == block.size == max(labels.shape):
+            return 0
+        return owner if labels.size == 1 or labels.strides[labels.shape.index(labels.size)] > 0 else 0
+
+
+def _joined(arrays: Iterable[Component]) -> Component:
+    return np.concatenate([np.empty(0, np.int64), *(array.ravel() for array in arrays)])
+
+
+def _leader(leaders: dict[int, int], name: int) -> int:
+    """The block that stands for all that are tied to this one; shortens the way to it."""
+    way = name
+    while leaders[way] != way:
+        way = leaders[way]
+    while leaders[name] != way:
+        leaders[name], name = way, leaders[name]
+    return way
 
 
 def _rows(component: Component, dim: int) -> Component:
