@@ -123,11 +123,12 @@ def search(ledger: Ledger, subject: Subject, arms: Sequence[Arm], evaluations: i
 def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
     """Search once, then read the test images for the best plan at each mark."""
     prepared = subject.prepared(arm.importance, arm.repair)
-    seconds, forward, start = list[float](), list[float](), perf_counter()
+    seconds, forward, algebra, start = list[float](), list[float](), list[float](), perf_counter()
 
     def note(trial: Trial) -> None:
         seconds.append(perf_counter() - start)
         forward.append(task.evaluator.seconds.forward)
+        algebra.append(task.evaluator.seconds.algebra)
 
     task = prepared.study.task(budget, seed, note)
     run(arm.searcher, task)
@@ -156,6 +157,7 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
             "macs": best.macs,
             "seconds": total,
             "outside": 1 - (prepared.forward + forward[len(judged) - 1]) / total,
+            "repair": algebra[len(judged) - 1] / total,
             "widths": list(best.widths),
         }
     return row
@@ -189,6 +191,7 @@ def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int) -> It
         "gap",
         "s",
         "outside",
+        "repair",
     )
     yield f"| {' | '.join(header)} |"
     yield "| --- |" + " ---: |" * (len(header) - 1)
@@ -208,6 +211,7 @@ def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int) -> It
             f"{100 * median(entry['reward_top1'] - entry['test'] for entry in entries):.2f}",
             f"{median(entry['seconds'] for entry in entries):.0f}",
             f"{median(entry['outside'] for entry in entries):.1%}",
+            f"{median(told):.1%}" if (told := [entry["repair"] for entry in entries if "repair" in entry]) else "",
         ]
         yield f"| {' | '.join(cells)} |"
 

@@ -10,7 +10,7 @@ searcher is a name of gnnrl, or with another criterion or repair `ranked@taylor`
 150 evaluations also tells what was found after 50; annealing, ddpg, amc, evolution and greedy plan for their budget and
 are run once for each. The test images are read once for the best plan at each mark, after the search. "Gap" is top-1
 on the reward images minus that on the test images, "outside" the share of all seconds, from the trace's end on, that
-is neither a forward pass of calibration nor of reward.
+is neither a forward pass of calibration nor of reward, and "repair" how much of it the solves of the repair are.
 
 Each run is written when it ends. The same command goes on where it was interrupted; started twice, the two share the
 work.

@@ -10,13 +10,11 @@ A package offers it to everybody under a name with an entry point in its pyproje
 """
 
 import numpy as np
+from digits import judges, load_digits
 
 from gnnrl.comparison import compare
 from gnnrl.searchers.task import Task
-from gnnrl.training import evaluator
-from gnnrl.zoo.batches import batched
-from gnnrl.zoo.data import load_data
-from gnnrl.zoo.models import example_inputs, input_spec, resolve_model
+from gnnrl.zoo.models import example_inputs
 
 
 def climb(task: Task) -> None:
@@ -34,15 +32,12 @@ def climb(task: Task) -> None:
 
 def main(episodes: int = 20) -> None:
     """Compare on the embedded digits."""
-    model, spec = resolve_model("digits-resnet", pretrained=True), input_spec("digits-resnet")
-    digits = load_data("digits", image_size=(spec.shape[2], spec.shape[3]), mean=spec.mean, std=spec.std)
+    model, digits = load_digits()
     comparison = compare(
         model,
         example_inputs("digits-resnet"),
         "macs<=50%",
-        evaluate=evaluator(digits.reward, "loss"),
-        calibration=batched(digits.train, 250),
-        test=evaluator(digits.test),
+        **judges(digits),
         searchers=[climb, "random", "curves"],
         seeds=[0],
         episodes=episodes,
