@@ -16,6 +16,7 @@ from ledger import Ledger
 from pretrain import build
 from stopwatch import timed
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import gnnrl.study
 from gnnrl.network.structure import Network
@@ -29,6 +30,7 @@ from gnnrl.zoo.weights import load_weights
 
 RESULTS = Path(__file__).parent / "results"
 QUICK, QUICK_IMAGES = "digits-resnet", 100
+REWARD_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Subject:
 
     Attributes:
         name: of the result files: weights and limit.
-        reward: top-1, or minus the cross-entropy, on the reward images.
+        reward: top-1, or minus the cross-entropy or the divergence from the dense network, on the reward images.
         read_test: top-1 on the test images.
         reward_top1: top-1 on the reward images.
     """
@@ -61,8 +63,11 @@ class Subject:
     _settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.reward = evaluator(self.splits.reward, self.options.metric, precision=self.options.precision)
-        self.reward_top1 = evaluator(self.splits.reward, precision=self.options.precision)
+        metric, teacher = self.options.metric, self.model if self.options.metric == "kl" else None
+        count = min(self.options.reward_images, len(self.splits.reward))
+        images = TensorDataset(*self.splits.reward.batch(torch.arange(count)))
+        self.reward = evaluator(images, metric, teacher=teacher, precision=self.options.precision)
+        self.reward_top1 = evaluator(images, precision=self.options.precision)
         self.read_test = evaluator(self.splits.test, precision=self.options.precision)
 
     @classmethod
@@ -120,6 +125,7 @@ class Subject:
             "metric": self.options.metric,
             "precision": self.options.precision,
             "calibration_images": self.options.calibration_images,
+            **({} if self.options.reward_images == REWARD_IMAGES else {"reward_images": self.options.reward_images}),
             "threads": self.options.threads,
             "dense_reward": study.dense,
             "closed_form_reward": float(task.score(task.prior(study.projection))),
@@ -171,9 +177,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--weights", help="safetensors of the dense network")
     add("--model", default="cifar-resnet20", help="cifar-resnetN, or one of benchmarks/networks.py")
     add("--constraint", default="macs<=50%")
-    add("--metric", choices=("top1", "loss"), default="top1", help="of the reward")
+    add("--metric", choices=("top1", "loss", "kl"), default="top1", help="of the reward")
     add("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="of the forward passes")
     add("--calibration-images", type=int, default=500)
+    add("--reward-images", type=int, default=REWARD_IMAGES, help="the first ones of the reward split")
     add("--threads", type=int, default=1)
     add("--seeds", type=int, help="runs of each row, with the seeds 0, 1, ...")
     add("--name", help="name of the result file; by default that of weights and limit")

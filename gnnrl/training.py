@@ -5,9 +5,10 @@ n = samples in a batch. A network maps inputs [n, ...] to logits float [n, class
 Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which CPUs and GPUs like best.
 """
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +22,13 @@ from gnnrl.errors import ConfigError, DataError, EvaluationError
 from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched, on_device
 from gnnrl.zoo.data import check_labels
 
-Metric = Literal["top1", "loss"]
+Metric = Literal["top1", "loss", "kl"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["one-cycle", "cosine", "constant"]
 OnProgress = Callable[[int, int, float], None]
 """Called after every step with (steps done, steps in all, loss); 0 in all where the number of batches is unknown."""
 
+TEMPERATURE = 2.0
 WARM_UP = 0.3
 WARM_UP_FROM = 1 / 25
 MOMENTUM = 0.9
@@ -74,23 +76,74 @@ def cross_entropy(
     return _mean(model, batches, device, precision, partial(F.cross_entropy, reduction="sum"))
 
 
+def kl_divergence(
+    model: nn.Module,
+    batches: Batches,
+    teacher: Sequence[Tensor],
+    device: str = "cpu",
+    *,
+    precision: Precision = "float32",
+    temperature: float = TEMPERATURE,
+) -> float:
+    """Measure the mean divergence KL(teacher || network) of softened outputs in nats (Hinton et al. 2015).
+
+    Conditions and errors as `top1`; the labels only have to be there.
+
+    Args:
+        teacher: what `logits_of` returned for the teacher and the same batches, in the same order.
+        temperature: logits are divided by it (https://arxiv.org/abs/1503.02531).
+    """
+    following = iter(teacher)
+
+    def total(logits: Tensor, _: Tensor) -> Tensor:
+        goal = F.log_softmax(next(following).to(logits.device) / temperature, 1)
+        return F.kl_div(F.log_softmax(logits / temperature, 1), goal, log_target=True, reduction="sum")
+
+    return _mean(model, batches, device, precision, total)
+
+
+def logits_of(
+    model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
+) -> list[Tensor]:
+    """Compute the logits [n, classes] of every batch, kept on the CPU; conditions and errors as `top1`."""
+    found: list[Tensor] = []
+
+    def keep(logits: Tensor, labels: Tensor) -> Tensor:
+        found.append(logits.cpu())
+        return labels.new_zeros(())
+
+    _mean(model, batches, device, precision, keep)
+    return found
+
+
 def evaluator(
     data: LabelledData,
     metric: Metric = "top1",
     *,
+    teacher: nn.Module | None = None,
     batch_size: int = 250,
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> Callable[[nn.Module], float]:
-    """Make a function from a network to its score, higher is better: `top1`, or minus the `cross_entropy`.
+    """Make a function from a network to its score, higher is better: `top1`, or minus `cross_entropy`, or minus `kl`.
+
+    Args:
+        teacher: the dense network, judged on the data at once; for `kl`, which tells close plans apart best.
 
     Raises:
-        ConfigError: there is no such metric.
+        ConfigError: there is no such metric, or `kl` has no teacher.
     """
-    if metric not in ("top1", "loss"):
-        raise ConfigError(f"there is no metric {metric!r}; there are top1 and loss.")
-    measure, sign = (top1, 1) if metric == "top1" else (cross_entropy, -1)
+    if metric not in get_args(Metric):
+        raise ConfigError(f"there is no metric {metric!r}; there are {', '.join(get_args(Metric))}.")
     batches = batched(data, batch_size)
+    measures: dict[str, Callable[..., float]] = {"top1": top1, "loss": cross_entropy, "kl": kl_divergence}
+    measure = measures[metric]
+    if metric == "kl":
+        if teacher is None:
+            raise ConfigError("the metric kl compares with the dense network; give it as teacher=")
+        known = logits_of(copy.deepcopy(teacher), batches, device, precision=precision)
+        measure = partial(kl_divergence, teacher=known)
+    sign = 1 if metric == "top1" else -1
     return partial(_score, measure=measure, sign=sign, batches=batches, device=device, precision=precision)
 
 
@@ -242,7 +295,7 @@ def rate_at(progress: float, peak: float, schedule: Schedule) -> float:
 def _score(
     model: nn.Module, *, measure: Callable[..., float], sign: int, batches: Batches, device: str, precision: Precision
 ) -> float:
-    return sign * measure(model, batches, device, precision=precision)
+    return sign * measure(model, batches, device=device, precision=precision)
 
 
 @torch.no_grad()

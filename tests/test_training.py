@@ -81,10 +81,44 @@ def test_every_kind_of_data_gives_the_same_score(blobs: TensorDataset, classifie
         assert evaluator(data, batch_size=33)(classifier) == score
 
 
-def test_higher_scores_are_better_for_both_metrics(blobs: TensorDataset, classifier: nn.Module) -> None:
-    before = {metric: evaluator(blobs, metric)(classifier) for metric in get_args(Metric)}
+def test_higher_scores_are_better_for_all_metrics(blobs: TensorDataset, classifier: nn.Module) -> None:
+    teacher = nn.Linear(2, 2)
+    finetune(teacher, blobs, epochs=4, batch_size=20, learning_rate=0.1)
+    judges = {metric: evaluator(blobs, metric, teacher=teacher) for metric in get_args(Metric)}
+    before = {metric: judge(classifier) for metric, judge in judges.items()}
     finetune(classifier, blobs, epochs=3, batch_size=20)
-    assert all(evaluator(blobs, metric)(classifier) > score for metric, score in before.items())
+    assert all(judges[metric](classifier) > score for metric, score in before.items())
+
+
+def test_divergence_is_the_mean_over_samples_and_nothing_for_the_teacher(
+    blobs: TensorDataset, classifier: nn.Module
+) -> None:
+    images, labels = blobs.tensors
+    batches = [(images[:120], labels[:120]), (images[120:], labels[120:])]
+    teacher = nn.Linear(2, 2)
+    with torch.no_grad():
+        goal, found = (torch.softmax(model(images) / 2, 1) for model in (teacher, classifier.eval()))
+    divergence = (goal * (goal / found).log()).sum(1).mean().item()
+
+    judge = evaluator(batches, "kl", teacher=teacher)
+
+    assert judge(classifier) == pytest.approx(-divergence, rel=1e-5)
+    assert judge(teacher) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_divergence_of_a_teacher_that_is_trained_further_stays_that_of_the_first_day(
+    blobs: TensorDataset,
+) -> None:
+    teacher = nn.Linear(2, 2)
+    judge = evaluator(blobs, "kl", teacher=teacher)
+    finetune(teacher, blobs, epochs=1, learning_rate=0.1)
+
+    assert judge(teacher) < -1e-3
+
+
+def test_divergence_needs_a_teacher(blobs: TensorDataset) -> None:
+    with pytest.raises(ConfigError, match="teacher="):
+        evaluator(blobs, "kl")
 
 
 def test_judging_changes_nothing(blobs: TensorDataset, classifier: nn.Sequential) -> None:
@@ -115,7 +149,7 @@ def test_evaluator_can_be_sent_to_another_process(blobs: TensorDataset, classifi
 
 
 def test_unknown_metric_is_refused(blobs: TensorDataset) -> None:
-    with pytest.raises(ConfigError, match="no metric 'top5'; there are top1 and loss"):
+    with pytest.raises(ConfigError, match="no metric 'top5'; there are top1, loss, kl"):
         evaluator(blobs, "top5")  # type: ignore[arg-type]
 
 

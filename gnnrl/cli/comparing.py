@@ -121,7 +121,7 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
         path=job.out / _FILE,
         on_stage=begin,
         on_trial=telling,
-        **shared_arguments(job, network, data),
+        **shared_arguments(job, fed.model, network, data),
     )
     _draw(comparison, job.out / _FIGURE, narrator)
     return comparison

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnnrl.compression import CompressionResult
-    from gnnrl.evaluation import Trial
+    from gnnrl.evaluation import Evaluate, Trial
     from gnnrl.network.structure import Network
+    from gnnrl.zoo.batches import LabelledData
     from gnnrl.zoo.data import DataSplits
 
 _STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifying", "test": "testing"}
@@ -148,20 +148,18 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
         seed=job.seed,
         on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
         on_trial=Best(job.metric, total, narrator),
-        **shared_arguments(job, network, data),
+        **shared_arguments(job, fed.model, network, data),
     )
 
 
-def shared_arguments(job: Job, network: "Network", data: "DataSplits") -> dict[str, Any]:
+def shared_arguments(job: Job, model: "nn.Module", network: "Network", data: "DataSplits") -> dict[str, Any]:
     """What a search and a comparison of searches are both asked, as `compress` and `compare` name it."""
-    from gnnrl.training import evaluator
     from gnnrl.zoo.batches import batched
 
-    judge = partial(evaluator, batch_size=EVALUATION_BATCH, device=job.device, precision=choose_precision(job))
     return {
-        "evaluate": judge(data.reward, job.metric),
+        "evaluate": reward(job, model, data),
         "calibration": batched(data.train, EVALUATION_BATCH),
-        "test": judge(data.test),
+        "test": _judge(job, data.test),
         "episodes": job.episodes,
         "importance": job.importance,
         "repair": job.repair,
@@ -170,6 +168,18 @@ def shared_arguments(job: Job, network: "Network", data: "DataSplits") -> dict[s
         "calibration_images": job.calibration_images,
         "device": job.device,
     }
+
+
+def reward(job: Job, model: "nn.Module", data: "DataSplits") -> "Evaluate":
+    """The reward that a job asks for; `model` is the dense network."""
+    return _judge(job, data.reward, job.metric, teacher=model if job.metric == "kl" else None)
+
+
+def _judge(job: Job, data: "LabelledData", metric: Metric = "top1", **settings: Any) -> "Evaluate":
+    from gnnrl.training import evaluator
+
+    common = {"batch_size": EVALUATION_BATCH, "device": job.device, "precision": choose_precision(job)}
+    return evaluator(data, metric, **common, **settings)
 
 
 def choose_precision(job: Job) -> Any:
@@ -203,7 +213,7 @@ class Best:
 
 def _show_score(metric: Metric, score: float) -> str:
     """Write a reward as people know it."""
-    return f"top-1 {score:.2%}" if metric == "top1" else f"loss {-score:.4f}"
+    return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"
 
 
 def _tuner(job: Job, data: "DataSplits", precision: Any, narrator: Narrator) -> "Callable[[nn.Module], None]":

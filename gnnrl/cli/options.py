@@ -9,7 +9,7 @@ import typer
 
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
-Metric = Literal["top1", "loss"]
+Metric = Literal["top1", "loss", "kl"]
 Augmentation = Literal["none", "crop", "flip-crop"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -124,7 +124,11 @@ RepairOption = Annotated[
 ]
 MetricOption = Annotated[
     Metric,
-    typer.Option(rich_help_panel=_SEARCH, help="The reward: top-1, or the loss, which tells close plans apart."),
+    typer.Option(
+        rich_help_panel=_SEARCH,
+        help="The reward. top1; loss: of the labels; kl: how near outputs stay to the dense network's, which tells "
+        "close plans apart best and needs no labels.",
+    ),
 ]
 CalibrationOption = Annotated[
     int,

@@ -4,8 +4,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.job import Job, choose_precision, import_engine, limited_threads, prepare
-from gnnrl.cli.sources import EVALUATION_BATCH, Fed, load_splits
+from gnnrl.cli.job import Job, import_engine, limited_threads, prepare, reward
+from gnnrl.cli.sources import Fed, load_splits
 from gnnrl.cli.widths import show_rules
 
 if TYPE_CHECKING:
@@ -47,12 +47,9 @@ def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dic
     Pruned networks are taken to be as slow as the dense one, the repair for one pass over the calibration images.
     """
     from gnnrl.searchers.table import evaluations_of
-    from gnnrl.training import evaluator
 
     narrator.begin("timing one evaluation")
-    judge = evaluator(
-        data.reward, job.metric, batch_size=EVALUATION_BATCH, device=job.device, precision=choose_precision(job)
-    )
+    judge = reward(job, fed.model, data)
     start = perf_counter()
     judge(fed.model)
     once = perf_counter() - start
