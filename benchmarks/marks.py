@@ -171,14 +171,20 @@ def tables(document: Mapping[str, Any], title: str, base: str = "ppo") -> str:
     """
     rows = document["rows"]
     marks = sorted({int(mark) for row in rows.values() for mark in row["marks"]} - {1})
-    facts = document["facts"]
+    facts, metric = document["facts"], document["settings"]["metric"]
     lines = [f"### {title}", "", f"Dense: test {100 * facts['dense_test']:.2f}."]
     for mark in marks or [1]:
-        lines += ["", f"{mark} evaluations (closed forms: 1)", "", *_table(rows, mark, base, facts["dense_macs"])]
+        lines += [
+            "",
+            f"{mark} evaluations (closed forms: 1)",
+            "",
+            *_table(rows, mark, base, facts["dense_macs"], metric),
+        ]
     return "\n".join(lines)
 
 
-def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int) -> Iterator[str]:
+def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int, metric: str) -> Iterator[str]:
+    scale, digits = (100, 2) if metric == "top1" else (1, 4)
     header = (
         "searcher",
         "seeds",
@@ -203,8 +209,8 @@ def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int) -> It
             arm,
             str(len(entries)),
             f"{median(entry['macs'] for entry in entries) / dense_macs:.3f}",
-            f"{100 * median(entry['reward'] for entry in entries):.2f}",
-            _spread(entries, "reward"),
+            f"{scale * median(entry['reward'] for entry in entries):.{digits}f}",
+            _spread(entries, "reward", scale, digits),
             f"{100 * test:.2f}",
             _spread(entries, "test"),
             "" if bar is None or arm == base else f"{100 * (bar - test):+.2f}",
@@ -227,9 +233,9 @@ def _seeds(rows: Mapping[str, Row], arm: str, mark: int) -> list[Row]:
     return [entry for entry in entries if entry is not None]
 
 
-def _spread(entries: Sequence[Row], name: str) -> str:
+def _spread(entries: Sequence[Row], name: str, scale: int = 100, digits: int = 2) -> str:
     values = [entry[name] for entry in entries]
-    return f"{100 * (max(values) - min(values)):.2f}" if len(values) > 1 else ""
+    return f"{scale * (max(values) - min(values)):.{digits}f}" if len(values) > 1 else ""
 
 
 def draw(document: Mapping[str, Any], path: Path) -> None:

@@ -6,9 +6,10 @@
 24 plans at the limit lie around the closed form, nearer and further: wishes with standard deviations from 0 to 3, and
 keep ratios drawn around uniform. Each is judged raw, with BatchNorm recalibrated, with least squares for every layer's
 own outputs, and with gnnrl's repair (`ls`, on the residual stream); each time by top-1, minus the cross-entropy and
-minus the Kullback-Leibler divergence from the dense network, on the reward images, in bfloat16 and in float32. Then
-the network repaired by `ls` is fine-tuned for `--epochs` epochs on `--images` training images, and the test images are
-read. The tables print Kendall's tau between each reward and that accuracy, between bfloat16 and float32, and seconds.
+minus the Kullback-Leibler divergence from the dense network as `--metric kl` measures it, on the reward images and on
+the first 1,000 of them, in bfloat16 and in float32. The network repaired by `ls` is then fine-tuned for `--epochs`
+epochs on `--images` training images; the test images are read before and after. The tables print Kendall's tau between
+each reward and these accuracies, and between bfloat16 and float32, and seconds.
 
 Each plan is written when it is done; see benchmarks/search.py for how to go on and to share the work.
 """
@@ -33,7 +34,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.pruning.reconstruction import Repair, repair
 from gnnrl.searchers.wishes import Wishes
 from gnnrl.study import Study
-from gnnrl.training import finetune
+from gnnrl.training import TEMPERATURE, finetune
 from gnnrl.zoo.batches import batched, on_device
 
 REPAIRS: dict[str, Repair | None] = {
@@ -43,7 +44,8 @@ REPAIRS: dict[str, Repair | None] = {
     "ls": Repair(),
 }
 PRECISIONS = ("bfloat16", "float32")
-METRICS = ("top1", "loss", "kl")
+METRICS = ("top1", "loss", "kl", "top1 of 1,000", "kl of 1,000")
+FEW = 1000
 SPREADS = (0.25, 0.5, 1.0, 2.0, 3.0)
 UNIFORM_EVERY = 6
 
@@ -93,6 +95,7 @@ def measure(subject: Subject, study: Study, widths: Component, dense: Mapping[st
             found, _ = logits(small, subject.splits.reward, precision == "bfloat16")
             seconds = perf_counter() - start
             rewards[name][precision] = scores(found, expected, labels) | {"seconds": seconds}
+    before = subject.read_test(small)
     start = perf_counter()
     images, labels = subject.splits.train.batch(torch.arange(min(options.images, len(subject.splits.train))))
     finetune(
@@ -106,6 +109,7 @@ def measure(subject: Subject, study: Study, widths: Component, dense: Mapping[st
         "arm": "plan",
         "widths": [int(width) for width in widths],
         "rewards": rewards,
+        "before": before,
         "after": subject.read_test(small),
         "finetune_seconds": perf_counter() - start,
     }
@@ -134,12 +138,16 @@ def logits(model: nn.Module, data: Any, bfloat16: bool) -> tuple[Tensor, Tensor]
 
 
 def scores(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, float]:
-    """Top-1, minus the cross-entropy, minus the divergence of the dense network's distribution from this one."""
-    divergence = F.kl_div(found.log_softmax(1), dense.log_softmax(1), log_target=True, reduction="batchmean")
+    """Each reward of logits [N, classes], higher is better, beside those of the dense network."""
+    log_p, log_q = ((logits / TEMPERATURE).log_softmax(1) for logits in (dense, found))
+    divergence = F.kl_div(log_q, log_p, log_target=True, reduction="none").sum(1)
+    right = (found.argmax(1) == labels).float()
     return {
-        "top1": float((found.argmax(1) == labels).float().mean()),
+        "top1": float(right.mean()),
         "loss": -float(F.cross_entropy(found, labels)),
-        "kl": -float(divergence),
+        "kl": -float(divergence.mean()),
+        "top1 of 1,000": float(right[:FEW].mean()),
+        "kl of 1,000": -float(divergence[:FEW].mean()),
     }
 
 
@@ -153,27 +161,31 @@ def report(path: Path) -> None:
     document = read(path)
     settings, rows = document["settings"], list(document["rows"].values())
     print(f"\n### {path.stem} ({settings['model']}, {settings['constraint']})")
+    for name in ("before", "after") if len(rows) > 1 else ():
+        test = [row[name] for row in rows]
+        print(f"\n{len(rows)} plans, test {name} fine-tuning from {100 * min(test):.2f} to {100 * max(test):.2f}.\n")
+        print("\n".join(_correlations(rows, test)))
     if len(rows) > 1:
-        after = [row["after"] for row in rows]
-        print(f"\n{len(rows)} plans, test after fine-tuning from {100 * min(after):.2f} to {100 * max(after):.2f}.\n")
-        print("\n".join(_correlations(rows, after)))
+        print("\n" + "\n".join(_precisions(rows)))
     print(f"\n{unmeasured(document)}", flush=True)
 
 
-def _correlations(rows: Sequence[Row], after: Sequence[float]) -> list[str]:
-    head = [f"{metric}, {precision}" for precision in PRECISIONS for metric in METRICS]
-    lines = [f"| Kendall's tau | {' | '.join(head)} | repair, s | reward, s: bfloat16 | float32 |"]
-    lines.append("| --- |" + " ---: |" * (len(head) + 3))
+def _correlations(rows: Sequence[Row], test: Sequence[float]) -> list[str]:
+    lines = [f"| Kendall's tau, bfloat16 | {' | '.join(METRICS)} |", "| --- |" + " ---: |" * len(METRICS)]
     for name in REPAIRS:
         found = [row["rewards"][name] for row in rows]
-        cells = [_tau(_column(found, p, m), after) for p in PRECISIONS for m in METRICS]
-        cells.append(f"{median(entry['repair_seconds'] for entry in found):.2f}")
-        cells += [f"{median(_column(found, precision, 'seconds')):.2f}" for precision in PRECISIONS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", f"| tau of bfloat16 and float32 | {' | '.join(METRICS)} |", "| --- | ---: | ---: | ---: |"]
+        lines.append(f"| {name} | {' | '.join(_tau(_column(found, 'bfloat16', metric), test) for metric in METRICS)} |")
+    return lines
+
+
+def _precisions(rows: Sequence[Row]) -> list[str]:
+    head = f"| tau of bfloat16 and float32 | {' | '.join(METRICS)} | repair, s | reward, s: bfloat16 | float32 |"
+    lines = [head, "| --- |" + " ---: |" * (len(METRICS) + 3)]
     for name in REPAIRS:
         found = [row["rewards"][name] for row in rows]
         cells = [_tau(*(_column(found, precision, metric) for precision in PRECISIONS)) for metric in METRICS]
+        cells.append(f"{median(entry['repair_seconds'] for entry in found):.2f}")
+        cells += [f"{median(_column(found, precision, 'seconds')):.2f}" for precision in PRECISIONS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
