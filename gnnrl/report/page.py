@@ -46,6 +46,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["limit"] = show_limit
+    found.filters["dotted"] = lambda name: Markup("<wbr>.").join(name.split("."))
     return found
 
 

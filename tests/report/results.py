@@ -38,7 +38,7 @@ def result() -> CompressionResult:
 class Page(HTMLParser):
     """A page as a list of (tag, attributes) and its text; refuses elements that are not closed in order."""
 
-    EMPTY = ("meta", "br", "img", "link")
+    EMPTY = ("meta", "br", "wbr", "img", "link")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join("".join(self.words).split())
 
     def count(self, tag: str, **attributes: str) -> int:
         wanted = {key.rstrip("_"): value for key, value in attributes.items()}

@@ -23,6 +23,7 @@ from gnnrl.report.charts import draw_search
 from gnnrl.report.notebook import show_network, show_plan, show_result
 from gnnrl.report.page import render
 from gnnrl.report.record import Judged, Record, read_record, write_record
+from gnnrl.report.tensorboard import log_trials
 from gnnrl.training import top1
 from gnnrl.zoo.models import resolve_model
 from tests.report.results import Page, batches, result
@@ -258,3 +259,20 @@ def test_a_drawing_has_the_blocks_that_a_person_would_name(name: str, shape: tup
     found = [run.name for run in find_runs(trace(resolve_model(name), (torch.randn(shape),)))]
 
     assert found[: len(said)] == said
+
+
+def test_a_search_is_written_to_tensorboard() -> None:
+    written: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+            written.append((tag, scalar_value, global_step))
+
+    log = log_trials(Writer(), "digits")
+    for trial in result().history:
+        log(trial)
+
+    scores = [trial.score for trial in result().history]
+    assert [value for tag, value, _ in written if tag == "digits/score"] == scores
+    assert [value for tag, value, _ in written if tag == "digits/best"] == [max(scores[: n + 1]) for n in range(12)]
+    assert [step for tag, _, step in written if tag == "digits/macs"] == list(range(12))
