@@ -3,6 +3,8 @@
 out/weights.safetensors   every parameter and buffer of the small network
 out/plan.json             widths and kept units of every group
 out/manifest.json         what it is, and the digest of the other files
+out/history.json          what the report is made of; not needed to load
+out/report.html           the report, and README.md, the model card: made from the history, free to be edited or removed
 """
 
 import copy
@@ -25,14 +27,24 @@ from gnnrl.pruning.plan import Plan
 
 FORMAT = 1
 WEIGHTS, PLAN, MANIFEST = "weights.safetensors", "plan.json", "manifest.json"
+HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 _LARGEST_JSON = 64 * 2**20
 
 
-def save(directory: str | Path, model: nn.Module, plan: Plan, facts: Mapping[str, Any], *, force: bool = False) -> Path:
+def save(
+    directory: str | Path,
+    model: nn.Module,
+    plan: Plan,
+    facts: Mapping[str, Any],
+    *,
+    documents: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> Path:
     """Write a small network and its plan.
 
     Args:
         facts: JSON values that describe the result; they go into the manifest.
+        documents: texts to write beside them, by file name; the manifest has the digest of the history.
         force: replace a directory that is there already.
 
     Raises:
@@ -51,7 +63,9 @@ def save(directory: str | Path, model: nn.Module, plan: Plan, facts: Mapping[str
         )
         (staging / WEIGHTS).chmod(0o644)
         (staging / PLAN).write_text(plan.dumps())
-        digests = {name: _digest(staging / name) for name in (WEIGHTS, PLAN)}
+        for name, text in (documents or {}).items():
+            (staging / name).write_text(text)
+        digests = {name: _digest(staging / name) for name in (WEIGHTS, PLAN, HISTORY) if (staging / name).is_file()}
         manifest = {"format": FORMAT, "class": type(model).__name__, "sha256": digests, **facts}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         _publish(staging, target)
@@ -100,7 +114,7 @@ def tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def read_manifest(directory: str | Path) -> dict[str, Any]:
-    """Read a manifest and check the digests of the files it names.
+    """Read a manifest and check the digests of the files it names; the history may be missing.
 
     Raises:
         ArtifactError: a file is missing, damaged or of another format.
@@ -110,10 +124,14 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise ArtifactError(f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
     digests = manifest.get("sha256")
-    if not isinstance(digests, dict) or set(digests) != {WEIGHTS, PLAN}:
-        raise ArtifactError(f"{folder / MANIFEST} must name the digests of {WEIGHTS} and {PLAN}, and of nothing else")
-    for name in (WEIGHTS, PLAN):
+    if not isinstance(digests, dict) or set(digests) - {HISTORY} != {WEIGHTS, PLAN}:
+        raise ArtifactError(
+            f"{folder / MANIFEST} must name the digests of {WEIGHTS} and {PLAN}, and of nothing else but {HISTORY}"
+        )
+    for name in digests:
         path = folder / name
+        if name == HISTORY and not path.exists():
+            continue
         if not path.is_file() or path.is_symlink():
             raise ArtifactError(f"{path} is missing (or a link); save the result again")
         if _digest(path) != digests[name]:

@@ -2,7 +2,7 @@
 
 import copy
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from gnnrl.exporting.formats import export
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
+from gnnrl.per_class import ClassTally
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import Verification, verify
+from gnnrl.report.documents import write_documents
+from gnnrl.report.notebook import show_result
+from gnnrl.report.record import Record, record_of
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, run
 from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
@@ -41,6 +45,7 @@ class CompressionResult:
         cost: sizes of the `dense` and the `pruned` network.
         seconds: time of each stage.
         search_seconds: where the time of the search went.
+        classes: accuracy of each class before and after, where `test` gives images.
     """
 
     model: nn.Module
@@ -54,6 +59,7 @@ class CompressionResult:
     seconds: dict[str, float]
     search_seconds: Seconds
     settings: dict[str, Any]
+    classes: dict[str, Any] | None = field(default=None, repr=False)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest of a saved result says."""
@@ -68,13 +74,30 @@ class CompressionResult:
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
 
-    def save(self, directory: str | Path, *, force: bool = False) -> Path:
-        """Write the small network; `gnnrl.load(fresh_model, directory)` reads it back.
+    def record(self, about: Mapping[str, Any] | None = None) -> Record:
+        """What the report and the model card say.
+
+        Args:
+            about: what you know beside it, by the names of the fields of `gnnrl.report.record.Record`, such as
+                {"model": "resnet20 on CIFAR-10", "data": "cifar10"}.
+        """
+        return record_of(self, about or {})
+
+    def save(self, directory: str | Path, *, about: Mapping[str, Any] | None = None, force: bool = False) -> Path:
+        """Write the small network, its report and its model card; `gnnrl.load(fresh_model, directory)` reads it back.
+
+        Args:
+            about: see `record`.
 
         Raises:
             ConfigError: the directory is there and not empty.
         """
-        return bundle.save(directory, self.model, self.plan, self.facts(), force=force)
+        documents = write_documents(self.record(about), str(directory))
+        return bundle.save(directory, self.model, self.plan, self.facts(), documents=documents, force=force)
+
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook."""
+        return show_result(self.record())
 
     def export(
         self, path: str | Path, example_inputs: Any = None, *, dense: nn.Module | None = None, **settings: Any
@@ -135,7 +158,7 @@ def compress(
         GnnrlError: see `gnnrl.errors`; nothing is written in any case.
     """
     clock = Clock(on_stage)
-    read = None if test is None else as_evaluate(test)
+    read = None if test is None else _as_test(test)
     search = find_searcher(searcher)
     check_evaluations(episodes)
     study = Study.prepare(
@@ -184,6 +207,7 @@ def compress(
         verification=verification,
         seconds=clock.seconds,
         search_seconds=evaluator.seconds,
+        classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
         settings={
             "constraint": str(constraint),
             "searcher": name_of(searcher),
@@ -193,3 +217,9 @@ def compress(
             "seed": seed,
         },
     )
+
+
+def _as_test(test: Evaluate | Iterable[Any]) -> Evaluate:
+    """A function from a network to its score; of images it counts the classes as well."""
+    judge = as_evaluate(test)
+    return judge if callable(test) else ClassTally(test)

@@ -66,14 +66,14 @@ def top1(model: nn.Module, batches: Batches, device: str = "cpu", *, precision: 
         DataError: there are no batches, or they are not (inputs, labels) that fit the network.
         EvaluationError: the network's outputs are not finite logits.
     """
-    return _mean(model, batches, device, precision, lambda logits, labels: (logits.argmax(1) == labels).sum())
+    return mean_of(model, batches, device, precision, lambda logits, labels: (logits.argmax(1) == labels).sum())
 
 
 def cross_entropy(
     model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
 ) -> float:
     """Measure the mean cross-entropy in nats; conditions and errors as `top1`."""
-    return _mean(model, batches, device, precision, partial(F.cross_entropy, reduction="sum"))
+    return mean_of(model, batches, device, precision, partial(F.cross_entropy, reduction="sum"))
 
 
 def kl_divergence(
@@ -299,7 +299,7 @@ def _score(
 
 
 @torch.no_grad()
-def _mean(
+def mean_of(
     model: nn.Module, batches: Batches, device: str, precision: Precision, total: Callable[[Tensor, Tensor], Tensor]
 ) -> float:
     """Average over samples a quantity whose sum over a batch is `total(logits, labels)`."""

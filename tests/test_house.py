@@ -27,7 +27,16 @@ ALLOWED = {
     "gnnrl.training": {"gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.per_class": {"gnnrl.training", "gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.report": {
+        "gnnrl.report",
+        "gnnrl.bundle",
+        "gnnrl.evaluation",
+        "gnnrl.pruning",
+        "gnnrl.network",
+        "gnnrl.errors",
+    },
     "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.searchers": {
         "gnnrl.searchers",

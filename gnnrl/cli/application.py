@@ -22,6 +22,7 @@ from gnnrl.cli.exportation import export
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
+from gnnrl.cli.reporting import report
 from gnnrl.errors import GnnrlError
 
 _JSON = "--json"
@@ -101,6 +102,7 @@ app.command("prune")(prune)
 app.command("compare")(compare)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
+app.command("report")(report)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gnnrl.compression import CompressionResult
     from gnnrl.evaluation import Evaluate, Trial
     from gnnrl.network.structure import Network
-    from gnnrl.zoo.batches import LabelledData
     from gnnrl.zoo.data import DataSplits
 
 _STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifying", "test": "testing"}
@@ -72,9 +71,23 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator)
     facts = _facts(job, fed, result, data, narrator)
-    result.save(job.out, force=job.force)
-    facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
+    about = {**facts, "commands": next_commands(job)}
+    result.save(job.out, about=about, force=job.force)
     return {**facts, "out": str(job.out)}
+
+
+def next_commands(job: Job) -> list[list[str]]:
+    """Commands that judge, look at and take home the result."""
+    source = job.source
+    network = ["--model", source.model]
+    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
+        network += [option, value] if value else []
+    shape = network if source.mean is None and source.std is None else network[:4]
+    return [
+        ["gnnrl", "evaluate", str(job.out), *network, "--data", job.data],
+        ["gnnrl", "export", str(job.out), *shape, "--out", f"{job.out.name}.onnx"],
+        ["gnnrl", "report", str(job.out)],
+    ]
 
 
 def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
@@ -154,12 +167,13 @@ def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrat
 
 def shared_arguments(job: Job, model: "nn.Module", network: "Network", data: "DataSplits") -> dict[str, Any]:
     """What a search and a comparison of searches are both asked, as `compress` and `compare` name it."""
+    from gnnrl.per_class import ClassTally
     from gnnrl.zoo.batches import batched
 
     return {
         "evaluate": reward(job, model, data),
         "calibration": batched(data.train, EVALUATION_BATCH),
-        "test": _judge(job, data.test),
+        "test": ClassTally(data.test, data.classes, **_judging(job)),
         "episodes": job.episodes,
         "importance": job.importance,
         "repair": job.repair,
@@ -172,14 +186,14 @@ def shared_arguments(job: Job, model: "nn.Module", network: "Network", data: "Da
 
 def reward(job: Job, model: "nn.Module", data: "DataSplits") -> "Evaluate":
     """The reward that a job asks for; `model` is the dense network."""
-    return _judge(job, data.reward, job.metric, teacher=model if job.metric == "kl" else None)
-
-
-def _judge(job: Job, data: "LabelledData", metric: Metric = "top1", **settings: Any) -> "Evaluate":
     from gnnrl.training import evaluator
 
-    common = {"batch_size": EVALUATION_BATCH, "device": job.device, "precision": choose_precision(job)}
-    return evaluator(data, metric, **common, **settings)
+    teacher = model if job.metric == "kl" else None
+    return evaluator(data.reward, job.metric, teacher=teacher, **_judging(job))
+
+
+def _judging(job: Job) -> dict[str, Any]:
+    return {"batch_size": EVALUATION_BATCH, "device": job.device, "precision": choose_precision(job)}
 
 
 def choose_precision(job: Job) -> Any:
@@ -248,7 +262,10 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
     from gnnrl.cli.timing import measure_speed
 
     narrator.begin("measuring speed")
-    dense_bytes = len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(fed.model).items()}))
+    sizes = {
+        stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
+        for stage, model in (("dense", fed.model), ("pruned", result.model))
+    }
     latency, throughput = measure_speed({"dense": fed.model, "pruned": result.model}, fed.example_inputs[0], job.device)
     scores = [trial.score for trial in result.history]
     return {
@@ -260,7 +277,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
         "reward": {"metric": job.metric, "first": scores[0], "best": max(scores)},
         "macs": {name: cost.macs for name, cost in result.cost.items()},
         "params": {name: cost.params for name, cost in result.cost.items()},
-        "file_bytes": {"dense": dense_bytes},
+        "file_bytes": sizes,
         "latency_ms": latency,
         "images_per_second": throughput,
         "threads": torch.get_num_threads(),

@@ -7,7 +7,7 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration, plain, stdout
-from gnnrl.cli.job import Job, run_job
+from gnnrl.cli.job import Job, next_commands, run_job
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.sources import Source
 from gnnrl.cli.tables import show_result
@@ -62,13 +62,4 @@ def prune(
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:
-        show_result(stdout(), facts, (_evaluation(job),))
-
-
-def _evaluation(job: Job) -> list[str]:
-    """The command that judges the result again."""
-    source = job.source
-    command = ["gnnrl", "evaluate", str(job.out), "--model", source.model, "--data", job.data]
-    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
-        command += [option, value] if value else []
-    return command
+        show_result(stdout(), facts, next_commands(job))

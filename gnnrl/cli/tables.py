@@ -26,6 +26,7 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     console.print(Text.assemble("Saved in ", (facts["out"], "bold"), f", after {facts['seconds']:.0f} s. Next:"))
     for command in commands:
         console.print(Text(f"  {shlex.join(command)}", style="cyan"), soft_wrap=True)
+    console.print(Text.assemble("  in a browser: ", (f"{facts['out']}/report.html", "cyan")), soft_wrap=True)
     loading = f'gnnrl.load(fresh_model, "{facts["out"]}")'
     console.print(Text.assemble("  in Python: ", (loading, "cyan")), soft_wrap=True)
 

@@ -131,6 +131,10 @@ class Network:
         # the description reads networks, so it stands above this module and is looked up when it is needed
         return str(import_module("gnnrl.network.description").describe(self))
 
+    def _repr_html_(self) -> str:
+        """Show the network in a notebook."""
+        return str(import_module("gnnrl.report.notebook").show_network(self))
+
     @property
     def widths(self) -> Component:
         """Width of every group in the dense network [G]."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,11 @@ class Plan:
             return self
         kept = _last_units(removal_orders(scores), self.widths)
         return Plan(self.fingerprint, self.names, self.widths, kept)
+
+    def _repr_html_(self) -> str:
+        """Show the widths in a notebook."""
+        # the report reads plans, so it stands above this module and is looked up when it is needed
+        return str(import_module("gnnrl.report.notebook").show_plan(self))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document."""

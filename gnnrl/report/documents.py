@@ -1,0 +1,15 @@
+"""What is written beside a saved network for people: the history, the report and the model card."""
+
+from gnnrl.bundle import CARD, HISTORY, REPORT
+from gnnrl.report.card import write_card
+from gnnrl.report.page import render
+from gnnrl.report.record import Record, write_record
+
+
+def write_documents(record: Record, place: str) -> dict[str, str]:
+    """Text of each file by its name.
+
+    Args:
+        place: the directory, as the user's own code will name it.
+    """
+    return {HISTORY: write_record(record), REPORT: render(record, place), CARD: write_card(record, place)}

@@ -1,0 +1,49 @@
+"""Elements of HTML and SVG, from Python: whatever is not an element already is escaped."""
+
+from markupsafe import Markup, escape
+
+
+def element(name: str, *children: object, **attributes: object) -> Markup:
+    """Make an element.
+
+    Args:
+        attributes: `class_` stands for class, `stroke_width` for stroke-width; None is left out, numbers are rounded
+            to a hundredth, which is finer than a pixel.
+    """
+    written = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inner = Markup("").join(escape(child) for child in children)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inner)
+
+
+def picture(
+    width: float, height: float, *children: object, label: str, class_: str = "", stretch: bool = False
+) -> Markup:
+    """Make an SVG picture that scales with its container and says to a screen reader what it shows.
+
+    Args:
+        stretch: let width and height scale apart.
+    """
+    return element(
+        "svg",
+        *children,
+        viewBox=f"0 0 {_text(width)} {_text(height)}",
+        width=width,
+        height=height,
+        role="img",
+        aria_label=label,
+        class_=class_ or None,
+        preserveAspectRatio="none" if stretch else None,
+    )
+
+
+def title(text: object) -> Markup:
+    """What a pointer that rests on an element is told."""
+    return element("title", text)
+
+
+def _text(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

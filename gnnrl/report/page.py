@@ -1,0 +1,279 @@
+"""report.html: a record as one page that needs nothing else, neither a network nor a script.
+
+Everything that comes from a record is escaped by jinja2; the policy in the page's head forbids every request.
+"""
+
+import platform
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gnnrl import __version__
+from gnnrl.network.obstacles import shorten
+from gnnrl.report.charts import draw_plans, draw_search
+from gnnrl.report.drawing import draw_network, is_linear
+from gnnrl.report.elements import element, picture
+from gnnrl.report.names import STAGES, count, duration, metric_name, minus, plural, score, score_change
+from gnnrl.report.record import Change, Record
+
+_MOST_ROWS = 32
+_MOST_CLASSES = 10
+_FEWEST_PLANS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A key figure, and what it was before."""
+
+    name: str
+    value: str
+    source: str
+
+
+@cache
+def templates() -> Environment:
+    """Where the page's and the card's templates are."""
+    found = Environment(
+        autoescape=lambda name: name is None or not name.endswith(".md"),
+        loader=PackageLoader("gnnrl.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["limit"] = show_limit
+    found.filters["dotted"] = lambda name: Markup("<wbr>.").join(name.split("."))
+    return found
+
+
+@cache
+def style() -> Markup:
+    """The style sheet, which is ours and holds no text of anybody else's."""
+    loader = templates().loader
+    assert loader is not None
+    return Markup(loader.get_source(templates(), "style.css")[0])
+
+
+def show_limit(constraint: str) -> str:
+    """A limit as people write it: macs ≤ 50%."""
+    return constraint.replace("macs", "MACs").replace("<=", "\u00a0≤\u00a0").replace(",", ", ")
+
+
+def render(record: Record, place: str) -> str:
+    """Write the page.
+
+    Args:
+        place: the directory of the result, as the user's own code will name it.
+    """
+    return templates().get_template("page.html").render(style=style(), **_content(record, place))
+
+
+def _content(record: Record, place: str) -> dict[str, Any]:
+    images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
+    return {
+        "record": record,
+        "summary": summary(record),
+        "tiles": list(tiles(record)),
+        "scores": list(_scores(record)),
+        "score_title": metric_name(record.metric) + images,
+        "sizes": list(size_rows(record)),
+        "verified": _verified(record),
+        "network": draw_network(record.runs),
+        "linear": is_linear(record.runs),
+        "some_stay": any(layer.stays for run in record.runs for layer in run.layers),
+        "stays": list(_stays(record)),
+        "stream": any(width.kind == "stream" for width in record.widths),
+        "most_rows": _MOST_ROWS,
+        **_search(record),
+        **_classes(record),
+        "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r})",
+        "commands": [shlex.join(command) for command in record.commands],
+        "advice": _advice(record),
+        "made": _made(record),
+    }
+
+
+def summary(record: Record) -> str:
+    """The result in two sentences."""
+    groups = sum(width.pruned < width.dense for width in record.widths)
+    sizes = (
+        f"{record.macs.ratio:.1%} of the multiply-accumulates and {record.params.ratio:.1%} of the parameters are left"
+    )
+    told = (
+        f"{score(record.final, record.metric)} {metric_name(record.metric)} instead of "
+        f"{score(record.score['dense'], record.metric)}"
+    )
+    return f"{sizes}, with {told}. {plural(groups, 'group')} of {len(record.widths)} lost channels."
+
+
+def tiles(record: Record) -> Iterator[Tile]:
+    """The key figures."""
+    before = f"{score(record.score['dense'], record.metric)} dense"
+    yield Tile(metric_name(record.metric), score(record.final, record.metric), before)
+    for name, change in (("MACs", record.macs), ("parameters", record.params), ("file", record.file_bytes)):
+        unit = "B" if name == "file" else ""
+        yield Tile(name, f"{change.ratio:.1%}", f"{count(change.pruned)}{unit} of {count(change.dense)}{unit}")
+    if record.latency_ms:
+        faster = record.latency_ms.dense / max(record.latency_ms.pruned, 1e-9)
+        yield Tile(
+            "latency", f"{record.latency_ms.pruned:.2f} ms", f"{record.latency_ms.dense:.2f} ms dense, ×{faster:.2f}"
+        )
+
+
+def _scores(record: Record) -> Iterator[dict[str, str]]:
+    dense = record.score["dense"]
+    titles = {**STAGES, "pruned": "pruned, nothing repaired"}
+    for name in record.stages:
+        value = record.score[name]
+        yield {
+            "name": titles[name],
+            "value": score(value, record.metric),
+            "change": score_change(dense, value, record.metric) if name != "dense" else "",
+            "mood": _mood(value - dense) if name == record.stages[-1] else "",
+        }
+
+
+def _mood(change: float) -> str:
+    return "good" if change > 0 else "bad" if change < 0 else ""
+
+
+def size_rows(record: Record) -> Iterator[dict[str, str]]:
+    """Sizes and speed before and after, as text."""
+    threads = f", {plural(record.threads, 'thread')}" if record.threads else ""
+    rows: list[tuple[str, Change | None, str]] = [
+        ("MACs", record.macs, ",.0f"),
+        ("parameters", record.params, ",.0f"),
+        ("file, bytes", record.file_bytes, ",.0f"),
+        (
+            f"ms an input{threads}",
+            record.latency_ms,
+            ".2f" if record.latency_ms and record.latency_ms.dense < 100 else ",.0f",
+        ),
+        ("inputs a second, by 64", record.images_per_second, ",.0f"),
+    ]
+    for name, change, form in rows:
+        if change is None:
+            continue
+        yield {
+            "name": name,
+            "before": format(change.dense, form),
+            "after": format(change.pruned, form),
+            "left": f"{change.ratio:.1%}" if not name.startswith("inputs") else f"×{change.ratio:.2f}",
+            "width": f"{100 * min(change.ratio, 1):.1f}" if not name.startswith("inputs") else "",
+        }
+
+
+def _verified(record: Record) -> str:
+    told = "Verified: the sizes counted in the pruned network are the predicted ones"
+    if record.verified_difference is not None:
+        told += f", and removing channels equals zeroing them to {record.verified_difference:.0e} of the largest output"
+    return f"{told}."
+
+
+def _stays(record: Record) -> Iterator[dict[str, str]]:
+    for obstacle in record.obstacles:
+        yield {
+            "names": shorten(obstacle.groups),
+            "reason": obstacle.reason,
+            "location": obstacle.location,
+            "remedy": obstacle.remedy,
+            "share": f"{obstacle.macs_share:.1%}",
+        }
+    ends = [layer for run in record.runs for layer in run.layers if layer.output]
+    if ends:
+        share = f"{sum(layer.macs for layer in ends):.1%}"
+        reason = "gives an output of the network"
+        yield {
+            "names": ", ".join(layer.name for layer in ends),
+            "reason": reason,
+            "location": "",
+            "remedy": "",
+            "share": share,
+        }
+
+
+def _search(record: Record) -> dict[str, Any]:
+    trials = record.trials
+    if not trials:
+        return {"search": "", "plans": "", "search_text": ""}
+    best = max(trials, key=lambda trial: trial.score)
+    shown = "top1" if record.reward == "top1" else "score"
+    seconds = sum(trial.seconds for trial in trials)
+    text = (
+        f"{record.searcher} judged {plural(len(trials), 'plan')} in {duration(seconds)}. The first scored "
+        f"{score(trials[0].score, shown)}, the best {score(best.score, shown)} (plan {trials.index(best) + 1}). "
+        f"The score is {record.reward_title}."
+    )
+    several = len(trials) >= _FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
+    return {
+        "search": draw_search(trials, record.reward_title)
+        if len(trials) > 1
+        else Markup("<p>There was no search.</p>"),
+        "plans": draw_plans(trials, record.widths) if several else "",
+        "search_text": text,
+    }
+
+
+def _classes(record: Record) -> dict[str, Any]:
+    found = record.classes
+    if found is None or not found.names:
+        return {"classes": [], "classes_text": ""}
+    rows = sorted(
+        zip(found.names, found.images, found.dense, found.final, strict=True), key=lambda row: (row[3] - row[2], row[0])
+    )
+    down, up = (sum(sign * (row[3] - row[2]) > 0 for row in rows) for sign in (-1, 1))
+    text = f"On the test images, {plural(down, 'class')} lost and {up} gained".replace("classs", "classes")
+    shown = rows
+    if len(rows) > 2 * _MOST_CLASSES + 4:
+        shown = [*rows[:_MOST_CLASSES], *rows[-_MOST_CLASSES:]]
+        text += f"; the {_MOST_CLASSES} that lost and the {_MOST_CLASSES} that gained most are shown, of {len(rows)}"
+    widest = max(max(abs(row[3] - row[2]) for row in shown), 0.02)
+    return {
+        "classes_text": f"{text}.",
+        "classes": [
+            {
+                "name": name,
+                "images": images,
+                "dense": f"{before:.1%}",
+                "final": f"{after:.1%}",
+                "change": minus(f"{100 * (after - before):+.1f}") if after != before else "0",
+                "mood": _mood(after - before),
+                "bar": _change_bar((after - before) / widest),
+            }
+            for name, images, before, after in shown
+        ],
+    }
+
+
+def _change_bar(change: float) -> Markup:
+    """A bar to the left for a loss, to the right for a gain; `change` in [-1, 1]."""
+    length = 50 * abs(change)
+    axis = element("line", x1=50, x2=50, y1=0, y2=10, class_="axis")
+    kind = "gain" if change > 0 else "loss"
+    bar = element("rect", x=50.0 if change > 0 else 50 - length, y=1, width=length, height=8, class_=kind)
+    return picture(
+        100, 10, bar, axis, label=f"{'gain' if change > 0 else 'loss'} {abs(change):.0%} of the largest", stretch=True
+    )
+
+
+def _advice(record: Record) -> str:
+    change = record.final - record.score["dense"]
+    if record.metric == "top1" and change < -0.02:
+        return "It lost more than two points: fine-tune for more epochs (--finetune-epochs), or raise the limit."
+    if "finetuned" not in record.score:
+        return "It was not fine-tuned: train it for a few epochs at a tenth of the usual learning rate."
+    return "Little was lost: a lower limit may hold as well."
+
+
+def _made(record: Record) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in record.versions.items())
+    seed = record.settings.get("seed")
+    stages = ", ".join(f"{name} {duration(value)}" for name, value in record.stage_seconds.items())
+    parts = [f"Made by gnnrl {__version__} with {told or f'Python {platform.python_version()}'}"]
+    parts += [f"seed {seed}"] if seed is not None else []
+    parts += [f"time: {stages}"] if stages else []
+    return "; ".join(parts) + "."

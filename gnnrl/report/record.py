@@ -1,0 +1,218 @@
+"""What a report says, as data: everything that the page, the card and a notebook show, and nothing that they compute.
+
+A record is written beside a saved result as `history.json`, so that a report can be made again. It is read from a file
+that anybody may have written: sizes and types are checked, and nothing in it is trusted to be free of markup.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gnnrl import bundle
+from gnnrl.errors import ArtifactError
+from gnnrl.network.obstacles import find_obstacles, show_location
+from gnnrl.report.blocks import Run, find_runs
+from gnnrl.report.names import reward_name
+
+if TYPE_CHECKING:
+    from gnnrl.compression import CompressionResult
+
+FORMAT: Literal[1] = 1
+
+
+class Part(BaseModel):
+    """A part of a record: unknown fields are left out, the others are checked."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Change(Part):
+    """One quantity of the dense and of the pruned network."""
+
+    dense: float
+    pruned: float
+
+    @property
+    def ratio(self) -> float:
+        """The pruned one as a share of the dense one."""
+        return self.pruned / self.dense if self.dense else 1.0
+
+
+class Width(Part):
+    """A group: its channels in the dense and in the pruned network, and the rule that left it whole, if any."""
+
+    name: str
+    kind: str = "channels"
+    dense: int = Field(ge=1)
+    pruned: int = Field(ge=1)
+    rule: str = ""
+
+
+class Judged(Part):
+    """One plan of the search: widths of all groups, score (higher is better) and seconds."""
+
+    score: float
+    seconds: float
+    widths: tuple[int, ...]
+
+
+class Obstacle(Part):
+    """A line of code that keeps channels, and what can be done."""
+
+    reason: str
+    remedy: str
+    location: str
+    macs_share: float
+    groups: tuple[str, ...]
+
+
+class Classes(Part):
+    """Accuracy of each class on the test images, before and after: shares in [0, 1]."""
+
+    names: tuple[str, ...]
+    images: tuple[int, ...]
+    dense: tuple[float, ...]
+    final: tuple[float, ...]
+
+
+class Record(Part):
+    """A finished compression.
+
+    Attributes:
+        score: by stage (dense, pruned, repaired, finetuned), on test images, or by the reward where there are none.
+        metric: "top1" where scores are shares of images recognised, else "score".
+        reward: what the search judged by: "top1", "loss" or "score".
+        commands: what to do next, one argument list each.
+    """
+
+    format: Literal[1] = FORMAT
+    model: str
+    network_class: str = ""
+    data: str = ""
+    constraint: str
+    searcher: str
+    score: dict[str, float]
+    metric: str = "score"
+    reward: str = "score"
+    test_images: int | None = None
+    macs: Change
+    params: Change
+    file_bytes: Change
+    latency_ms: Change | None = None
+    images_per_second: Change | None = None
+    threads: int | None = None
+    widths: tuple[Width, ...]
+    runs: tuple[Run, ...]
+    obstacles: tuple[Obstacle, ...] = ()
+    frozen_macs_share: float = 0.0
+    trials: tuple[Judged, ...]
+    classes: Classes | None = None
+    verified_difference: float | None = None
+    stage_seconds: dict[str, float] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    commands: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def stages(self) -> list[str]:
+        """Stages that have a score, in their order."""
+        return [name for name in ("dense", "pruned", "repaired", "finetuned") if name in self.score]
+
+    @property
+    def final(self) -> float:
+        """Score of the network that was saved."""
+        return self.score[self.stages[-1]]
+
+    @property
+    def reward_title(self) -> str:
+        """What the search raised, in words."""
+        return reward_name(self.reward)
+
+
+def record_of(result: "CompressionResult", facts: Mapping[str, Any]) -> Record:
+    """Collect the record of a result.
+
+    Args:
+        facts: what the caller knows beside it, by the names of a record's fields; they go first.
+    """
+    known = {
+        "model": result.network.model_class,
+        "network_class": result.network.model_class,
+        "constraint": result.settings["constraint"],
+        "searcher": result.settings["searcher"],
+        "score": result.score,
+        "metric": "score" if result.classes is None else "top1",
+        "test_images": None if result.classes is None else sum(result.classes["images"]),
+        "macs": _change(result, "macs"),
+        "params": _change(result, "params"),
+        "file_bytes": _change(result, "bytes"),
+        "widths": _widths(result, facts.get("rules", {}).get("fixed", {})),
+        "runs": find_runs(result.network, result.plan),
+        "obstacles": _obstacles(result.network),
+        "frozen_macs_share": sum(group.macs_share for group in result.network.frozen),
+        "trials": [{"score": t.score, "seconds": t.seconds, "widths": t.widths} for t in result.history],
+        "classes": result.classes,
+        "verified_difference": result.verification.difference,
+        "stage_seconds": result.seconds,
+        "settings": result.settings,
+        "versions": result.facts()["versions"],
+    }
+    reward = facts.get("reward")
+    told = {**facts, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(facts)
+    return Record.model_validate({**known, **told})
+
+
+def write_record(record: Record) -> str:
+    """The text of `history.json`."""
+    return record.model_dump_json(exclude_defaults=True)
+
+
+def read_record(directory: str | Path) -> Record:
+    """Read the record of a saved result.
+
+    Raises:
+        ArtifactError: the result has none, or it is damaged.
+    """
+    folder = Path(directory)
+    manifest = bundle.read_manifest(folder)
+    if bundle.HISTORY not in manifest["sha256"] or not (folder / bundle.HISTORY).is_file():
+        raise ArtifactError(f"{folder} has no {bundle.HISTORY}: there is nothing to make a report of")
+    try:
+        return Record.model_validate(json.loads((folder / bundle.HISTORY).read_bytes()) | {"format": FORMAT})
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"{folder / bundle.HISTORY} is not a record of a compression: {error}") from error
+
+
+def _change(result: "CompressionResult", name: str) -> dict[str, float]:
+    return {stage: getattr(cost, name) for stage, cost in result.cost.items()}
+
+
+def _widths(result: "CompressionResult", fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rules = {group: rule for rule, groups in fixed.items() for group in groups}
+    return [
+        {
+            "name": group.name,
+            "kind": group.kind,
+            "dense": group.size,
+            "pruned": width,
+            "rule": rules.get(group.name, ""),
+        }
+        for group, width in zip(result.network.groups, result.plan.widths, strict=True)
+    ]
+
+
+def _obstacles(network: Any) -> list[dict[str, Any]]:
+    found = find_obstacles(network)
+    return [
+        {
+            "reason": obstacle.reason,
+            "remedy": obstacle.remedy,
+            "location": show_location(obstacle.location, [str(Path.cwd())]),
+            "macs_share": obstacle.macs_share,
+            "groups": obstacle.groups,
+        }
+        for obstacle in found
+    ]
