@@ -12,8 +12,8 @@ from torch import nn
 
 from gnnrl import bundle
 from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
-from gnnrl.exporting.files import Export
 from gnnrl.exporting.formats import export
+from gnnrl.exporting.record import Export
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove

@@ -20,6 +20,7 @@ FILES = {
 ALLOWED = {
     "gnnrl.errors": set(),
     "gnnrl.imports": {"gnnrl.errors"},
+    "gnnrl.files": {"gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
     "gnnrl.network": {"gnnrl.network", "gnnrl.agent.observation", "gnnrl.errors"},
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
@@ -27,8 +28,8 @@ ALLOWED = {
     "gnnrl.training": {"gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
+    "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.searchers": {
         "gnnrl.searchers",
         "gnnrl.agent",
@@ -171,5 +172,5 @@ def test_errors_have_exit_codes_and_one_root() -> None:
     from gnnrl import errors
 
     found = [value for value in vars(errors).values() if isinstance(value, type)]
-    assert all(issubclass(error, errors.GnnrlError) and 1 <= error.exit_code <= 7 for error in found)
+    assert all(issubclass(error, errors.GnnrlError) and 1 <= error.exit_code <= 9 for error in found)
     assert all(error.__doc__ for error in found)
