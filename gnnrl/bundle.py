@@ -9,7 +9,7 @@ out/run/                  where a run made it: settings and journal of the searc
 import copy
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ def save(
     facts: Mapping[str, Any],
     *,
     force: bool = False,
-    records: Path | None = None,
+    records: Iterable[Path] = (),
 ) -> Path:
     """Write a small network and its plan.
 
     Args:
         facts: JSON values that describe the result; they go into the manifest.
         force: replace a directory that is there already.
-        records: a folder that is kept with the result, as `run`.
+        records: files of the run that made it; copies are kept with the result, in `run`.
 
     Raises:
         ConfigError: the directory is there and not empty, or cannot be written.
@@ -57,8 +57,9 @@ def save(
         digests = {name: digest(staging / name) for name in (WEIGHTS, PLAN)}
         manifest = {"format": FORMAT, "class": type(model).__name__, "sha256": digests, **facts}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        if records is not None:
-            shutil.copytree(records, staging / RECORDS)
+        for path in records:
+            (staging / RECORDS).mkdir(exist_ok=True)
+            shutil.copyfile(path, staging / RECORDS / path.name)
         publish_folder(staging, target)
     return target
 
