@@ -2,18 +2,16 @@
 
 out/weights.safetensors   every parameter and buffer of the small network
 out/plan.json             widths and kept units of every group
-out/manifest.json         what it is, and the digest of the other files
+out/manifest.json         what it is, and the digests of the other files
 out/history.json          what the report is made of; not needed to load
 out/report.html           the report, and README.md, the model card: made from the history, free to be edited or removed
+out/run/                  where a run made it: settings and journal of the search, which nothing needs to load it
 """
 
 import copy
-import hashlib
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.files import check_home, digest, publish_folder, staged
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
 
 FORMAT = 1
-WEIGHTS, PLAN, MANIFEST = "weights.safetensors", "plan.json", "manifest.json"
+WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 _LARGEST_JSON = 64 * 2**20
 
@@ -38,6 +37,7 @@ def save(
     facts: Mapping[str, Any],
     *,
     documents: Mapping[str, str] | None = None,
+    records: Iterable[Path] = (),
     force: bool = False,
 ) -> Path:
     """Write a small network and its plan.
@@ -46,32 +46,28 @@ def save(
         facts: JSON values that describe the result; they go into the manifest.
         documents: texts to write beside them, by file name; the manifest has the digest of the history.
         force: replace a directory that is there already.
+        records: files of the run that made it; copies are kept with the result, in `run`.
 
     Raises:
         ConfigError: the directory is there and not empty, or cannot be written.
+        ResourceError: the disk is full or read-only; nothing is left of the result, and what was there is intact.
     """
     target = Path(directory)
     check_target(target, force=force)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}; choose another directory") from error
-    try:
+    with staged(target) as staging:
         save_file(
             {name: tensor.detach().contiguous().cpu() for name, tensor in tensors(model).items()}, staging / WEIGHTS
         )
-        (staging / WEIGHTS).chmod(0o644)
         (staging / PLAN).write_text(plan.dumps())
         for name, text in (documents or {}).items():
             (staging / name).write_text(text)
-        digests = {name: _digest(staging / name) for name in (WEIGHTS, PLAN, HISTORY) if (staging / name).is_file()}
+        digests = {name: digest(staging / name) for name in (WEIGHTS, PLAN, HISTORY) if (staging / name).is_file()}
         manifest = {"format": FORMAT, "class": type(model).__name__, "sha256": digests, **facts}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        _publish(staging, target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+        for path in records:
+            (staging / RECORDS).mkdir(exist_ok=True)
+            shutil.copyfile(path, staging / RECORDS / path.name)
+        publish_folder(staging, target)
     return target
 
 
@@ -88,24 +84,7 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
         raise ConfigError(f"{path} is not empty; choose another directory, or force to replace it")
     if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
-    home = next(parent for parent in path.absolute().parents if parent.exists())
-    if not home.is_dir() or not os.access(home, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: {home} is no directory that you may write to")
-
-
-def _publish(staging: Path, target: Path) -> None:
-    for path in (*staging.iterdir(), staging):
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-    staging.chmod(0o755)
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
-        target.rename(old)
-    staging.rename(target)
-    if old is not None:
-        shutil.rmtree(old.parent, ignore_errors=True)
+    check_home(path)
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +113,7 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
             continue
         if not path.is_file() or path.is_symlink():
             raise ArtifactError(f"{path} is missing (or a link); save the result again")
-        if _digest(path) != digests[name]:
+        if digest(path) != digests[name]:
             raise ArtifactError(f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; save the result again")
     return manifest
 
@@ -225,8 +204,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ArtifactError(f"{path} must hold a JSON object")
     return document
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

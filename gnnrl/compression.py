@@ -3,7 +3,7 @@
 import copy
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from torch import nn
 
 from gnnrl import bundle
 from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
-from gnnrl.exporting.files import Export
 from gnnrl.exporting.formats import export
+from gnnrl.exporting.record import Export
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -24,8 +24,10 @@ from gnnrl.pruning.verification import Verification, verify
 from gnnrl.report.documents import write_documents
 from gnnrl.report.notebook import show_result
 from gnnrl.report.record import Record, record_of
+from gnnrl.runs.directory import RunDirectory, held
+from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
-from gnnrl.searchers.task import Searcher, run
+from gnnrl.searchers.task import Searcher
 from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
 
 STAGES = ("trace", "calibrate", "search", "verify", "finetune", "test")
@@ -83,17 +85,27 @@ class CompressionResult:
         """
         return record_of(self, about or {})
 
-    def save(self, directory: str | Path, *, about: Mapping[str, Any] | None = None, force: bool = False) -> Path:
+    def save(
+        self,
+        directory: str | Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        records: Iterable[Path] = (),
+        force: bool = False,
+    ) -> Path:
         """Write the small network, its report and its model card; `gnnrl.load(fresh_model, directory)` reads it back.
 
         Args:
             about: see `record`.
+            records: files of the run that made it, to keep with it.
 
         Raises:
             ConfigError: the directory is there and not empty.
         """
         documents = write_documents(self.record(about), str(directory))
-        return bundle.save(directory, self.model, self.plan, self.facts(), documents=documents, force=force)
+        return bundle.save(
+            directory, self.model, self.plan, self.facts(), documents=documents, records=records, force=force
+        )
 
     def _repr_html_(self) -> str:
         """Show the result in a notebook."""
@@ -132,6 +144,7 @@ def compress(
     device: str | torch.device | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    run: str | Path | RunDirectory | None = None,
 ) -> CompressionResult:
     """Search, prune, repair, verify and fine-tune a network.
 
@@ -153,70 +166,87 @@ def compress(
         device: where to compute; by default where the model is.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
+        run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
+            arguments, the search goes on and ends as if it had never stopped; with more `episodes` it goes further.
 
     Raises:
-        GnnrlError: see `gnnrl.errors`; nothing is written in any case.
+        GnnrlError: see `gnnrl.errors`; nothing is written but `run`.
+        RunInUse, ConfigError: another process works in `run`, or it was started with other arguments; it lists them.
     """
     clock = Clock(on_stage)
     read = None if test is None else _as_test(test)
     search = find_searcher(searcher)
     check_evaluations(episodes)
-    study = Study.prepare(
-        model,
-        example_inputs,
-        constraint,
-        evaluate=evaluate,
-        calibration=calibration,
-        importance=importance,
-        repair=repair,
-        rules=rules,
-        network=network,
-        calibration_images=calibration_images,
-        seed=seed,
-        device=device,
-        begin=clock.begin,
-    )
-    dense, network = study.model, study.network
-    clock.begin("search")
-    task = study.task(evaluations_of(searcher, episodes), seed, on_trial)
-    best, evaluator = run(search, task), task.evaluator
-    clock.begin("verify")
-    plan = evaluator.plan(best.widths)
-    assert plan.kept is not None
-    pruned = remove(dense, network, plan.kept)
-    verification = verify(dense, pruned, network, plan.kept, study.inputs)
-    small = evaluator.build(plan)
-    final = read or study.judge
-    repaired = copy.deepcopy(small) if finetune else small
-    if finetune:
-        clock.begin("finetune")
-        finetune(small)
-        small.eval()
-    clock.begin("test")
-    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
-    score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
-    clock.end()
-    return CompressionResult(
-        model=small,
-        plan=plan,
-        network=network,
-        score=score,
-        reward=best.score,
-        history=tuple(evaluator.trials),
-        cost={"dense": measure(network), "pruned": measure(network, plan)},
-        verification=verification,
-        seconds=clock.seconds,
-        search_seconds=evaluator.seconds,
-        classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
-        settings={
-            "constraint": str(constraint),
-            "searcher": name_of(searcher),
-            "episodes": episodes,
-            "importance": importance,
-            "repair": repair,
-            "seed": seed,
-        },
-    )
+    settings = {
+        "constraint": str(constraint),
+        "searcher": name_of(searcher),
+        "episodes": episodes,
+        "importance": importance,
+        "repair": repair,
+        "seed": seed,
+    }
+    with held(run) as directory:
+        study = Study.prepare(
+            model,
+            example_inputs,
+            constraint,
+            evaluate=evaluate,
+            calibration=calibration,
+            importance=importance,
+            repair=repair,
+            rules=rules,
+            network=network,
+            calibration_images=calibration_images,
+            seed=seed,
+            device=device,
+            begin=clock.begin,
+        )
+        clock.begin("search")
+        memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
+        evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory)
+        dense, network, best = study.model, study.network, evaluator.best
+        clock.begin("verify")
+        plan = evaluator.plan(best.widths)
+        assert plan.kept is not None
+        pruned = remove(dense, network, plan.kept)
+        verification = verify(dense, pruned, network, plan.kept, study.inputs)
+        small = evaluator.build(plan)
+        final = read or study.judge
+        repaired = copy.deepcopy(small) if finetune else small
+        if finetune:
+            clock.begin("finetune")
+            finetune(small)
+            small.eval()
+        clock.begin("test")
+        candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | (
+            {"finetuned": small} if finetune else {}
+        )
+        score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
+        clock.end()
+        return CompressionResult(
+            model=small,
+            plan=plan,
+            network=network,
+            score=score,
+            reward=best.score,
+            history=tuple(evaluator.trials),
+            cost={"dense": measure(network), "pruned": measure(network, plan)},
+            verification=verification,
+            seconds=clock.seconds,
+            search_seconds=evaluator.seconds,
+            classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
+            settings=settings,
+        )
+
+
+def _memory(
+    directory: RunDirectory, study: Study, settings: dict[str, Any], rules: WidthRules | None, calibration_images: int
+) -> SearchMemory:
+    """What a run remembers of this very search."""
+    asked = {name: value for name, value in settings.items() if name != "episodes"}
+    rest = {"rules": asdict(rules or WidthRules()), "calibration_images": calibration_images}
+    directory.identify({**asked, **rest, **study.identity()})
+    return SearchMemory(directory)
 
 
 def _as_test(test: Evaluate | Iterable[Any]) -> Evaluate:

@@ -9,6 +9,8 @@
     │   └── EvaluationError        5   the user's way to judge a network failed
     ├── ArtifactError              6   a file of weights, a plan or a saved result does not fit or is damaged
     ├── ExportError                7   the network cannot be written in another format
+    ├── ResourceError              8   the disk is full or read-only, or memory is short
+    ├── RunInUse                   9   another process works in the run directory
     └── VerificationError          1   the pruned network is not what the plan promised (a fault of gnnrl)
 
 The number is the exit code of the command line. A message names the layer, key or file, what was found and
@@ -66,6 +68,18 @@ class ExportError(GnnrlError):
     exit_code = 7
 
 
+class ResourceError(GnnrlError):
+    """The disk is full or read-only, or memory is short; what was saved before is intact."""
+
+    exit_code = 8
+
+
+class RunInUse(GnnrlError):
+    """Another process works in the run directory."""
+
+    exit_code = 9
+
+
 class VerificationError(GnnrlError):
     """The pruned network is not what the plan promised: a fault of gnnrl, worth a report."""
 
@@ -75,3 +89,8 @@ def first_line(error: Exception) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("Constraints violated")]
     return (told or lines or [type(error).__name__])[0][:300].rstrip(".")
+
+
+def explained(error: BaseException) -> str:
+    """An error's message, and the notes that were added to it on its way."""
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])

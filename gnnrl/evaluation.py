@@ -5,15 +5,18 @@ plans are judged once.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, EvaluationError
+from gnnrl.errors import ConfigError, EvaluationError, GnnrlError, ResourceError
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -41,6 +44,19 @@ class Trial:
     seconds: float
 
 
+class Memory(Protocol):
+    """What was judged in an earlier process, and where it is written down."""
+
+    def recall(self, number: int, widths: tuple[int, ...]) -> Trial | None:
+        """The trial of this number, None for one that was never judged; an error if it had other widths."""
+
+    def record(self, trial: Trial) -> None:
+        """Write a trial down."""
+
+    def fail(self, number: int, widths: tuple[int, ...], error: GnnrlError) -> None:
+        """Write down that a plan could not be judged."""
+
+
 @dataclass(slots=True)
 class Seconds:
     """Where the time of a search goes.
@@ -65,6 +81,7 @@ class Evaluator:
         calibration: what the dense network computes; needed by every repair but "none".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
         trials: all plans judged so far.
+        memory: where trials come from before they are judged, and go to.
     """
 
     model: nn.Module
@@ -75,6 +92,7 @@ class Evaluator:
     repair: str = "ls"
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
+    memory: Memory | None = None
     _scores: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,15 +130,30 @@ class Evaluator:
         key = tuple(int(width) for width in widths)
         if key in self._scores:
             return self._scores[key]
-        begin = perf_counter()
-        small = self.build(self.plan(key))
-        start = perf_counter()
-        value = judged(self.evaluate, small)
+        trial = None if self.memory is None else self.memory.recall(len(self.trials), key)
+        if trial is None:
+            trial = self._judge(key)
+        self.trials.append(trial)
+        self._scores[key] = trial.score
+        return trial.score
+
+    def _judge(self, key: tuple[int, ...]) -> Trial:
+        """Build and judge a plan, and write down what came of it."""
+        begin, number = perf_counter(), len(self.trials)
+        try:
+            small = self.build(self.plan(key))
+            start = perf_counter()
+            value = judged(self.evaluate, small)
+        except GnnrlError as error:
+            if self.memory is not None:
+                self.memory.fail(number, key, error)
+            raise
         self.seconds.forward += perf_counter() - start
         macs = self.network.cost.measure(np.array(key)).macs
-        self.trials.append(Trial(len(self.trials), key, value, macs, perf_counter() - begin))
-        self._scores[key] = value
-        return value
+        trial = Trial(number, key, value, macs, perf_counter() - begin)
+        if self.memory is not None:
+            self.memory.record(trial)
+        return trial
 
     @property
     def best(self) -> Trial:
@@ -131,16 +164,42 @@ class Evaluator:
 
 
 def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:
-    """Call the user's function and check what it returns.
+    """Call the user's function and check what it returns; random numbers in it are the same for every network.
 
     Raises:
         EvaluationError: it failed, or its result is not a finite number.
+        ResourceError: it ran out of memory.
     """
     try:
-        value: Any = evaluate(model)
+        with _repeatable():
+            value: Any = evaluate(model)
         score = float(value)
     except Exception as error:
+        if _is_out_of_memory(error):
+            raise ResourceError(
+                f"the evaluation of {what} ran out of memory; judge smaller batches: {error}"
+            ) from error
         raise EvaluationError(f"the evaluation function failed on {what}: {type(error).__name__}: {error}") from error
     if not math.isfinite(score):
         raise EvaluationError(f"the evaluation function returned {value!r}; it must return a finite number")
     return score
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Begin with the same random numbers each time, and leave the global generators as they were."""
+    state, numbers = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            np.random.set_state(numbers)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,6 +1,7 @@
 """What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -12,7 +13,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Memory, Trial, judged
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace, unwrapped
@@ -24,7 +25,8 @@ from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.searchers.task import Task
+from gnnrl.runs.memory import SearchMemory
+from gnnrl.searchers.task import Searcher, Task, run
 from gnnrl.training import top1
 
 
@@ -102,10 +104,54 @@ class Study:
         """The network to prune."""
         return self.projection.network
 
-    def task(self, evaluations: int, seed: int, on_trial: Callable[[Trial], None] | None = None) -> Task:
-        """A search that has judged nothing yet."""
-        evaluator = Evaluator(self.model, self.network, self.judge, self.orders, self.record, self.repair)
+    def evaluator(self, memory: Memory | None = None) -> Evaluator:
+        """What judges plans; it has judged none yet."""
+        return Evaluator(self.model, self.network, self.judge, self.orders, self.record, self.repair, memory=memory)
+
+    def task(
+        self,
+        evaluations: int,
+        seed: int,
+        on_trial: Callable[[Trial], None] | None = None,
+        evaluator: Evaluator | None = None,
+    ) -> Task:
+        """A search; one that has judged nothing yet, or goes on with what an evaluator knows."""
+        evaluator = evaluator or self.evaluator()
         return Task(self.projection, evaluator, self.curves, self.scores, evaluations, seed, on_trial)
+
+    def search(
+        self,
+        searcher: Searcher,
+        evaluations: int,
+        seed: int,
+        on_trial: Callable[[Trial], None] | None = None,
+        memory: SearchMemory | None = None,
+    ) -> Evaluator:
+        """Search; the evaluator holds the trials.
+
+        Where the evaluations of a run were raised, the search of before is followed by one that knows its trials.
+
+        Args:
+            memory: what a run directory remembers of the search.
+
+        Raises:
+            ArtifactError: the journal is of another search.
+        """
+        evaluator = self.evaluator(memory)
+        for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
+            run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
+        if memory is not None:
+            memory.check_used(len(evaluator.trials))
+        return evaluator
+
+    def identity(self) -> dict[str, Any]:
+        """What a search is on, as a run directory writes it down: weights, groups, limit, data as far as they show."""
+        return {
+            "weights": _digest(self.model),
+            "network": self.network.fingerprint,
+            "reward of the dense network": self.dense,
+            "error curves": [float(curve.error.max()) for curve in self.curves],
+        }
 
 
 def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
@@ -160,6 +206,21 @@ def _signals(
 
 def _device(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _leg_seed(seed: int, leg: int) -> int:
+    """The seed of the search that follows so many others."""
+    return seed if leg == 0 else int(np.random.SeedSequence([seed, leg]).generate_state(1)[0])
+
+
+def _digest(model: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers."""
+    found = hashlib.sha256()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        value = tensor.detach().cpu().contiguous()
+        found.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 class Clock:

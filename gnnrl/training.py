@@ -99,7 +99,7 @@ def kl_divergence(
         goal = F.log_softmax(next(following).to(logits.device) / temperature, 1)
         return F.kl_div(F.log_softmax(logits / temperature, 1), goal, log_target=True, reduction="sum")
 
-    return _mean(model, batches, device, precision, total)
+    return mean_of(model, batches, device, precision, total)
 
 
 def logits_of(
@@ -112,7 +112,7 @@ def logits_of(
         found.append(logits.cpu())
         return labels.new_zeros(())
 
-    _mean(model, batches, device, precision, keep)
+    mean_of(model, batches, device, precision, keep)
     return found
 
 

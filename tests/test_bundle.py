@@ -168,7 +168,7 @@ def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(bundle, "_publish", fail)
+    monkeypatch.setattr(bundle, "publish_folder", fail)
     with pytest.raises(OSError, match="disk full"):
         bundle.save(tmp_path / "out", model, plan, {}, force=force)
 

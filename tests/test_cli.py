@@ -96,11 +96,11 @@ finally:
     start = time.process_time()
     done = in_a_process("-c", code)
     assert done.stdout.endswith("[]\n"), done.stderr
-    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "evaluate", "export"))
+    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "resume", "evaluate", "export"))
     assert time.process_time() - start < 1
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate", "export"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate", "export", "resume"])
 def test_every_option_is_explained(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -363,7 +363,7 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
 
 def test_exit_codes_are_documented() -> None:
     codes = {error.exit_code for error in GnnrlError.__subclasses__()}
-    assert codes <= {1, 2, 3, 4, 5, 6, 7}
+    assert codes <= {1, 2, 3, 4, 5, 6, 7, 8, 9}
 
 
 OWN = ("own.py:Obstructed", "--input-shape", "1,3,16,16")

@@ -20,15 +20,17 @@ FILES = {
 ALLOWED = {
     "gnnrl.errors": set(),
     "gnnrl.imports": {"gnnrl.errors"},
+    "gnnrl.files": {"gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
     "gnnrl.network": {"gnnrl.network", "gnnrl.agent.observation", "gnnrl.errors"},
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
     "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.training": {"gnnrl.zoo", "gnnrl.errors"},
+    "gnnrl.training": {"gnnrl.training", "gnnrl.runs", "gnnrl.zoo", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.runs": {"gnnrl.runs", "gnnrl.evaluation", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.per_class": {"gnnrl.training", "gnnrl.zoo", "gnnrl.errors"},
-    "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.report": {
         "gnnrl.report",
         "gnnrl.bundle",
@@ -37,7 +39,7 @@ ALLOWED = {
         "gnnrl.network",
         "gnnrl.errors",
     },
-    "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.searchers": {
         "gnnrl.searchers",
         "gnnrl.agent",
@@ -180,5 +182,5 @@ def test_errors_have_exit_codes_and_one_root() -> None:
     from gnnrl import errors
 
     found = [value for value in vars(errors).values() if isinstance(value, type)]
-    assert all(issubclass(error, errors.GnnrlError) and 1 <= error.exit_code <= 7 for error in found)
+    assert all(issubclass(error, errors.GnnrlError) and 1 <= error.exit_code <= 9 for error in found)
     assert all(error.__doc__ for error in found)

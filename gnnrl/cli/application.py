@@ -23,7 +23,9 @@ from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
-from gnnrl.errors import GnnrlError
+from gnnrl.cli.resumption import resume
+from gnnrl.errors import GnnrlError, explained
+from gnnrl.runs.interruption import Interrupted
 
 _JSON = "--json"
 
@@ -50,9 +52,9 @@ def reported(as_json: bool) -> Iterator[None]:
     """End with one clear message and its exit code where gnnrl raises on purpose; with `--json` end with an object."""
     try:
         yield
-    except GnnrlError as error:
-        print_error(str(error))
-        _print_object(as_json, error, str(error))
+    except (GnnrlError, Interrupted) as error:
+        print_error(explained(error))
+        _print_object(as_json, error, explained(error))
         raise typer.Exit(error.exit_code) from error
     except (typer.Exit, typer.Abort):
         raise
@@ -99,6 +101,7 @@ def _start(
 app.command("demo")(demonstrate)
 app.command("inspect")(inspect)
 app.command("prune")(prune)
+app.command("resume")(resume)
 app.command("compare")(compare)
 app.command("evaluate")(evaluate)
 app.command("export")(export)

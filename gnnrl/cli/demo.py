@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli.console import narration, stdout
-from gnnrl.cli.job import Job, run_job
+from gnnrl.cli.job import Job
 from gnnrl.cli.options import ForceOption, JsonOption, SeedOption
+from gnnrl.cli.pruning import work_on
+from gnnrl.cli.running import run_path
 from gnnrl.cli.sources import Source
 from gnnrl.cli.tables import show_result
 
@@ -48,7 +50,7 @@ def demonstrate(
         threads=1,  # no slower on so small a network, and no stumbling block on a busy machine
     )
     with narration(quiet=as_json) as narrator:
-        facts = run_job(job, narrator)
+        facts = work_on(job, narrator)
     if as_json:
         typer.echo(json.dumps(facts))
     else:
@@ -63,4 +65,8 @@ def demonstrate(
 def _free_folder() -> Path:
     """Choose the first folder of the default name that is not taken."""
     names = (Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}") for number in count(1))
-    return next(path for path in names if not path.exists() or (path.is_dir() and not any(path.iterdir())))
+    return next(path for path in names if not run_path(path).exists() and (not path.exists() or _is_empty(path)))
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

@@ -12,7 +12,7 @@ from gnnrl.cli.console import narration
 from gnnrl.cli.sources import Source, load_network
 
 if TYPE_CHECKING:
-    from gnnrl.exporting.files import Export
+    from gnnrl.exporting.record import Export
 
 Format = Literal["onnx", "pt2", "patch"]
 
@@ -54,8 +54,8 @@ def export(
     with narration(quiet=True) as narrator:
         narrator.begin("loading PyTorch")
         from gnnrl.bundle import load
-        from gnnrl.exporting.files import check_file
         from gnnrl.exporting.formats import export as write
+        from gnnrl.files import check_file
 
         check_file(out, force=force)
         fed = load_network(Source(model=model, input_shape=input_shape), "cpu", narrator)

@@ -9,8 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnnrl.cli.console import Narrator, Stopwatch
+from gnnrl.cli.console import Narrator
 from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair
+from gnnrl.cli.running import Session
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
@@ -53,26 +54,20 @@ class Job:
     threads: int | None = None
 
 
-def run_job(job: Job, narrator: Narrator) -> dict[str, Any]:
-    """Compress, save, and return all facts that `--json` prints.
+def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
+    """Compress, save, and return all facts that `--json` prints; the run is over then.
 
     Raises:
-        GnnrlError: see `gnnrl.errors`; nothing is written in any case.
+        GnnrlError: see `gnnrl.errors`.
     """
-    watch = Stopwatch()
-    import_engine(narrator)
-    with limited_threads(job.threads):
-        facts = _work(job, narrator)
-    return {**facts, "seconds": round(watch.seconds(), 2)}
-
-
-def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     fed, network = prepare(job, narrator)
     data = load_splits(job.data, fed, narrator)
-    result = _compress(job, fed, network, data, narrator)
+    result = _compress(job, fed, network, data, narrator, session)
+    session.enter("save")
     facts = _facts(job, fed, result, data, narrator)
     about = {**facts, "commands": next_commands(job)}
-    result.save(job.out, about=about, force=job.force)
+    result.save(job.out, about=about, records=session.directory.records, force=job.force)
+    session.directory.remove()
     return {**facts, "out": str(job.out)}
 
 
@@ -92,10 +87,7 @@ def next_commands(job: Job) -> list[list[str]]:
 
 def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
     """Load and trace the network, and refuse what can be refused before any data is read."""
-    from gnnrl.bundle import check_target
-
-    check_target(job.out, force=job.force)
-    check_settings(job)
+    check_before(job)
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
         raise ConfigError(
@@ -103,6 +95,14 @@ def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
             "call model.requires_grad_(True), or give --finetune-epochs 0"
         )
     return fed, refuse_unreachable(job, fed, narrator)
+
+
+def check_before(job: Job) -> None:
+    """Refuse a place for the result, and settings, before anything is written."""
+    from gnnrl.bundle import check_target
+
+    check_target(job.out, force=job.force)
+    check_settings(job)
 
 
 def check_settings(job: Job) -> None:
@@ -147,20 +147,32 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     return network
 
 
-def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
+def _compress(
+    job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator, session: Session
+) -> "CompressionResult":
     from gnnrl.compression import compress
     from gnnrl.searchers.table import evaluations_of
 
-    total = evaluations_of(job.searcher, job.episodes)
+    def begin(stage: str) -> None:
+        session.enter(stage)
+        if stage in _STAGES:
+            narrator.begin(_STAGES[stage])
+
+    def tell(trial: "Trial") -> None:
+        telling(trial)
+        session.interruption.check()
+
+    telling = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
     return compress(
         fed.model,
         fed.example_inputs,
         job.constraint,
-        finetune=_tuner(job, data, choose_precision(job), narrator) if job.finetune_epochs else None,
+        finetune=_tuner(job, data, narrator, session) if job.finetune_epochs else None,
         searcher=job.searcher,
         seed=job.seed,
-        on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
-        on_trial=Best(job.metric, total, narrator),
+        on_stage=begin,
+        on_trial=tell,
+        run=session.directory,
         **shared_arguments(job, fed.model, network, data),
     )
 
@@ -230,7 +242,11 @@ def _show_score(metric: Metric, score: float) -> str:
     return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"
 
 
-def _tuner(job: Job, data: "DataSplits", precision: Any, narrator: Narrator) -> "Callable[[nn.Module], None]":
+def _tuner(job: Job, data: "DataSplits", narrator: Narrator, session: Session) -> "Callable[[nn.Module], None]":
+    def advance(done: int, total: int, loss: float) -> None:
+        narrator.advance(done, total, f"loss {loss:.3f}")
+        session.interruption.check()
+
     def tune(model: "nn.Module") -> None:
         from gnnrl.training import finetune
 
@@ -245,8 +261,8 @@ def _tuner(job: Job, data: "DataSplits", precision: Any, narrator: Narrator) -> 
             augment=job.augment,
             seed=job.seed,
             device=job.device,
-            precision=precision,
-            on_progress=lambda done, total, loss: narrator.advance(done, total, f"loss {loss:.3f}"),
+            precision=choose_precision(job),
+            on_progress=advance,
         )
         if result.diverged:
             narrator.warn(f"fine-tuning diverged at learning rate {job.learning_rate:g}; its best epoch is kept")

@@ -1,14 +1,18 @@
 """`gnnrl prune`: a network and data of the user's own."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from gnnrl.cli import options
-from gnnrl.cli.console import narration, plain, stdout
-from gnnrl.cli.job import Job, next_commands, run_job
+from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
+from gnnrl.cli.job import Job, check_before, import_engine, limited_threads, next_commands, run_job
+from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
+from gnnrl.cli.running import running
 from gnnrl.cli.sources import Source
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
@@ -56,10 +60,40 @@ def prune(
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
     job = Job(source=source, widths=Widths.take(settings), **settings)
     with narration(quiet=as_json) as narrator:
-        facts = rehearse(job, narrator) if dry_run else run_job(job, narrator)
+        facts = rehearse(job, narrator) if dry_run else work_on(job, narrator)
     if as_json:
         typer.echo(json.dumps(facts))
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:
-        show_result(stdout(), facts, next_commands(job))
+        show_pruned(facts, job)
+
+
+def work_on(
+    job: Job, narrator: Narrator, settings: Mapping[str, Any] | None = None, *, repair: bool = False
+) -> dict[str, Any]:
+    """Do a job in a run that survives interruptions, new or begun before; return all facts that `--json` prints.
+
+    Args:
+        settings: those of the run that was begun.
+        repair: go on before the first damaged line of its journal.
+
+    Raises:
+        GnnrlError: see `gnnrl.errors`.
+        Interrupted: the command was told to end; `gnnrl resume` goes on.
+    """
+    watch = Stopwatch()
+    import_engine(narrator)
+    with limited_threads(job.threads):
+        if settings is None:
+            check_before(job)
+        with running(
+            job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
+        ) as session:
+            facts = run_job(job, narrator, session)
+    return {**facts, "seconds": round(watch.seconds(), 2)}
+
+
+def show_pruned(facts: Mapping[str, Any], job: Job) -> None:
+    """Print the result, and what to do with it."""
+    show_result(stdout(), facts, next_commands(job))

@@ -6,10 +6,10 @@ from typing import Any
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.exporting.files import Export
 from gnnrl.exporting.onnx import export_onnx
 from gnnrl.exporting.patch import export_patch
 from gnnrl.exporting.program import export_program
+from gnnrl.exporting.record import Export
 
 FORMATS = {"onnx": ".onnx", "pt2": ".pt2", "patch": ".py"}
 

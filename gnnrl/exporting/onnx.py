@@ -15,9 +15,10 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from gnnrl.errors import ConfigError, ExportError, first_line
-from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import Call, differences, input_names, on_cpu, output_names, outputs
 from gnnrl.exporting.program import TOLERANCE, batched_program, check_sizes
+from gnnrl.exporting.record import Export
+from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.tracer import evaluating, plain_attention
 
@@ -79,7 +80,7 @@ def export_onnx(
             result = _compare(model, call, file, dynamic=False)
         if result.problem:
             raise ExportError(f"{type(model).__name__} was exported, but {result.problem}; nothing is written")
-        files, size = publish(staging, target)
+        files, size = publish_files(staging, target)
     return Export(
         target, files, size, not reason, reason, result.batch_sizes, result.absolute, result.relative, version
     )

@@ -10,6 +10,7 @@ model.load_state_dict(torch.load("narrow.pt", weights_only=True))
 import copy
 import inspect
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 
 from gnnrl.bundle import tensors
 from gnnrl.errors import ArtifactError, ConfigError, ExportError
-from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import on_cpu
+from gnnrl.exporting.record import Export
+from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network import narrow_attention
 
 Widths = dict[str, dict[str, Any]]
@@ -106,8 +108,10 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
     _check(text, dense, small, state)
     with staged(target) as staging:
         (staging / target.name).write_text(text)
-        torch.save(state, staging / weights.name)
-        files, size = publish(staging, target)
+        content = BytesIO()  # what torch.save raises where the disk is full says nothing about the disk
+        torch.save(state, content)
+        (staging / weights.name).write_bytes(content.getbuffer())
+        files, size = publish_files(staging, target)
     return Export(target, files, size)
 
 

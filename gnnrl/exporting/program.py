@@ -9,8 +9,9 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
 from gnnrl.errors import ExportError, first_line
-from gnnrl.exporting.files import Export, check_file, publish, staged
 from gnnrl.exporting.inputs import Call, differences, on_cpu, outputs
+from gnnrl.exporting.record import Export
+from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network.locations import last_user_line, user_location
 from gnnrl.network.tracer import evaluating, exported, plain_attention
 
@@ -45,7 +46,7 @@ def export_program(
             raise ExportError(f"the exported program differs from {type(model).__name__} by {relative:.2g}")
     with staged(target) as staging:
         torch.export.save(program, staging / target.name)
-        files, size = publish(staging, target)
+        files, size = publish_files(staging, target)
     return Export(target, files, size, not reason, reason, checked, absolute, relative)
 
 

@@ -1,0 +1,182 @@
+"""Files that are there whole or not at all: written beside their place, forced to the disk, then renamed.
+
+A process that is killed leaves the old file, or the new one, and at most a hidden folder `.NAME.partial-*` beside them.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from gnnrl.errors import ConfigError, ResourceError
+
+_EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM})
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_PARTIAL = ".partial-"
+_ABANDONED = 3600.0
+
+
+def check_file(path: str | Path, *, force: bool = False) -> Path:
+    """Refuse a file that is there or cannot be written, before any work is done.
+
+    Raises:
+        ConfigError: the path is a directory, cannot be written, or is there and not to be replaced.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a directory; choose a file for the export")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} is there already; choose another file, or force to replace it")
+    check_home(target)
+    return target
+
+
+def check_home(target: Path) -> None:
+    """Refuse a place in a directory that cannot be written.
+
+    Raises:
+        ConfigError: the nearest directory that exists is none, or may not be written to.
+    """
+    home = next(parent for parent in target.absolute().parents if parent.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise ConfigError(f"{target} cannot be written: {home} is no directory that you may write to")
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Say what is to be done where the disk is full, read-only or broken; other errors pass.
+
+    Raises:
+        ResourceError: something inside could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _EXHAUSTED:
+            raise
+        raise _exhausted(target, error) from error
+    except SafetensorError as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None or int(found[1]) not in _EXHAUSTED:
+            raise
+        raise _exhausted(target, OSError(int(found[1]), os.strerror(int(found[1])))) from error
+
+
+def _exhausted(target: Path, error: OSError) -> ResourceError:
+    what = error.strerror or str(error)
+    return ResourceError(
+        f"{target} cannot be written: {what}. What was there before is intact; free space on that disk, or make it "
+        "writable, and try again"
+    )
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file by new content; a reader, and whoever comes after a crash, sees the old or the new one.
+
+    Raises:
+        ResourceError: the disk is full or read-only; the old file is intact.
+    """
+    with writing(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}{_PARTIAL}", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        flush(path.parent)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A hidden folder beside a target to write files into, under their own names; nothing of it is left at the end.
+
+    `publish_files` or `publish_folder` put them in place.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+        ResourceError: the disk is full or read-only.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_remains(target, _ABANDONED)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}{_PARTIAL}", dir=target.parent))
+    except OSError as error:
+        if error.errno in _EXHAUSTED - {errno.EACCES, errno.EPERM}:
+            raise _exhausted(target, error) from error
+        raise ConfigError(f"{target} cannot be written: {error.strerror}; choose another place") from error
+    try:
+        with writing(target):
+            yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def publish_files(staging: Path, target: Path) -> tuple[tuple[Path, ...], int]:
+    """Put the written files in place, the target last; return their paths, the target first, and their bytes."""
+    names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == target.name, name))
+    for name in names:
+        flush(staging / name)
+        (staging / name).chmod(0o644)
+    for name in names:
+        os.replace(staging / name, target.parent / name)
+    flush(target.parent)
+    files = tuple(target.parent / name for name in reversed(names))
+    return files, sum(path.stat().st_size for path in files)
+
+
+def publish_folder(staging: Path, target: Path) -> None:
+    """Put a folder with all that was written into it in place of the target."""
+    for path in (*staging.rglob("*"), staging):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        flush(path)
+    old = None
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_PARTIAL}", dir=target.parent)) / "old"
+        target.rename(old)
+    staging.rename(target)
+    flush(target.parent)
+    if old is not None:
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def remove_remains(target: Path, age: float = 0.0) -> None:
+    """Remove what killed processes left beside a target, if it is `age` seconds old: none of a process that writes."""
+    for path in target.parent.glob(f".{_escaped(target.name)}{_PARTIAL}*"):
+        if time.time() - path.lstat().st_mtime < age:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def flush(path: Path) -> None:
+    """Force a file, or the names in a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

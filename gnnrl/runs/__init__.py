@@ -1,0 +1,5 @@
+"""Runs that survive: a directory with settings, a journal of judged plans, snapshots, and a lock."""
+
+
+class RunWarning(UserWarning):
+    """A run was mended, or may differ from what it would have been; nothing needs to be done."""

@@ -1,0 +1,230 @@
+"""The directory of one run: what was asked, what was judged, what was trained, and who works in it.
+
+RUN/settings.json     command and options, versions, and what the work is on (`identity`)
+RUN/journal.jsonl     every judged plan, in order
+RUN/snapshots/        states of the fine-tuning
+RUN/lock              held by the process that works here; the kernel frees it, however the process ends
+RUN/holder            its number and machine
+"""
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse
+from gnnrl.files import check_home, remove_remains, write_whole, writing
+from gnnrl.runs import RunWarning
+from gnnrl.runs.journal import Journal
+from gnnrl.runs.snapshots import Snapshots
+
+FORMAT = 1
+SETTINGS, JOURNAL, SNAPSHOTS = "settings.json", "journal.jsonl", "snapshots"
+_LOCK, _HOLDER = "lock", "holder"
+_LARGEST = 2**24
+_TOLERANCE = 1e-3
+
+
+class RunDirectory:
+    """A run directory that this process holds; a context manager.
+
+    Args:
+        path: the directory; it is made, or taken up where it is there.
+        settings: what is written down if the run is new: the command and its options.
+        repair: see `Journal`.
+
+    Attributes:
+        settings: what is written down; `id` is a random name of the run.
+        is_new: whether there was none.
+
+    Raises:
+        RunInUse: another process holds it.
+        ConfigError: it is no run directory, or cannot be made.
+        ArtifactError: settings or journal are damaged.
+        ResourceError: the disk is full or read-only.
+    """
+
+    def __init__(self, path: str | Path, settings: Mapping[str, Any] | None = None, *, repair: bool = False) -> None:
+        self.path = Path(path)
+        _check(self.path)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.path / _LOCK)
+            self._take()
+        try:
+            for name in (SETTINGS, _HOLDER):
+                remove_remains(self.path / name)
+            self.is_new = not (self.path / SETTINGS).exists()
+            if self.is_new:
+                self._write({"format": FORMAT, "id": secrets.token_hex(8), **(settings or {}), "versions": versions()})
+            self.settings = read_settings(self.path)
+            self.journal = Journal(self.path / JOURNAL, repair=repair)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def identify(self, identity: Mapping[str, Any]) -> None:
+        """Write down what the run works on, or check that it is still that.
+
+        Numbers that are measured may differ by a thousandth, as between machines.
+
+        Raises:
+            ConfigError: something differs; the message lists it.
+        """
+        known: dict[str, Any] | None = self.settings.get("identity")
+        now: dict[str, Any] = json.loads(json.dumps(dict(identity)))
+        if known is None:
+            self.settings = {**self.settings, "identity": now}
+            self._write(self.settings)
+            return
+        if changed := self.differing_versions():
+            told = f"{self.path} was begun with others ({', '.join(changed)}): numbers may differ in their last digits"
+            warnings.warn(told, RunWarning, stacklevel=2)
+        differing = [name for name in (*known, *(now.keys() - known)) if not _equal(known.get(name), now.get(name))]
+        if differing:
+            told = "; ".join(f"{name} was {_short(known.get(name))}, is {_short(now.get(name))}" for name in differing)
+            raise ConfigError(
+                f"{self.path} was started on something else: {told}. Ask for the same, or choose another directory"
+            )
+
+    def snapshots(self) -> Snapshots:
+        """Where the fine-tuning of the run keeps its states."""
+        return Snapshots(self.path / SNAPSHOTS)
+
+    def differing_versions(self) -> list[str]:
+        """What has another version now than when the run began."""
+        before, now = self.settings["versions"], versions()
+        return [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """The files that say how a result came to be."""
+        return self.path / SETTINGS, self.path / JOURNAL
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not self.journal.records and not (self.path / SNAPSHOTS).exists()
+
+    def remove(self) -> None:
+        """Remove the directory with all that is in it."""
+        self.journal.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self.journal.close()
+        self._lock.release()
+
+    def __enter__(self) -> "RunDirectory":
+        """Hold it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of it; remove it if an error left it empty, else say with the error where everything is."""
+        if isinstance(error, Exception) and self.is_empty:
+            self.remove()
+            return
+        if isinstance(error, GnnrlError):
+            error.add_note(f"What was done until then is kept in {self.path}.")
+        self.close()
+
+    def _take(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunInUse(
+                f"{self.path} is in use by {_holder(self.path)}; wait for it, stop it, or choose another directory"
+            ) from error
+        write_whole(self.path / _HOLDER, f"process {os.getpid()} on {platform.node()}".encode())
+
+    def _write(self, settings: Mapping[str, Any]) -> None:
+        write_whole(self.path / SETTINGS, json.dumps(settings, indent=1).encode())
+
+
+@contextmanager
+def held(run: "str | Path | RunDirectory | None") -> "Iterator[RunDirectory | None]":
+    """Hold a run directory that is named; one that is held already, or none, is passed on."""
+    if run is None or isinstance(run, RunDirectory):
+        yield run
+        return
+    with RunDirectory(run) as directory:
+        yield directory
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a run, without holding it.
+
+    Raises:
+        ArtifactError: they are damaged or of another format.
+    """
+    file = path / SETTINGS
+    if file.is_symlink() or not file.is_file():
+        raise ArtifactError(f"{file} is missing (or a link): there is no run in {path}")
+    if file.stat().st_size > _LARGEST:
+        raise ArtifactError(f"{file} is larger than {_LARGEST // 2**20} MiB, no settings are")
+    try:
+        settings = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file} is not JSON: {error}; start the run again elsewhere") from error
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        found = settings.get("format") if isinstance(settings, dict) else None
+        raise ArtifactError(f"{file} has format {found!r}; this version reads {FORMAT}")
+    wanted = {"id": str, "versions": dict, **{name: dict for name in ("identity", "options") if name in settings}}
+    wrong = [name for name, kind in wanted.items() if not isinstance(settings.get(name), kind)]
+    if wrong:
+        raise ArtifactError(f"{file} has no sound {' and '.join(wrong)}; start the run again elsewhere")
+    return settings
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run may depend on."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def _check(path: Path) -> None:
+    if path.is_file():
+        raise ConfigError(f"{path} is a file; choose a directory for the run")
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (SETTINGS, _LOCK)):
+        raise ConfigError(f"{path} is not empty and no run directory; choose another")
+    if not path.is_dir():
+        check_home(path)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return (path / _HOLDER).read_text()[:200]
+    except OSError:
+        return "another process"
+
+
+def _equal(known: Any, now: Any) -> bool:
+    if isinstance(known, float) and isinstance(now, float):
+        return abs(known - now) <= _TOLERANCE * max(abs(known), abs(now))
+    if isinstance(known, list) and isinstance(now, list) and len(known) == len(now):
+        return all(_equal(a, b) for a, b in zip(known, now, strict=True))
+    return bool(known == now)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

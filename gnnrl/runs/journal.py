@@ -1,0 +1,134 @@
+"""An append-only file of records, each forced to the disk before the next: one JSON object a line.
+
+    {"seq":0,"kind":"trial","score":0.91,"crc":"1c291ca3"}
+
+`seq` counts the lines, `crc` is the CRC32 of the line without it. A last line that is torn, as by a power cut, is cut
+off; a damaged line before it is refused.
+"""
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from gnnrl.errors import ArtifactError
+from gnnrl.files import flush, write_whole, writing
+from gnnrl.runs import RunWarning
+
+LARGEST_FILE, LONGEST_LINE = 2**30, 2**22
+_LINE = re.compile(rb'(\{"seq":(\d{1,9}),.*),"crc":"([0-9a-f]{8})"\}\n', re.DOTALL)
+
+Record = dict[str, Any]
+
+
+class Journal:
+    """A journal, opened to read what it holds and to append.
+
+    Args:
+        path: the file; it is made if it is not there.
+        repair: cut the file before the first damaged line, and keep the damaged file as `NAME.damaged`.
+
+    Attributes:
+        records: all records, without `seq` and `crc`.
+
+    Raises:
+        ArtifactError: a line before the last one is damaged, or the file is too large to be a journal.
+        ResourceError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, repair: bool = False) -> None:
+        self.path = path
+        self.records: list[Record] = []
+        end = self._read(repair) if path.exists() else 0
+        with writing(path):
+            is_new = not path.exists()
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            os.ftruncate(self._descriptor, end)
+            if is_new:
+                flush(path.parent)
+
+    def append(self, kind: str, **values: Any) -> None:
+        """Add a record; when this returns, it is on the disk.
+
+        Raises:
+            ResourceError: the disk is full; the journal is as it was.
+        """
+        record = {"kind": kind, **values}
+        line = encode(len(self.records), record)
+        end = os.fstat(self._descriptor).st_size
+        try:
+            with writing(self.path):
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+                os.fsync(self._descriptor)
+        except BaseException:
+            os.ftruncate(self._descriptor, end)
+            raise
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Close the file; nothing is lost if this is not called."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _read(self, repair: bool) -> int:
+        """Read all records; return how many bytes of the file are sound."""
+        if self.path.is_symlink() or not self.path.is_file():
+            raise ArtifactError(f"{self.path} is not a file; put the journal of the run there, or remove it")
+        size, end = self.path.stat().st_size, 0
+        if size > LARGEST_FILE:
+            raise ArtifactError(f"{self.path} has {size:,} bytes; no journal is larger than {LARGEST_FILE:,}")
+        for line in _lines(self.path):
+            record = decode(line, len(self.records))
+            if record is None:
+                self._cut(end, size - end - len(line), repair)
+                break
+            self.records.append(record)
+            end += len(line)
+        return end
+
+    def _cut(self, end: int, behind: int, repair: bool) -> None:
+        """Allow for a damaged line if it is the last one, or is to be cut off with all that is behind it."""
+        number = len(self.records) + 1
+        if behind and not repair:
+            raise ArtifactError(
+                f"{self.path}: line {number} is damaged, and {behind:,} bytes follow it. Restore the file, or go on "
+                f"from the {number - 1} lines before it with `gnnrl resume --repair`"
+            )
+        if behind:
+            write_whole(self.path.with_name(f"{self.path.name}.damaged"), self.path.read_bytes())
+        what = (
+            "is damaged; its work and what follows is done" if behind else "was torn and is cut off; its work is done"
+        )
+        warnings.warn(f"{self.path}: line {number} {what} again from there", RunWarning, stacklevel=5)
+
+
+def encode(number: int, record: Record) -> bytes:
+    """One line of a journal; floats keep every bit."""
+    body = json.dumps({"seq": number, **record}, separators=(",", ":"), allow_nan=False)
+    return f'{body[:-1]},"crc":"{crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def decode(line: bytes, number: int) -> Record | None:
+    """The record of a line, or None where the line is not the whole line of this number."""
+    found = _LINE.fullmatch(line)
+    if found is None or int(found[2]) != number or crc32(found[1] + b"}") != int(found[3], 16):
+        return None
+    try:
+        record = json.loads(found[1] + b"}")
+    except (ValueError, RecursionError):
+        return None
+    record.pop("seq", None)
+    return record if isinstance(record.get("kind"), str) else None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Lines of a file, no longer than a line may be."""
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE):
+            yield line

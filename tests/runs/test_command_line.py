@@ -1,0 +1,176 @@
+"""`gnnrl resume`: what was interrupted goes on, and nothing that a file names is trusted."""
+
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gnnrl import bundle
+from gnnrl.cli import job
+from gnnrl.cli.application import app
+from gnnrl.files import digest
+from gnnrl.zoo.digits import DIGITS_WEIGHTS
+
+SEARCH = ("--searcher", "evolution", "--episodes", "5", "--metric", "loss", "--calibration-images", "60")
+PRUNE = ("prune", "--model", "digits-resnet", "--weights", str(DIGITS_WEIGHTS), "--data", "digits", "--threads", "1")
+SMALL = (*PRUNE, *SEARCH, "--finetune-epochs", "0", "--out", "small")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def interrupted(after: int, number: int, *arguments: str) -> Result:
+    """Run a command that gets a signal while it judges the plan of this number."""
+
+    class Signalled(job.Best):
+        def __call__(self, trial: Any) -> None:
+            super().__call__(trial)
+            if trial.number == after:
+                signal.raise_signal(number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "Best", Signalled)
+        return run(*arguments)
+
+
+def outcome(result: str = "small") -> Any:
+    manifest = bundle.read_manifest(result)
+    journal = [json.loads(line) for line in (Path(result) / "run" / "journal.jsonl").read_text().splitlines()]
+    trials = [(record["widths"], record["score"]) for record in journal if record["kind"] == "trial"]
+    return trials, manifest["score"], digest(Path(result) / "weights.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    found = run(*SMALL[:-1], str(folder / "small"))
+    assert found.exit_code == 0, found.output
+    return folder / "small"
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_run_that_was_told_to_end_goes_on_as_if_it_never_had(name: str, code: int, finished: Path) -> None:
+    stopped = interrupted(2, getattr(signal, name), *SMALL)
+    assert stopped.exit_code == code, stopped.output
+    assert f"interrupted by {name}" in stopped.stderr
+    assert "Go on with: gnnrl resume small" in stopped.stderr
+    assert [path.name for path in Path().iterdir()] == ["small.run"]
+
+    resumed = run("resume", "small", "--json")
+    assert resumed.exit_code == 0, resumed.output
+    assert json.loads(resumed.stdout)["evaluations"] == 5
+    assert outcome() == outcome(str(finished))
+    assert [path.name for path in Path().iterdir()] == ["small"]
+
+
+def test_the_next_command_says_that_there_is_a_run_and_force_begins_anew(finished: Path) -> None:
+    interrupted(1, signal.SIGINT, *SMALL)
+    again = run(*SMALL)
+    assert again.exit_code == 2
+    assert "small.run holds an interrupted run: go on with `gnnrl resume small`, or begin anew" in again.stderr
+    assert run(*SMALL, "--force").exit_code == 0
+    assert outcome() == outcome(str(finished))
+
+
+def test_a_finished_run_says_so_and_can_be_extended(finished: Path) -> None:
+    shutil.copytree(finished, "small")
+    before = outcome()
+    told = run("resume", "small")
+    assert (told.exit_code, told.stdout.startswith("small is finished")) == (0, True)
+    assert json.loads(run("resume", "small", "--json").stdout)["finished"]
+    assert outcome() == before
+
+    stopped = interrupted(6, signal.SIGINT, "resume", "small", "--extend", "3")
+    assert stopped.exit_code == 130
+    assert outcome() == before, "the result stays until there is a better one"
+    assert run("resume", "small", "--extend", "3").exit_code == 2, "it has not ended yet"
+    assert run("resume", "small").exit_code == 0
+    assert len(outcome()[0]) == 8
+    assert outcome()[0][:5] == before[0]
+
+
+def test_a_kill_after_the_very_last_step_is_no_harm(finished: Path) -> None:
+    shutil.copytree(finished, "small")
+    shutil.copytree("small/run", "small.run")
+    assert run("resume", "small").stdout.startswith("small is finished")
+    assert [path.name for path in Path().iterdir()] == ["small"]
+
+
+def test_where_there_is_no_run_it_says_how_to_begin_one() -> None:
+    found = run("resume", "small")
+    assert found.exit_code == 2
+    assert "begin one with `gnnrl prune --out small`" in found.stderr
+
+
+def test_code_that_a_run_names_is_not_imported(finished: Path) -> None:
+    Path("evil.py").write_text("raise SystemExit('imported')")
+    for place, value, option in (
+        (("source", "model"), "evil.py:make", "--model"),
+        (("searcher",), "evil:search", "--searcher"),
+    ):
+        shutil.copytree(finished / "run", "small.run", dirs_exist_ok=True)
+        path = Path("small.run/settings.json")
+        settings = json.loads(path.read_text())
+        inner = settings["options"]
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+        path.write_text(json.dumps(settings))
+        found = run("resume", "small")
+        assert found.exit_code == 2
+        assert f"Give it again: gnnrl resume small {option} {value}" in found.stderr
+        assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": "rm"},
+        {"options": {}},
+        {"options": None},
+        {"options": {"data": "digits", "constraint": "macs<=50%", "source": {"model": 3}}},
+        {"options": {"data": "digits", "constraint": "macs<=50%", "source": "x"}},
+    ],
+)
+def test_settings_that_are_none_of_a_job_are_refused(change: dict[str, Any], finished: Path) -> None:
+    shutil.copytree(finished / "run", "small.run")
+    path = Path("small.run/settings.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    found = run("resume", "small")
+    assert found.exit_code == 6, found.output
+    assert "Traceback" not in found.output
+
+
+def test_a_damaged_journal_is_refused_and_repaired_when_told_to(finished: Path) -> None:
+    shutil.copytree(finished / "run", "small.run")
+    journal = Path("small.run/journal.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:3], lines[3].replace(b"score", b"scope"), *lines[4:]]))
+    found = run("resume", "small")
+    assert found.exit_code == 6
+    assert "line 4 is damaged" in found.stderr
+    mended = run("resume", "small", "--repair")
+    assert mended.exit_code == 0, mended.output
+    assert "line 4 is damaged" in mended.stderr
+    assert outcome() == outcome(str(finished))
+
+
+def test_the_result_that_is_there_stays_until_the_new_one_is(finished: Path) -> None:
+    shutil.copytree(finished, "small")
+    before = outcome()
+    assert interrupted(1, signal.SIGINT, *SMALL, "--seed", "3", "--force").exit_code == 130
+    assert outcome() == before
+    assert run("resume", "small").exit_code == 0
+    assert outcome() != before
