@@ -16,7 +16,6 @@ from ledger import Ledger
 from pretrain import build
 from stopwatch import timed
 from torch import nn
-from torch.utils.data import TensorDataset
 
 import gnnrl.study
 from gnnrl.network.structure import Network
@@ -64,8 +63,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         metric, teacher = self.options.metric, self.model if self.options.metric == "kl" else None
-        count = min(self.options.reward_images, len(self.splits.reward))
-        images = TensorDataset(*self.splits.reward.batch(torch.arange(count)))
+        images = self.splits.reward.first(self.options.reward_images)
         self.reward = evaluator(images, metric, teacher=teacher, precision=self.options.precision)
         self.reward_top1 = evaluator(images, precision=self.options.precision)
         self.read_test = evaluator(self.splits.test, precision=self.options.precision)

@@ -184,6 +184,15 @@ def test_prune_meets_several_limits_with_the_rules_of_the_user() -> None:
     assert all(layer["pruned"] % 4 == 0 for layer in facts["layers"])
 
 
+def test_prune_judges_by_the_divergence_on_a_few_images() -> None:
+    reward = ("--metric", "kl", "--reward-images", "40", "--searcher", "curves", "--finetune-epochs", "0")
+    facts = json.loads(run(*prune(*reward, "--out", "small", "--json")).stdout)
+    assert facts["reward"]["metric"] == "kl"
+    assert -1 < facts["reward"]["best"] < 0
+    other = json.loads(run(*prune(*reward, "--reward-images", "80", "--out", "other", "--json")).stdout)
+    assert other["reward"]["best"] != facts["reward"]["best"]
+
+
 @pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [

@@ -41,6 +41,7 @@ class Job:
     importance: Importance = "curves"
     repair: Repair = "ls"
     metric: Metric = "top1"
+    reward_images: int | None = None
     calibration_images: int = 500
     widths: Widths = field(default_factory=Widths)
     finetune_epochs: int = 3
@@ -201,7 +202,8 @@ def reward(job: Job, model: "nn.Module", data: "DataSplits") -> "Evaluate":
     from gnnrl.training import evaluator
 
     teacher = model if job.metric == "kl" else None
-    return evaluator(data.reward, job.metric, teacher=teacher, **_judging(job))
+    images = data.reward.first(job.reward_images or len(data.reward))
+    return evaluator(images, job.metric, teacher=teacher, **_judging(job))
 
 
 def _judging(job: Job) -> dict[str, Any]:

@@ -130,6 +130,15 @@ MetricOption = Annotated[
         "close plans apart best and needs no labels.",
     ),
 ]
+RewardImagesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=_SEARCH,
+        help="Judge plans on so many of the reward images. Default: all; kl ranks well on 1,000.",
+    ),
+]
 CalibrationOption = Annotated[
     int,
     typer.Option(min=2, rich_help_panel=_SEARCH, help="Training images that importance and repair look at."),

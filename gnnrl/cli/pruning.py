@@ -37,6 +37,7 @@ def prune(
     importance: options.ImportanceOption = "curves",
     repair: options.RepairOption = "ls",
     metric: options.MetricOption = "top1",
+    reward_images: options.RewardImagesOption = None,
     calibration_images: options.CalibrationOption = 500,
     min_width: options.MinWidthOption = 1,
     round_to: options.RoundToOption = "auto",

@@ -16,6 +16,7 @@ files sorted by path, permuted with `numpy.random.RandomState(seed).permutation(
 Calibration images are the first 1,000 of the training split.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,12 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
             raise IndexError(f"image {index} of {len(self)}")
         images, labels = self.batch(torch.tensor([index % len(self)]))
         return images[0], labels[0]
+
+    def first(self, count: int) -> "ImageDataset":
+        """The split of its first images; the order of a split is random."""
+        few = copy.copy(self)
+        few.labels, few.positions = self.labels[:count], self.positions[:count]
+        return few
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return images, float32 [n, C, H, W], and labels, int64 [n], at n indices of this split."""
