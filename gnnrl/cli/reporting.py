@@ -1,6 +1,7 @@
-"""`gnnrl report`: the report of a saved result, written again."""
+"""`gnnrl report`: the report of a saved result, written again, or a running search in the browser."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +12,27 @@ from gnnrl.cli.console import narration
 
 
 def report(
-    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
+    result: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="What demo or prune saved; with --live, their --out.", show_default=False),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="The page to write. Default: DIR/report.html.", show_default=False),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show a running search in the browser, on this machine only, until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="For --live; 0: any that is free.")] = 0,
     as_json: options.JsonOption = False,
 ) -> None:
     """Write the report of a saved result again: one HTML file that needs nothing else.
 
     gnnrl report gnnrl-demo
     """
+    if live:
+        _show(result, port, as_json=as_json)
+        return
     with narration(quiet=True) as narrator:
         narrator.begin("reading the result")
         from gnnrl.bundle import REPORT
@@ -39,3 +50,14 @@ def report(
     typer.echo(
         json.dumps({"report": str(path), "bytes": len(page.encode())}) if as_json else f"{path}: open it in a browser"
     )
+
+
+def _show(result: Path, port: int, *, as_json: bool) -> None:
+    """Serve the page of a run until it is interrupted."""
+    from gnnrl.report.live import HOME, serve
+
+    with serve(result, port) as server:
+        address = f"http://{HOME}:{server.server_address[1]}/"
+        typer.echo(json.dumps({"address": address}) if as_json else f"{address}: open it in a browser; Ctrl-C ends it")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -42,7 +42,7 @@ def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
         if score > best[number - 2] or number == len(best):
             path += f"H{x(number):.1f}" + (f"V{y(score):.1f}" if score > best[number - 2] else "")
     grid = [_level(y(tick), _tick(tick)) for tick in _ticks(low, high)]
-    numbers = sorted({1, *(int(tick) for tick in _ticks(1, last) if tick >= 1), len(trials)})
+    numbers = sorted({1, *(int(tick) for tick in _ticks(1, last) if tick >= 1 and tick == int(tick)), len(trials)})
     shown = [n for n in numbers if n in (1, len(trials)) or min(n - 1, len(trials) - n) > last / 10]
     marks = [element("text", n, x=x(n), y=_HEIGHT - _BOTTOM + 18, text_anchor="middle") for n in shown]
     line = element("path", d=path, class_="best")

@@ -10,8 +10,8 @@ from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
 from gnnrl.report.elements import element
-from gnnrl.report.names import STAGES, count, score
-from gnnrl.report.page import size_rows, style, summary
+from gnnrl.report.names import STAGES, count, metric_name, score
+from gnnrl.report.page import show_limit, size_rows, style, summary
 from gnnrl.report.record import Record
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def show_network(network: "Network") -> str:
 def show_plan(plan: "Plan") -> str:
     """The width of every group."""
     widest = max(plan.widths, default=1)
-    rows = [(name, width, _bar(width / widest)) for name, width in zip(plan.names, plan.widths, strict=True)]
+    rows = [(name, _bar(width / widest), f"{width:,}") for name, width in zip(plan.names, plan.widths, strict=True)]
     told = "the kept units are chosen" if plan.kept is not None else "a criterion chooses the kept units"
     return _view(
         element("p", element("b", "Plan"), f": {len(rows)} groups; {told}"),
-        _table(("group", "channels", ""), rows),
+        _table(("group", "", "channels"), rows, numbers=1),
     )
 
 
@@ -54,8 +54,8 @@ def show_result(record: Record) -> str:
     scores = [(STAGES[name], score(record.score[name], record.metric)) for name in record.stages]
     sizes = [(row["name"], row["before"], row["after"], row["left"]) for row in size_rows(record)]
     return _view(
-        element("p", element("b", f"{record.model} at {record.constraint}"), f": {summary(record)}"),
-        _table((record.metric, ""), scores, numbers=1),
+        element("p", element("b", f"{record.model} at {show_limit(record.constraint)}"), f": {summary(record)}"),
+        _table((metric_name(record.metric), ""), scores, numbers=1),
         _table(("", "before", "after", "left"), sizes, numbers=3),
         draw_network(record.runs),
         draw_search(record.trials, record.reward_title) if len(record.trials) > 1 else "",
@@ -63,7 +63,7 @@ def show_result(record: Record) -> str:
 
 
 def _view(*parts: object) -> str:
-    return str(element("style", style()) + element("div", *parts, class_="gnnrl"))
+    return str(element("style", style()) + element("div", *parts, class_="gnnrl notebook"))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], numbers: int = 0) -> Markup:

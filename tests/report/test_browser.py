@@ -1,6 +1,7 @@
 """The report as a browser shows it: on a desktop and on a phone, light and dark. Skipped where there is no Chromium."""
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -9,21 +10,27 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gnnrl.report.live import read_progress, render_progress
 from gnnrl.report.page import render
 from tests.report.results import result
+from tests.report.test_live import write_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (apt-get install chromium)")
 
-FRAME = """<!doctype html><iframe id="frame" style="border:0;width:{width}px;height:900px" srcdoc="{page}"></iframe>
+FRAME = '<iframe name="{name}" style="border:0;width:{width}px;height:900px" srcdoc="{page}"></iframe>'
+PROBE = """<!doctype html>{frames}
 <pre id="probe"></pre>
-<script>frame.onload = () => {{
-  const inner = frame.contentWindow, all = [...inner.document.querySelectorAll("main *")];
-  const wide = all.filter(e => e.getBoundingClientRect().right > inner.innerWidth + 1);
-  probe.textContent = [inner.innerWidth, inner.document.documentElement.scrollWidth, wide.length].join(" ")
-    + " " + inner.document.body.innerText;
+<script>onload = () => {{
+  const seen = [...document.querySelectorAll("iframe")].map(frame => {{
+    const inner = frame.contentWindow, body = inner.document.body;
+    const wide = [...body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > inner.innerWidth + 1);
+    return {{name: frame.name, inner: inner.innerWidth, scroll: inner.document.documentElement.scrollWidth,
+            wide: wide.map(e => e.tagName), text: body.innerText}};
+  }});
+  probe.textContent = JSON.stringify(seen);
 }}</script>"""
-"""A page in a frame of some width (windows have a least width), and what a script sees from outside."""
+"""Pages in frames of some width (windows have a least width), and what a script sees from outside."""
 
 
 def browse(tmp_path: Path, page: str, *arguments: str, width: int, dark: bool = False) -> str:
@@ -48,16 +55,34 @@ def report() -> str:
     return render(result().record({**facts, "commands": [["gnnrl", "evaluate", "somewhere/" * 12]]}), "out/" * 20)
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_a_browser_reads_the_page_and_it_fits(tmp_path: Path, width: int) -> None:
-    frame = FRAME.format(width=width, page=html.escape(report()))
-    shown = browse(tmp_path, frame, "--dump-dom", width=1400)
-    probe = re.search(r'<pre id="probe">(\d+) (\d+) (\d+) (.*?)</pre>', shown, re.DOTALL)
+def views(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    """Every view, and words that a reader must see in it."""
+    found = result()
+    live = render_progress(read_progress(write_run(tmp_path / "net.run", plans=12)), "net")
+    return {
+        "report": (report(), "Accuracy by class"),
+        "live": (live, "time left"),
+        "network": (found.network._repr_html_(), "MACs a channel"),
+        "plan": (found.plan._repr_html_(), "channels"),
+        "result": (found._repr_html_(), "parameters"),
+    }
+
+
+def test_a_browser_reads_every_view_and_it_fits_a_phone_and_a_desktop(tmp_path: Path) -> None:
+    shown, widths = views(tmp_path), (360, 1280)
+    pages = [(f"{name} {width}", width, page) for name, (page, _) in shown.items() for width in widths]
+    frames = "".join(FRAME.format(name=name, width=width, page=html.escape(page)) for name, width, page in pages)
+    dumped = browse(tmp_path, PROBE.format(frames=frames), "--dump-dom", width=1400)
+    probe = re.search(r'<pre id="probe">(.*?)</pre>', dumped, re.DOTALL)
 
     assert probe is not None
-    assert [int(number) for number in probe.groups()[:3]] == [width, width, 0]
-    assert "Accuracy by class" in probe[4]
-    assert ("group	kind	before" in probe[4]) == (width > 480), "a phone shows fewer columns"
+    found = {view["name"]: view for view in json.loads(html.unescape(probe[1]))}
+    for name, width, _ in pages:
+        view = found[name]
+        assert (view["inner"], view["scroll"], view["wide"]) == (width, width, []), name
+        assert shown[name.split()[0]][1] in view["text"], name
+    columns = "group\tkind\tbefore"
+    assert (columns in found["report 1280"]["text"], columns in found["report 360"]["text"]) == (True, False)
 
 
 def test_a_page_follows_the_colours_of_the_system_and_runs_no_script(tmp_path: Path) -> None:
