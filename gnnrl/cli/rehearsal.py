@@ -4,8 +4,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.job import Job, choose_precision, import_engine, limited_threads, prepare
+from gnnrl.cli.job import Job, import_engine, limited_threads, prepare
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, load_splits
+from gnnrl.cli.tuning import choose_precision
 from gnnrl.cli.widths import show_rules
 
 if TYPE_CHECKING:
