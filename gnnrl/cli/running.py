@@ -167,7 +167,7 @@ def extend(found: Found, more: int) -> Found:
     from gnnrl.files import publish_folder, staged
     from gnnrl.runs.directory import JOURNAL, SETTINGS
 
-    if "episodes" not in found.options:
+    if type(found.options.get("episodes")) is not int:
         raise ConfigError(f"{found.out} is no result of a search; only a search can be extended")
     options = {**found.options, "episodes": found.options["episodes"] + more, "force": True}
     settings = {**found.settings, "id": secrets.token_hex(8), "options": options}

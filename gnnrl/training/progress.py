@@ -110,7 +110,7 @@ class Progress:
             )
         try:
             self._restore(snapshot)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"the snapshot does not fit the network: {error}; remove it to begin anew") from error
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -121,9 +121,9 @@ class Progress:
         state["state"] = {int(index): {"momentum_buffer": tensor} for index, tensor in momenta.items()}
         self.optimizer.load_state_dict(state)
         if self.average is not None:
-            self.average.restore(_under("average", tensors), facts["average_steps"])
+            self.average.restore(_under("average", tensors), int(facts["average_steps"]))
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
-        self.best_loss, self.best_number = facts["best_loss"], facts["best_number"]
+        self.best_loss, self.best_number = float(facts["best_loss"]), int(facts["best_number"])
         is_best = self.best_number == len(self.history)
         self.best = copy_state(self.state if is_best else _under("best", tensors))
         torch.set_rng_state(tensors["random"])
