@@ -34,8 +34,10 @@ from gnnrl.runs.directory import read_settings
 from gnnrl.runs.journal import Journal, encode
 from gnnrl.runs.memory import read_trials
 from gnnrl.runs.snapshots import Snapshots
+from gnnrl.zoo.sources import read_images
 from tests.test_bundle import small
 from tests.topologies import topology
+from tests.zoo.pictures import write_tar, write_zip
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -177,6 +179,20 @@ def test_constraints(text: str) -> None:
 def test_a_limit_of_infinity_is_no_limit(text: str) -> None:
     with pytest.raises(ConfigError, match="too large a number"):
         Constraint.parse(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["a.tar", "a.tar.gz", "a.zip"]), st.integers(0, 10**6), st.binary(max_size=8))
+def test_archives(name: str, position: int, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write = write_zip if name.endswith("zip") else write_tar
+        path = write(Path(folder) / name, {f"{kind}/{number}.png": b"x" * 40 for kind in "ab" for number in range(3)})
+        sound = path.read_bytes()
+        place = position % len(sound)
+        path.write_bytes(sound[:place] + content + sound[place + len(content) :])
+        only_documented(lambda: list(read_images(path)))
+        path.write_bytes(sound[:place])
+        only_documented(lambda: list(read_images(path)))
 
 
 # --- attacks ---
