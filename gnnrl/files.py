@@ -3,6 +3,7 @@
 A process that is killed leaves the old file, or the new one, and at most a hidden folder `.NAME.partial-*` beside them.
 """
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -22,6 +23,7 @@ _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errn
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _PARTIAL = ".partial-"
 _ABANDONED = 3600.0
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_file(path: str | Path, *, force: bool = False) -> Path:
@@ -142,14 +144,25 @@ def publish_folder(staging: Path, target: Path) -> None:
     for path in (*staging.rglob("*"), staging):
         path.chmod(0o755 if path.is_dir() else 0o644)
         flush(path)
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_PARTIAL}", dir=target.parent)) / "old"
-        target.rename(old)
-    staging.rename(target)
+    if target.exists() and _exchange(staging, target):
+        shutil.rmtree(staging, ignore_errors=True)
+    elif target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}{_PARTIAL}", dir=target.parent))
+        target.rename(old / "old")
+        staging.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        staging.rename(target)
     flush(target.parent)
-    if old is not None:
-        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders at once, so that neither name is ever missing; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(rename(_HERE, os.fsencode(one.absolute()), _HERE, os.fsencode(other.absolute()), _EXCHANGE) == 0)
 
 
 def remove_remains(target: Path, age: float = 0.0) -> None:

@@ -1,7 +1,6 @@
 """What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -25,6 +24,7 @@ from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.rules import WidthRules
+from gnnrl.runs.fingerprint import digest_of
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.task import Searcher, Task, run
 from gnnrl.training import top1
@@ -147,7 +147,7 @@ class Study:
     def identity(self) -> dict[str, Any]:
         """What a search is on, as a run directory writes it down: weights, groups, limit, data as far as they show."""
         return {
-            "weights": _digest(self.model),
+            "weights": digest_of(self.model),
             "network": self.network.fingerprint,
             "reward of the dense network": self.dense,
             "error curves": [float(curve.error.max()) for curve in self.curves],
@@ -211,16 +211,6 @@ def _device(model: nn.Module) -> torch.device:
 def _leg_seed(seed: int, leg: int) -> int:
     """The seed of the search that follows so many others."""
     return seed if leg == 0 else int(np.random.SeedSequence([seed, leg]).generate_state(1)[0])
-
-
-def _digest(model: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        value = tensor.detach().cpu().contiguous()
-        found.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 class Clock:

@@ -1,6 +1,9 @@
 """The benchmarks of the search run, go on where they were interrupted, and measure what they say."""
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -199,3 +202,13 @@ def test_the_twin_for_torch_pruning_computes_the_same() -> None:
                 stride = torch.randn(1, block.in_channels, 4, 4)
                 torch.testing.assert_close(peer.Selection(block)(stride), block(stride))
     torch.testing.assert_close(peer.selecting(peer.twin(model))(x), model(x))
+
+
+def test_runs_that_are_killed_lose_nothing(tmp_path: Path) -> None:
+    """In a process of its own, since it forks the commands that it kills."""
+    command = [sys.executable, "-W", "ignore", str(FOLDER / "trust.py"), "--kills", "2", "--quick"]
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "2 kills" in done.stdout
+    assert "0 results differ" in done.stdout

@@ -96,11 +96,13 @@ finally:
     start = time.process_time()
     done = in_a_process("-c", code)
     assert done.stdout.endswith("[]\n"), done.stderr
-    assert all(command in done.stdout for command in ("demo", "inspect", "prune", "resume", "evaluate", "export"))
+    assert all(
+        command in done.stdout for command in ("demo", "inspect", "prune", "resume", "finetune", "evaluate", "export")
+    )
     assert time.process_time() - start < 1
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate", "export", "resume"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "prune", "compare", "evaluate", "export", "resume", "finetune"])
 def test_every_option_is_explained(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

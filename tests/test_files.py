@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import stat
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,3 +119,37 @@ def test_an_export_that_meets_a_full_disk_leaves_nothing(tmp_path: Path) -> None
     with full_disk(600), pytest.raises(ResourceError, match=r"narrow\.py cannot be written"):
         export_patch(dense, dense, tmp_path / "narrow.py")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_replaced_as_a_whole(can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "out"
+    if not can_exchange:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    for content in ("old", "new"):
+        with files.staged(target) as folder:
+            (folder / content).write_text("")
+            (folder / "run").mkdir()
+            files.publish_folder(folder, target)
+    assert sorted(path.name for path in target.iterdir()) == ["new", "run"]
+    assert [*tmp_path.iterdir()] == [target]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems cannot exchange two folders at once")
+def test_while_a_folder_is_replaced_one_is_always_there(tmp_path: Path) -> None:
+    target, is_over, missing = tmp_path / "out", threading.Event(), list[bool]()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            missing.append(not target.exists())
+
+    target.mkdir()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(25):
+        with files.staged(target) as folder:
+            files.publish_folder(folder, target)
+    is_over.set()
+    watcher.join()
+    assert len(missing) > 25
+    assert not any(missing)

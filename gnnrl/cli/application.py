@@ -19,6 +19,7 @@ from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
 from gnnrl.cli.exportation import export
+from gnnrl.cli.finetuning import finetune
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
 from gnnrl.cli.pruning import prune
@@ -102,6 +103,7 @@ app.command("demo")(demonstrate)
 app.command("inspect")(inspect)
 app.command("prune")(prune)
 app.command("resume")(resume)
+app.command("finetune")(finetune)
 app.command("compare")(compare)
 app.command("evaluate")(evaluate)
 app.command("export")(export)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.options import Augmentation, Importance, Metric, Precision, Repair
+from gnnrl.cli.options import Importance, Metric, Repair
 from gnnrl.cli.running import Session
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
+from gnnrl.cli.tuning import Training, choose_precision, tune
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
 
@@ -28,7 +29,7 @@ _STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifyi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Training):
     """What a compression is asked to do; each field is an option of `gnnrl prune`."""
 
     source: Source
@@ -44,15 +45,6 @@ class Job:
     reward_images: int | None = None
     calibration_images: int = 500
     widths: Widths = field(default_factory=Widths)
-    finetune_epochs: int = 3
-    learning_rate: float = 0.03
-    batch_size: int = 128
-    augment: Augmentation = "crop"
-    label_smoothing: float = 0.0
-    precision: Precision = "float32"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int | None = None
 
 
 def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
@@ -168,7 +160,7 @@ def _compress(
         fed.model,
         fed.example_inputs,
         job.constraint,
-        finetune=_tuner(job, data, narrator, session) if job.finetune_epochs else None,
+        finetune=(lambda small: tune(job, small, fed.model, data, narrator, session)) if job.finetune_epochs else None,
         searcher=job.searcher,
         seed=job.seed,
         on_stage=begin,
@@ -210,18 +202,6 @@ def _judging(job: Job) -> dict[str, Any]:
     return {"batch_size": EVALUATION_BATCH, "device": job.device, "precision": choose_precision(job)}
 
 
-def choose_precision(job: Job) -> Any:
-    """Choose bfloat16 where the machine computes in it, and only then."""
-    import torch
-
-    if job.precision != "auto":
-        return job.precision
-    if torch.device(job.device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    abilities = torch.cpu.get_capabilities()
-    return "bfloat16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "float32"
-
-
 class Best:
     """Tells after each plan how good the best one is."""
 
@@ -242,34 +222,6 @@ class Best:
 def _show_score(metric: Metric, score: float) -> str:
     """Write a reward as people know it."""
     return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"
-
-
-def _tuner(job: Job, data: "DataSplits", narrator: Narrator, session: Session) -> "Callable[[nn.Module], None]":
-    def advance(done: int, total: int, loss: float) -> None:
-        narrator.advance(done, total, f"loss {loss:.3f}")
-        session.interruption.check()
-
-    def tune(model: "nn.Module") -> None:
-        from gnnrl.training import finetune
-
-        narrator.begin("fine-tuning")
-        result = finetune(
-            model,
-            data.train,
-            epochs=job.finetune_epochs,
-            learning_rate=job.learning_rate,
-            batch_size=job.batch_size,
-            label_smoothing=job.label_smoothing,
-            augment=job.augment,
-            seed=job.seed,
-            device=job.device,
-            precision=choose_precision(job),
-            on_progress=advance,
-        )
-        if result.diverged:
-            narrator.warn(f"fine-tuning diverged at learning rate {job.learning_rate:g}; its best epoch is kept")
-
-    return tune
 
 
 def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:

@@ -184,11 +184,40 @@ FinetuneOption = Annotated[
     int,
     typer.Option("--finetune-epochs", min=0, rich_help_panel=_TUNE, help="Passes over the training images; 0: none."),
 ]
+EpochsOption = Annotated[
+    int, typer.Option("--epochs", min=1, rich_help_panel=_TUNE, help="Passes over the training images.")
+]
 LearningRateOption = Annotated[
     float,
     typer.Option(min=1e-8, max=100, rich_help_panel=_TUNE, help="The highest of a one-cycle schedule (SGD)."),
 ]
 BatchSizeOption = Annotated[int, typer.Option(min=2, rich_help_panel=_TUNE, help="Training images in a step.")]
+SmoothingOption = Annotated[
+    float, typer.Option(min=0, max=0.99, rich_help_panel=_TUNE, help="Share of every label given to all classes.")
+]
+DistillOption = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, rich_help_panel=_TUNE, help="Weight of what the dense network says, against the labels; 0: none."
+    ),
+]
+TemperatureOption = Annotated[
+    float, typer.Option(min=0.1, max=100, rich_help_panel=_TUNE, help="Softness of what the dense network says.")
+]
+EmaOption = Annotated[
+    float,
+    typer.Option(
+        min=0, max=0.99999, rich_help_panel=_TUNE, help="Decay of an average of the weights, such as 0.999; 0: none."
+    ),
+]
+PatienceOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        rich_help_panel=_TUNE,
+        help="Stop after so many epochs that are no better on the reward images, and keep the best; 0: never.",
+    ),
+]
 AugmentOption = Annotated[
     Augmentation,
     typer.Option(

@@ -11,28 +11,35 @@ from typing import Any
 from gnnrl.cli.job import Job
 from gnnrl.cli.running import Found, run_path
 from gnnrl.cli.sources import is_own
+from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ArtifactError, ConfigError
 
-COMMAND = "prune"
+_KINDS: dict[str, type[Job] | type[Tuning]] = {"prune": Job, "finetune": Tuning}
 
 
-def written(job: Job) -> dict[str, Any]:
+def written(job: Job | Tuning) -> dict[str, Any]:
     """The settings of a run of this job, with paths that hold from any directory."""
     options = asdict(job)
     options.pop("out")
     weights, data = options["source"]["weights"], Path(options["data"])
     options["source"]["weights"] = None if weights is None else str(weights.absolute())
     options["data"] = str(data.absolute()) if data.exists() else options["data"]
-    return {"command": COMMAND, "options": options}
+    if isinstance(job, Tuning):
+        options["result"] = str(job.result.absolute())
+    return {"command": next(name for name, kind in _KINDS.items() if kind is type(job)), "options": options}
 
 
-def naming(job: Job) -> list[str]:
+def naming(job: Job | Tuning) -> list[str]:
     """Arguments that name code of the user's: `gnnrl resume` takes them from the command line alone."""
-    model = ["--model", job.source.model] if is_own(job.source.model) else []
-    return [*model, *(["--searcher", job.searcher] if ":" in job.searcher else [])]
+    return [part for option, name in _code(job).items() for part in (f"--{option}", name)]
 
 
-def read_job(found: Found, given: Mapping[str, Any]) -> Job:
+def _code(job: Job | Tuning) -> dict[str, str]:
+    model = {"model": job.source.model} if is_own(job.source.model) else {}
+    return model | ({"searcher": job.searcher} if isinstance(job, Job) and ":" in job.searcher else {})
+
+
+def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
     """The job of a run.
 
     Args:
@@ -44,18 +51,16 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    settings = found.settings
-    if settings.get("command") != COMMAND:
-        raise ArtifactError(f"{run_path(found.out)} is a run of {settings.get('command')!r}, not of {COMMAND}")
+    kind = _KINDS.get(str(found.settings.get("command")))
+    if kind is None:
+        known = " or ".join(_KINDS)
+        raise ArtifactError(f"{run_path(found.out)} is a run of {found.settings.get('command')!r}, not of {known}")
     try:
-        job = TypeAdapter(Job).validate_python(_replaced(found.options, given) | {"out": found.out})
+        job: Job | Tuning = TypeAdapter(kind).validate_python(_replaced(found.options, given) | {"out": found.out})
     except (ValidationError, TypeError, KeyError, AttributeError) as error:
         raise ArtifactError(f"the settings of {run_path(found.out)} are none of a job: {error}") from error
-    for option, name, code in (
-        ("model", job.source.model, is_own(job.source.model)),
-        ("searcher", job.searcher, ":" in job.searcher),
-    ):
-        if code and given[option] is None:
+    for option, name in _code(job).items():
+        if given[option] is None:
             raise ConfigError(
                 f"{run_path(found.out)} was begun with --{option} {name}, which is code, and no file may name code. "
                 f"Give it again: gnnrl resume {found.out} --{option} {name}"

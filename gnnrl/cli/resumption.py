@@ -8,9 +8,11 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration
+from gnnrl.cli.finetuning import show_tuned, tune_on
 from gnnrl.cli.pruning import show_pruned, work_on
 from gnnrl.cli.record import read_job
 from gnnrl.cli.running import Found, extend, find_run, tidy
+from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ConfigError
 
 
@@ -50,8 +52,13 @@ def resume(
         raise ConfigError(f"the run of {found.out} has not ended yet; go on with it first, then give --extend")
     with narration(quiet=as_json) as narrator:
         job = read_job(found, {"model": model, "searcher": searcher, "weights": weights, "data": data})
-        facts = work_on(job, narrator, found.settings, repair=repair)
-    if as_json:
+        if isinstance(job, Tuning):
+            facts = tune_on(job, narrator, found.settings, repair=repair)
+        else:
+            facts = work_on(job, narrator, found.settings, repair=repair)
+    if isinstance(job, Tuning):
+        show_tuned(facts, as_json=as_json)
+    elif as_json:
         typer.echo(json.dumps(facts))
     else:
         show_pruned(facts, job)

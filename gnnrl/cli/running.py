@@ -167,6 +167,8 @@ def extend(found: Found, more: int) -> Found:
     from gnnrl.files import publish_folder, staged
     from gnnrl.runs.directory import JOURNAL, SETTINGS
 
+    if type(found.options.get("episodes")) is not int:
+        raise ConfigError(f"{found.out} is no result of a search; only a search can be extended")
     options = {**found.options, "episodes": found.options["episodes"] + more, "force": True}
     settings = {**found.settings, "id": secrets.token_hex(8), "options": options}
     path = run_path(found.out)

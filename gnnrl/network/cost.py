@@ -123,6 +123,8 @@ def _parse_one(text: str) -> Constraint:
         if not 0 < limit < 100:
             raise ConfigError(f"{text!r}: a share must be above 0% and below 100%; {example}")
         return Constraint(metric, limit, True)
+    if limit == float("inf"):
+        raise ConfigError(f"{text!r}: {number} is too large a number; {example}")
     if limit * _SUFFIX[unit] <= 1:
         raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {example}")
     return Constraint(metric, limit * _SUFFIX[unit], False)

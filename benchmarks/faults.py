@@ -1,0 +1,156 @@
+"""Faults of the disk, of the reward and of the user, and how a run survives each; for `trust.py`."""
+
+import errno
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trusted_run import EPISODES, PRUNE, RESUME, Row, outcome, run
+from victims import Fault, Victim, failing_disk, failing_reward, small_disk
+
+Harm = Callable[[Path], tuple[int, str]]
+
+
+def harms() -> dict[str, Harm]:
+    """Faults by name: each harms a run in a folder, and returns the exit code and what was said."""
+
+    def failed(fault: Fault) -> Harm:
+        def harm(place: Path) -> tuple[int, str]:
+            code, victim = run(PRUNE, place, fault)
+            return code, victim.errors
+
+        return harm
+
+    def signalled(numbers: Sequence[int], moment: str, fault: Fault | None = None) -> Harm:
+        def harm(place: Path) -> tuple[int, str]:
+            victim = Victim(PRUNE, place, fault)
+            victim.wait_for(moment)
+            begin = time.monotonic()
+            for number in numbers:
+                victim.send(number)
+                time.sleep(0.05)
+            code = victim.wait()
+            return code, f"{victim.errors}\nended after {time.monotonic() - begin:.1f} s"
+
+        return harm
+
+    def damaged(moment: str, damage: Callable[[Path], Any], *more: str) -> Harm:
+        def harm(place: Path) -> tuple[int, str]:
+            victim = Victim(PRUNE, place)
+            victim.wait_for(moment)
+            victim.send(signal.SIGKILL)
+            victim.wait()
+            damage(place / "small.run")
+            code, victim = run((*RESUME, *more), place)
+            return code, victim.errors
+
+        return harm
+
+    def hang() -> float:
+        time.sleep(3600)
+        return 0.0
+
+    def fail() -> float:
+        raise RuntimeError("the reward failed")
+
+    def starve() -> float:
+        raise MemoryError("no memory is left")
+
+    third = f"{EPISODES // 2} of {EPISODES}"
+    epochs = "fine-tuning\n  "
+    journal, snapshot = "journal.jsonl", "snapshots"
+    return {
+        "Ctrl-C": signalled([signal.SIGINT], third),
+        "Ctrl-C twice": signalled([signal.SIGINT] * 2, third),
+        "Ctrl-C in fine-tuning": signalled([signal.SIGINT], epochs),
+        "SIGTERM": signalled([signal.SIGTERM], third),
+        "SIGHUP: the terminal was closed": signalled([signal.SIGHUP], third),
+        "SIGTERM while a reward hangs": signalled([signal.SIGTERM], third, failing_reward(7, hang)),
+        "last line of the journal torn": damaged(third, lambda run: _cut(run / journal, 9)),
+        "a line of the journal changed": damaged(third, lambda run: _change(run / journal)),
+        "snapshot truncated": damaged("12 of 36", lambda run: _cut(_newest(run / snapshot), 40)),
+        "snapshot with one bit flipped": damaged("12 of 36", lambda run: _flip(_newest(run / snapshot))),
+        "snapshot deleted": damaged("12 of 36", lambda run: _newest(run / snapshot).unlink()),
+        "disk full in the search": failed(small_disk(2500)),
+        "disk full at a snapshot": failed(small_disk(100_000)),
+        "disk full at the result": failed(failing_disk(errno.ENOSPC, 28 + EPISODES)),
+        "disk read-only": failed(failing_disk(errno.EROFS, 12)),
+        "disk broken (EIO)": failed(failing_disk(errno.EIO, 12)),
+        "reward raises": failed(failing_reward(5, fail)),
+        "reward is NaN": failed(failing_reward(5, lambda: float("nan"))),
+        "reward out of memory": failed(failing_reward(5, starve)),
+        "a second process": _second,
+    }
+
+
+def _second(place: Path) -> tuple[int, str]:
+    first = Victim(PRUNE, place)
+    first.wait_for("searching")
+    (place / "other").mkdir()
+    code, victim = run((*RESUME[:1], "../small"), place / "other")
+    first.send(signal.SIGKILL)
+    first.wait()
+    return code, victim.errors
+
+
+def _newest(folder: Path) -> Path:
+    return max(folder.glob("*.safetensors"))
+
+
+def _cut(path: Path, count: int) -> None:
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _change(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"number":1,', b'"number":9,'))
+
+
+EXPECTED_CODES = {
+    "Ctrl-C": 130,
+    "Ctrl-C twice": 130,
+    "Ctrl-C in fine-tuning": 130,
+    "SIGTERM": 143,
+    "SIGHUP: the terminal was closed": 129,
+    "SIGTERM while a reward hangs": 143,
+    "a line of the journal changed": 6,
+    "disk full in the search": 8,
+    "disk full at a snapshot": 8,
+    "disk full at the result": 8,
+    "disk read-only": 8,
+    "disk broken (EIO)": 8,
+    "reward raises": 5,
+    "reward is NaN": 5,
+    "reward out of memory": 8,
+    "a second process": 9,
+}
+
+
+def suffer(name: str, harm: Harm, expected: Any, folder: Path) -> Row:
+    """One fault: its exit code, what was said last, and whether the run ends as the unbroken one."""
+    place = folder / name.replace(" ", "-").replace(":", "")
+    place.mkdir()
+    code, said = harm(place)
+    lines = [line for line in said.splitlines() if line.strip()]
+    told = next((line for line in lines if line.startswith(("error: ", "warning: ")) and "ending" not in line), "")
+    if code != 0:
+        final, victim = run((*RESUME, *(["--repair"] if code == 6 else [])), place)
+        if final != 0:
+            raise SystemExit(f"{name}: resume ends with {final}\n{victim.errors}")
+    row = {
+        "code": code,
+        "is_code": code == EXPECTED_CODES.get(name, 0),
+        "same": outcome(place) == expected,
+        "said": told.replace(str(place), "..."),
+        "traceback": "Traceback" in said,
+    }
+    shutil.rmtree(place)
+    return row

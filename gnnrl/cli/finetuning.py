@@ -1,0 +1,91 @@
+"""`gnnrl finetune`: a saved result is trained further."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gnnrl.cli import options
+from gnnrl.cli.console import Narrator, narration
+from gnnrl.cli.job import import_engine, limited_threads
+from gnnrl.cli.record import naming, written
+from gnnrl.cli.running import running
+from gnnrl.cli.sources import Source
+from gnnrl.cli.tuning import Tuning, check_tuning, tune_result
+
+
+def finetune(
+    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
+    model: options.ModelOption,
+    data: options.DataOption,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where the result goes. Default: DIR-finetuned."),
+    ] = None,
+    weights: options.WeightsOption = None,
+    pretrained: options.PretrainedOption = False,
+    force: options.ForceOption = False,
+    as_json: options.JsonOption = False,
+    finetune_epochs: options.EpochsOption = 10,
+    learning_rate: options.LearningRateOption = 0.03,
+    batch_size: options.BatchSizeOption = 128,
+    augment: options.AugmentOption = "crop",
+    label_smoothing: options.SmoothingOption = 0.0,
+    distill: options.DistillOption = 0.0,
+    temperature: options.TemperatureOption = 4.0,
+    ema: options.EmaOption = 0.0,
+    patience: options.PatienceOption = 0,
+    precision: options.PrecisionOption = "float32",
+    seed: options.SeedOption = 0,
+    device: options.DeviceOption = "cpu",
+    threads: options.ThreadsOption = None,
+    input_shape: options.InputShapeOption = None,
+    mean: options.MeanOption = None,
+    std: options.StdOption = None,
+) -> None:
+    """Train a saved result further; interrupted, `gnnrl resume` goes on after the last epoch.
+
+    The dense network's weights are needed only to learn from it (--distill).
+
+    gnnrl finetune small --model cifar-resnet20 --data cifar10/ --epochs 20
+    """
+    settings = dict(locals())
+    as_json = settings.pop("as_json")
+    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
+    settings["out"] = out or result.with_name(f"{result.name}-finetuned")
+    job = Tuning(source=source, **settings)
+    with narration(quiet=as_json) as narrator:
+        facts = tune_on(job, narrator)
+    show_tuned(facts, as_json=as_json)
+
+
+def tune_on(
+    job: Tuning, narrator: Narrator, settings: dict[str, Any] | None = None, *, repair: bool = False
+) -> dict[str, Any]:
+    """Fine-tune in a run that survives interruptions, new or begun before; return what `--json` prints.
+
+    Args:
+        settings: those of the run that was begun.
+        repair: see `RunDirectory`.
+    """
+    import_engine(narrator)
+    with limited_threads(job.threads):
+        if settings is None:
+            check_tuning(job)
+        with running(
+            job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
+        ) as session:
+            return tune_result(job, narrator, session)
+
+
+def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print what came of it."""
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    score = facts["score"]
+    typer.echo(
+        f"{facts['out']}: top-1 {score['finetuned']:.2%} on {facts['test_images']:,} test images, "
+        f"{score['before']:.2%} before {facts['epochs']} epochs"
+    )

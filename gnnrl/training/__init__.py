@@ -1,0 +1,36 @@
+"""Loops over data: how good a network is, and how it is trained further."""
+
+from gnnrl.training.distillation import training_loss
+from gnnrl.training.finetuning import FinetuneResult, OnProgress, finetune
+from gnnrl.training.judging import (
+    TEMPERATURE,
+    Metric,
+    Precision,
+    all_logits,
+    cross_entropy,
+    evaluator,
+    kl_divergence,
+    mean_of,
+    top1,
+)
+from gnnrl.training.progress import Epoch
+from gnnrl.training.schedule import Schedule, rate_at
+
+__all__ = [
+    "TEMPERATURE",
+    "Epoch",
+    "FinetuneResult",
+    "Metric",
+    "OnProgress",
+    "Precision",
+    "Schedule",
+    "all_logits",
+    "cross_entropy",
+    "evaluator",
+    "finetune",
+    "kl_divergence",
+    "mean_of",
+    "rate_at",
+    "top1",
+    "training_loss",
+]
