@@ -16,6 +16,7 @@ from torch.export.graph_signature import InputKind
 from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
 from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.liveness import find_buffers
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.operations import reductions, shapes
 from gnnrl.network.operations.call import Call, Tensors, Work
@@ -72,7 +73,8 @@ class Labelling:
     def network(self) -> Network:
         """Collect what the labels say."""
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
-        found = find_groups(self.tensors, self.works, itemsizes, self.trainable, self.batch_size)
+        buffers = find_buffers(self.program.graph, self._index, self.results)
+        found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
         share = self._macs_shares(found)
         operations = tuple(
             replace(
