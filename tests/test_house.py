@@ -24,6 +24,7 @@ ALLOWED = {
     "gnnrl.network": {"gnnrl.network", "gnnrl.agent.observation", "gnnrl.errors"},
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
     "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.latency": {"gnnrl.latency", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.training": {"gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
 
-_STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifying", "test": "testing"}
+_STAGES = {
+    "latency": "measuring layers",
+    "calibrate": "calibrating",
+    "search": "searching",
+    "verify": "verifying",
+    "test": "testing",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +127,17 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     Raises:
         ConfigError, TraceError, UnreachableConstraint: what is wrong with network, limit or rules.
     """
+    from gnnrl.latency.agreement import limits_latency
+    from gnnrl.latency.measurement import measure_latency
     from gnnrl.network.tracer import trace
     from gnnrl.pruning.projection import Projection
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = trace(fed.model, inputs)
+    if limits_latency(job.constraint):
+        narrator.begin("measuring layers")
+        network = measure_latency(fed.model, network, inputs, progress=narrator.advance)
     Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
@@ -253,6 +264,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
         "file_bytes": {"dense": dense_bytes},
         "latency_ms": latency,
         "images_per_second": throughput,
+        "latency_limit": None if result.latency is None else result.latency.facts(),
         "threads": torch.get_num_threads(),
         "layers": [
             {"name": group.name, "dense": group.size, "pruned": width}

@@ -78,8 +78,8 @@ StdOption = Annotated[
 ConstraintOption = Annotated[
     str,
     typer.Option(
-        help="The size limit: a share (macs<=50%) or a number (params<=1.5M, bytes<=400k); several joined by commas. "
-        "Quote it: the shell reads < as a redirection."
+        help="The limit: a share (macs<=50%, latency<=60%) or a number (params<=1.5M, bytes<=400k, activations<=2M, "
+        "latency<=5ms); several joined by commas. Quote it: the shell reads < as a redirection."
     ),
 ]
 

@@ -36,6 +36,17 @@ class Sizes:
         starts, groups = counts.indptr[rows].astype(np.int64), counts.indices.astype(np.int64)
         return cls(np.append(fixed, 1), rows, starts, counts.data, groups)
 
+    def extended(self, fixed: Component, counts: csr_array) -> "Sizes":
+        """Append sizes by their fixed parts [E] and counts [E, G], and another constant 1; others stay."""
+        other, offset = Sizes.build(fixed, counts), len(self.fixed)
+        return Sizes(
+            np.concatenate([self.fixed, other.fixed]),
+            np.concatenate([self.rows, other.rows + offset]),
+            np.concatenate([self.starts, other.starts + len(self.groups)]),
+            np.concatenate([self.counts, other.counts]),
+            np.concatenate([self.groups, other.groups]),
+        )
+
     def at(self, widths: Component) -> Component:
         """Sizes [..., S] at widths [..., G]."""
         sizes = np.empty((*widths.shape[:-1], len(self.fixed)), np.int64)
