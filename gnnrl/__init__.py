@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gnnrl.pruning.plan import Plan as Plan
     from gnnrl.pruning.pruner import prune as prune
     from gnnrl.pruning.rules import WidthRules as WidthRules
+    from gnnrl.tradeoff import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOMES = {
     "measure": "gnnrl.network.cost",
     "measure_latency": "gnnrl.latency.measurement",
     "prune": "gnnrl.pruning.pruner",
+    "sweep": "gnnrl.tradeoff",
     "trace": "gnnrl.network.tracer",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "measure",
     "measure_latency",
     "prune",
+    "sweep",
     "trace",
 ]
 

@@ -113,6 +113,7 @@ def compress(
     calibration_images: int = 500,
     seed: int = 0,
     device: str | torch.device | None = None,
+    study: Study | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> CompressionResult:
@@ -135,6 +136,7 @@ def compress(
         rules: allowed widths.
         network: what `trace` returned for this model, to save tracing it again.
         device: where to compute; by default where the model is.
+        study: what is known of this model and these data already; then nothing is traced or calibrated.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
 
@@ -145,21 +147,24 @@ def compress(
     read = None if test is None else as_evaluate(test)
     search = find_searcher(searcher)
     check_evaluations(episodes)
-    study = Study.prepare(
-        model,
-        example_inputs,
-        constraint,
-        evaluate=evaluate,
-        calibration=calibration,
-        importance=importance,
-        repair=repair,
-        rules=rules,
-        network=network,
-        calibration_images=calibration_images,
-        seed=seed,
-        device=device,
-        begin=clock.begin,
-    )
+    if study is not None:
+        study = study.onto(constraint, rules)
+    else:
+        study = Study.prepare(
+            model,
+            example_inputs,
+            constraint,
+            evaluate=evaluate,
+            calibration=calibration,
+            importance=importance,
+            repair=repair,
+            rules=rules,
+            network=network,
+            calibration_images=calibration_images,
+            seed=seed,
+            device=device,
+            begin=clock.begin,
+        )
     dense, network = study.model, study.network
     clock.begin("search")
     task = study.task(evaluations_of(searcher, episodes), seed, on_trial)

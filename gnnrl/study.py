@@ -107,8 +107,22 @@ class Study:
         curves, scores = _signals(dense, network, record, importance, seed)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
-        study = cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit)
-        return study if limit is None else replace(study, projection=study._agreed(study._closed_form).projection)
+        return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit)._corrected()
+
+    def onto(self, constraint: str, rules: WidthRules | None = None) -> "Study":
+        """The same network with another limit; nothing is traced or calibrated again.
+
+        Raises:
+            UnreachableConstraint: no plan within the rules meets it.
+        """
+        limit, network = limits_latency(constraint), self.network
+        if limit is not None and "latency" not in network.cost.metrics:
+            network = measure_latency(self.model, network, self.inputs)
+        return replace(self, projection=Projection.build(network, constraint, rules), latency=limit)._corrected()
+
+    def _corrected(self) -> "Study":
+        """The study with a model of the latency that is right for the closed-form plan."""
+        return self if self.latency is None else replace(self, projection=self._agreed(self._closed_form).projection)
 
     @property
     def network(self) -> Network:

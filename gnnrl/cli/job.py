@@ -77,7 +77,7 @@ def _work(job: Job, narrator: Narrator) -> dict[str, Any]:
     fed, network = prepare(job, narrator)
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator)
-    facts = _facts(job, fed, result, data, narrator)
+    facts = facts_of(job, fed, result, data, narrator)
     result.save(job.out, force=job.force)
     facts["file_bytes"]["pruned"] = (job.out / "weights.safetensors").stat().st_size
     return {**facts, "out": str(job.out)}
@@ -127,17 +127,12 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     Raises:
         ConfigError, TraceError, UnreachableConstraint: what is wrong with network, limit or rules.
     """
-    from gnnrl.latency.agreement import limits_latency
-    from gnnrl.latency.measurement import measure_latency
     from gnnrl.network.tracer import trace
     from gnnrl.pruning.projection import Projection
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
-    network = trace(fed.model, inputs)
-    if limits_latency(job.constraint):
-        narrator.begin("measuring layers")
-        network = measure_latency(fed.model, network, inputs, progress=narrator.advance)
+    network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator)
     Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
@@ -145,22 +140,35 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     return network
 
 
+def timed(network: "Network", constraint: str, model: "nn.Module", inputs: Any, narrator: Narrator) -> "Network":
+    """The network with a latency, where that is limited."""
+    from gnnrl.latency.agreement import limits_latency
+    from gnnrl.latency.measurement import measure_latency
+
+    if not limits_latency(constraint):
+        return network
+    narrator.begin("measuring layers")
+    return measure_latency(model, network, inputs, progress=narrator.advance)
+
+
 def _compress(job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator) -> "CompressionResult":
     from gnnrl.compression import compress
     from gnnrl.searchers.table import evaluations_of
 
-    total = evaluations_of(job.searcher, job.episodes)
-    return compress(
-        fed.model,
-        fed.example_inputs,
-        job.constraint,
-        finetune=_tuner(job, data, choose_precision(job), narrator) if job.finetune_epochs else None,
-        searcher=job.searcher,
-        seed=job.seed,
-        on_stage=lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
-        on_trial=Best(job.metric, total, narrator),
-        **shared_arguments(job, network, data),
-    )
+    best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
+    settings = {**searching(job, data, narrator, best), **shared_arguments(job, network, data)}
+    return compress(fed.model, fed.example_inputs, job.constraint, **settings)
+
+
+def searching(job: Job, data: "DataSplits", narrator: Narrator, best: "Best") -> dict[str, Any]:
+    """What one search is asked beside `shared_arguments`, as `compress` names it."""
+    return {
+        "finetune": _tuner(job, data, choose_precision(job), narrator) if job.finetune_epochs else None,
+        "searcher": job.searcher,
+        "seed": job.seed,
+        "on_stage": lambda stage: narrator.begin(_STAGES[stage]) if stage in _STAGES else None,
+        "on_trial": best,
+    }
 
 
 def shared_arguments(job: Job, network: "Network", data: "DataSplits") -> dict[str, Any]:
@@ -241,7 +249,8 @@ def _tuner(job: Job, data: "DataSplits", precision: Any, narrator: Narrator) -> 
     return tune
 
 
-def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+    """What `--json` prints of a result; speed is measured here."""
     import torch
     from safetensors.torch import save
 

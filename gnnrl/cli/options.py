@@ -84,6 +84,16 @@ ConstraintOption = Annotated[
 ]
 
 
+SweepOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="30%,50%,70%",
+        help="Several limits in one go: amounts of the metric of --constraint, or limits (macs<=50%). Network and data "
+        "are looked at once; each limit has a search and a folder in --out, beside sweep.json and sweep.svg.",
+    ),
+]
+
+
 def check_searcher(name: str) -> str:
     """Refuse a searcher that is neither gnnrl's, nor another package's, nor module:attribute.
 
