@@ -1,5 +1,6 @@
 """The options that commands share: one name, one help text, one default for each."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -94,6 +95,12 @@ SweepOption = Annotated[
 ]
 
 
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """A question for the name that was meant, with a semicolon before it; nothing where none is near."""
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def check_searcher(name: str) -> str:
     """Refuse a searcher that is neither gnnrl's, nor another package's, nor module:attribute.
 
@@ -102,8 +109,7 @@ def check_searcher(name: str) -> str:
     """
     known = [*SEARCHERS, *(point.name for point in entry_points(group="gnnrl.searchers"))]
     if ":" not in name and name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = suggestion(name, known)
         raise typer.BadParameter(f"there is no searcher {name!r}{hint} There are {', '.join(known)}, module:attribute.")
     return name
 
