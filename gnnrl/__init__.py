@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gnnrl.exporting.onnx import export_onnx as export_onnx
     from gnnrl.exporting.patch import export_patch as export_patch
     from gnnrl.exporting.program import export_program as export_program
+    from gnnrl.latency.measurement import measure_latency as measure_latency
     from gnnrl.network.cost import measure as measure
     from gnnrl.network.structure import Network as Network
     from gnnrl.network.tracer import trace as trace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gnnrl.pruning.plan import Plan as Plan
     from gnnrl.pruning.pruner import prune as prune
     from gnnrl.pruning.rules import WidthRules as WidthRules
+    from gnnrl.tradeoff import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -36,7 +38,9 @@ _HOMES = {
     "importance": "gnnrl.pruning.importance",
     "load": "gnnrl.bundle",
     "measure": "gnnrl.network.cost",
+    "measure_latency": "gnnrl.latency.measurement",
     "prune": "gnnrl.pruning.pruner",
+    "sweep": "gnnrl.tradeoff",
     "trace": "gnnrl.network.tracer",
 }
 
@@ -55,7 +59,9 @@ __all__ = [
     "importance",
     "load",
     "measure",
+    "measure_latency",
     "prune",
+    "sweep",
     "trace",
 ]
 

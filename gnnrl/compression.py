@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ from gnnrl import bundle
 from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
+from gnnrl.latency.agreement import LatencyCheck
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -30,7 +32,8 @@ from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher
 from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
 
-STAGES = ("trace", "calibrate", "search", "verify", "finetune", "test")
+STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
+"""Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,13 @@ class CompressionResult:
         plan: widths and kept units.
         score: `dense`, `pruned` (nothing repaired), `repaired` and, after fine-tuning, `finetuned`, by the test
             function if there is one, else by the reward.
-        reward: the best score of the search.
+        reward: the best score of the search; where its plan was not fast enough, that of the plan that is.
         history: all judged plans.
         cost: sizes of the `dense` and the `pruned` network.
         seconds: time of each stage.
         search_seconds: where the time of the search went.
         classes: accuracy of each class before and after, where `test` gives images.
+        latency: how fast the small network was found to be, where latency is limited.
     """
 
     model: nn.Module
@@ -62,6 +66,7 @@ class CompressionResult:
     search_seconds: Seconds
     settings: dict[str, Any]
     classes: dict[str, Any] | None = field(default=None, repr=False)
+    latency: LatencyCheck | None = None
 
     def facts(self) -> dict[str, Any]:
         """What the manifest of a saved result says."""
@@ -70,6 +75,7 @@ class CompressionResult:
             "score": self.score,
             "macs": {name: cost.macs for name, cost in self.cost.items()},
             "params": {name: cost.params for name, cost in self.cost.items()},
+            **({} if self.latency is None else {"latency": self.latency.facts()}),
             "evaluations": len(self.history),
             "attributes": self.network.stated(self.network.alive(self.plan.kept or ())),
             "settings": self.settings,
@@ -142,6 +148,7 @@ def compress(
     calibration_images: int = 500,
     seed: int = 0,
     device: str | torch.device | None = None,
+    study: Study | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
     run: str | Path | RunDirectory | None = None,
@@ -151,7 +158,8 @@ def compress(
     Args:
         model: any module that `torch.export` accepts; it is not changed.
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
-        constraint: a limit, such as `macs<=50%`, or several joined by commas.
+        constraint: a limit, such as `macs<=50%` or `latency<=60%`, or several joined by commas. The limit on latency
+            holds for a forward pass of the example inputs, on this device and with as many threads as PyTorch uses.
         evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. It
             is given copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
@@ -164,6 +172,7 @@ def compress(
         rules: allowed widths.
         network: what `trace` returned for this model, to save tracing it again.
         device: where to compute; by default where the model is.
+        study: what is known of this model and these data already; then nothing is traced or calibrated.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
         run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
@@ -186,27 +195,33 @@ def compress(
         "seed": seed,
     }
     with held(run) as directory:
-        study = Study.prepare(
-            model,
-            example_inputs,
-            constraint,
-            evaluate=evaluate,
-            calibration=calibration,
-            importance=importance,
-            repair=repair,
-            rules=rules,
-            network=network,
-            calibration_images=calibration_images,
-            seed=seed,
-            device=device,
-            begin=clock.begin,
-        )
+        if study is not None:
+            study = study.onto(constraint, rules)
+        else:
+            study = Study.prepare(
+                model,
+                example_inputs,
+                constraint,
+                evaluate=evaluate,
+                calibration=calibration,
+                importance=importance,
+                repair=repair,
+                rules=rules,
+                network=network,
+                calibration_images=calibration_images,
+                seed=seed,
+                device=device,
+                begin=clock.begin,
+            )
         clock.begin("search")
         memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
         evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory)
-        dense, network, best = study.model, study.network, evaluator.best
+        dense, network = study.model, study.network
+        agreed = study.on_time(np.array(evaluator.best.widths))
+        widths = evaluator.best.widths if agreed is None else agreed.widths
+        reward = evaluator.score(widths)
         clock.begin("verify")
-        plan = evaluator.plan(best.widths)
+        plan = evaluator.plan(widths)
         assert plan.kept is not None
         pruned = remove(dense, network, plan.kept)
         verification = verify(dense, pruned, network, plan.kept, study.inputs)
@@ -228,7 +243,8 @@ def compress(
             plan=plan,
             network=network,
             score=score,
-            reward=best.score,
+            reward=reward,
+            latency=None if agreed is None else agreed.check,
             history=tuple(evaluator.trials),
             cost={"dense": measure(network), "pruned": measure(network, plan)},
             verification=verification,

@@ -1,6 +1,6 @@
-"""Figures of a comparison, as SVG; drawn by matplotlib, an extra."""
+"""Figures of a comparison and of a sweep, as SVG; drawn by matplotlib, an extra."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,31 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
         for axis in axes:
             axis.grid(alpha=0.3)
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Draw score against size: a line for each stage that all points have, and the dense network as a level.
+
+    Args:
+        points: see `gnnrl.tradeoff.point`.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", "plot")
+    figure_class = require("matplotlib.figure", "plot").Figure
+    with matplotlib.rc_context({"svg.hashsalt": "gnnrl", "svg.fonttype": "none"}):
+        figure = figure_class(figsize=(6, 4), layout="constrained")
+        axis = figure.subplots()
+        ordered = sorted(points, key=lambda point: float(point["size"]))
+        for index, stage in enumerate(stage for stage in ordered[0]["score"] if stage not in ("dense", "pruned")):
+            scores = [point["score"][stage] for point in ordered]
+            axis.plot([point["size"] for point in ordered], scores, "o-", label=stage, color=f"C{index}")
+        axis.axhline(ordered[0]["score"]["dense"], color="0.4", linestyle=":", label="dense")
+        axis.set(xlabel=f"{ordered[0]['metric']}, share of the dense network", ylabel="score")
+        axis.legend(fontsize="small")
+        axis.grid(alpha=0.3)
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 

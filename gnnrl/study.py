@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -13,9 +13,13 @@ from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluate, Evaluator, Memory, Trial, judged
+from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto
+from gnnrl.latency.measurement import measure_latency, time_plans
+from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace, unwrapped
+from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.calibration import Calibration, calibrate
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
@@ -44,6 +48,7 @@ class Study:
         orders: removal order of each group's units.
         repair: see `Evaluator`.
         dense: reward of the dense network.
+        latency: the limit on latency, if there is one.
     """
 
     model: nn.Module
@@ -56,6 +61,7 @@ class Study:
     orders: list[Component]
     repair: str
     dense: float
+    latency: Constraint | None = None
 
     @classmethod
     def prepare(
@@ -77,8 +83,10 @@ class Study:
     ) -> "Study":
         """Trace, calibrate, compute curves and scores, and judge the dense network; arguments are those of `compress`.
 
+        Where latency is limited, layers are measured, and the model of them is corrected by the closed-form plan.
+
         Args:
-            begin: called with "trace" and "calibrate" as they begin.
+            begin: called with "trace", "latency" and "calibrate" as they begin.
 
         Raises:
             GnnrlError: see `gnnrl.errors`.
@@ -91,18 +99,60 @@ class Study:
         inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
         begin("trace")
         network = network or trace(dense, inputs)
+        limit = limits_latency(constraint)
+        if limit is not None and "latency" not in network.cost.metrics:
+            begin("latency")
+            network = measure_latency(dense, network, inputs)
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
         curves, scores = _signals(dense, network, record, importance, seed)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
-        return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score)
+        return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit)._corrected()
+
+    def onto(self, constraint: str, rules: WidthRules | None = None) -> "Study":
+        """The same network with another limit; nothing is traced or calibrated again.
+
+        Raises:
+            UnreachableConstraint: no plan within the rules meets it.
+        """
+        limit, network = limits_latency(constraint), self.network
+        if limit is not None and "latency" not in network.cost.metrics:
+            network = measure_latency(self.model, network, self.inputs)
+        return replace(self, projection=Projection.build(network, constraint, rules), latency=limit)._corrected()
+
+    def _corrected(self) -> "Study":
+        """The study with a model of the latency that is right for the closed-form plan."""
+        return self if self.latency is None else replace(self, projection=self._agreed(self._closed_form).projection)
 
     @property
     def network(self) -> Network:
         """The network to prune."""
         return self.projection.network
+
+    def on_time(self, widths: Component) -> Agreement | None:
+        """Measure a plan, and where it is not as fast as its limit says take the nearest one that is.
+
+        Returns:
+            None where latency is not limited.
+        """
+        if self.latency is None:
+            return None
+        return self._agreed(lambda onto: widths if onto is self.projection else scaled_onto(onto, widths))
+
+    def _agreed(self, choose: Callable[[Projection], Component]) -> Agreement:
+        assert self.latency is not None
+        return agree(self.projection, choose, self._milliseconds, relative=self.latency.relative)
+
+    def _closed_form(self, projection: Projection) -> Component:
+        return Allocation.build(projection, self.curves).widths()
+
+    def _milliseconds(self, widths: Component) -> tuple[float, float]:
+        """Latency of the dense and of the pruned network."""
+        plans = np.stack([self.network.widths, widths])
+        dense, pruned = 1e3 * time_plans(self.model, self.network, self.inputs, plans, orders=self.orders)
+        return float(dense), float(pruned)
 
     def evaluator(self, memory: Memory | None = None) -> Evaluator:
         """What judges plans; it has judged none yet."""

@@ -221,6 +221,35 @@ def test_prune_refuses_before_it_reads_the_data(
     assert message in refused(code, *prune("--out", "small", *arguments))
 
 
+def test_a_limit_on_latency_tells_what_was_measured() -> None:
+    settings = ("--searcher", "curves", "--finetune-epochs", "0", "--threads", "1", "--calibration-images", "32")
+    result = run(*prune("--constraint", "latency<=75%", "--json", *settings))
+
+    facts = json.loads(result.stdout)["latency_limit"]
+    assert facts["limit_ms"] == pytest.approx(0.75 * facts["dense_ms"], rel=0.01)
+    assert facts["used"] == pytest.approx(facts["pruned_ms"] / facts["limit_ms"], abs=0.01)
+
+
+def test_a_sweep_saves_a_network_for_each_limit() -> None:
+    settings = ("--searcher", "curves", "--finetune-epochs", "0", "--threads", "1", "--calibration-images", "32")
+    result = run(*prune("--constraint", "params<=50%", "--sweep", "70%,40%,macs<=50%", "--out", "sweep", *settings))
+
+    assert result.exit_code == 0, result.output
+    points = json.loads(Path("sweep/sweep.json").read_text())["points"]
+    assert [point["constraint"] for point in points] == ["params<=70%", "params<=40%", "macs<=50%"]
+    assert points[0]["size"] > points[2]["size"] > points[1]["size"]
+    assert Path("sweep/sweep.svg").is_file()
+    for point in points:
+        assert point["constraint"] in result.stdout
+        bundle.load(resolve_model("digits-resnet"), point["out"])
+
+
+def test_amounts_of_a_sweep_need_one_metric() -> None:
+    message = refused(2, *prune("--constraint", "macs<=50%,params<=50%", "--sweep", "70%,40%"))
+
+    assert "write macs<=50% instead of 50%" in message
+
+
 def test_force_replaces_only_what_gnnrl_saved() -> None:
     Path("home").mkdir()
     Path("home/precious.txt").touch()

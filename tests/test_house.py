@@ -26,6 +26,7 @@ ALLOWED = {
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
     "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.training": {"gnnrl.training", "gnnrl.runs", "gnnrl.zoo", "gnnrl.files", "gnnrl.errors"},
+    "gnnrl.latency": {"gnnrl.latency", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.runs": {"gnnrl.runs", "gnnrl.evaluation", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},

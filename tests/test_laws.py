@@ -244,7 +244,7 @@ def test_outputs_keep_their_shape(case: Traced) -> None:
 
 
 @pytest.mark.parametrize("name", PRUNABLE)
-@pytest.mark.parametrize("metric", ["macs", "params", "bytes"])
+@pytest.mark.parametrize("metric", ["macs", "params", "bytes", "activations"])
 def test_projection_meets_its_limit_and_gives_back_all_that_fits(name: str, metric: str) -> None:
     network = traced(name).network
     dense, floor = (

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from gnnrl import __version__
+from gnnrl.cli.benching import bench
 from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
@@ -108,6 +109,7 @@ app.command("compare")(compare)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("report")(report)
+app.command("bench")(bench)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration, plain
+from gnnrl.cli.job import timed
 from gnnrl.cli.sources import Source, load_network
 from gnnrl.cli.widths import Widths, show_rules
 
@@ -40,6 +41,7 @@ def inspect(
         fed = load_network(Source(model=model, weights=weights, input_shape=input_shape), "cpu", narrator)
         narrator.begin("tracing")
         network = trace(fed.model, fed.example_inputs)
+        network = timed(network, constraint, fed.model, fed.example_inputs, narrator) if constraint else network
         description = Description.of(network, rules.ladders(network))
         budget = Projection.build(network, constraint, rules).budget if constraint else None
     facts = widths.facts(network)

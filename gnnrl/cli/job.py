@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
 
-_STAGES = {"calibrate": "calibrating", "search": "searching", "verify": "verifying", "test": "testing"}
+_STAGES = {
+    "latency": "measuring layers",
+    "calibrate": "calibrating",
+    "search": "searching",
+    "verify": "verifying",
+    "test": "testing",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +62,15 @@ def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
     fed, network = prepare(job, narrator)
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator, session)
+    return save_result(job, fed, result, data, narrator, session)
+
+
+def save_result(
+    job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator, session: Session
+) -> dict[str, Any]:
+    """Write a result, end its run, and return all facts of it."""
     session.enter("save")
-    facts = _facts(job, fed, result, data, narrator)
+    facts = facts_of(job, fed, result, data, narrator)
     about = {**facts, "commands": next_commands(job)}
     result.save(job.out, about=about, records=session.directory.records, force=job.force)
     session.directory.remove()
@@ -132,12 +145,23 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
-    network = trace(fed.model, inputs)
+    network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator)
     Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
     narrator.note(job.widths.facts(network)["rounding"])
     return network
+
+
+def timed(network: "Network", constraint: str, model: "nn.Module", inputs: Any, narrator: Narrator) -> "Network":
+    """The network with a latency, where that is limited."""
+    from gnnrl.latency.agreement import limits_latency
+    from gnnrl.latency.measurement import measure_latency
+
+    if not limits_latency(constraint):
+        return network
+    narrator.begin("measuring layers")
+    return measure_latency(model, network, inputs, progress=narrator.advance)
 
 
 def _compress(
@@ -146,28 +170,35 @@ def _compress(
     from gnnrl.compression import compress
     from gnnrl.searchers.table import evaluations_of
 
+    best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
+    settings = {**searching(job, fed, data, narrator, best, session), **shared_arguments(job, fed.model, network, data)}
+    return compress(fed.model, fed.example_inputs, job.constraint, **settings)
+
+
+def searching(
+    job: Job, fed: Fed, data: "DataSplits", narrator: Narrator, best: "Best", session: Session
+) -> dict[str, Any]:
+    """What one search is asked beside `shared_arguments`, as `compress` names it."""
+
     def begin(stage: str) -> None:
         session.enter(stage)
         if stage in _STAGES:
             narrator.begin(_STAGES[stage])
 
     def tell(trial: "Trial") -> None:
-        telling(trial)
+        best(trial)
         session.interruption.check()
 
-    telling = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
-    return compress(
-        fed.model,
-        fed.example_inputs,
-        job.constraint,
-        finetune=(lambda small: tune(job, small, fed.model, data, narrator, session)) if job.finetune_epochs else None,
-        searcher=job.searcher,
-        seed=job.seed,
-        on_stage=begin,
-        on_trial=tell,
-        run=session.directory,
-        **shared_arguments(job, fed.model, network, data),
-    )
+    return {
+        "finetune": (lambda small: tune(job, small, fed.model, data, narrator, session))
+        if job.finetune_epochs
+        else None,
+        "searcher": job.searcher,
+        "seed": job.seed,
+        "on_stage": begin,
+        "on_trial": tell,
+        "run": session.directory,
+    }
 
 
 def shared_arguments(job: Job, model: "nn.Module", network: "Network", data: "DataSplits") -> dict[str, Any]:
@@ -224,7 +255,8 @@ def _show_score(metric: Metric, score: float) -> str:
     return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"
 
 
-def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+    """What `--json` prints of a result; speed is measured here."""
     import torch
     from safetensors.torch import save
 
@@ -250,6 +282,7 @@ def _facts(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", 
         "file_bytes": sizes,
         "latency_ms": latency,
         "images_per_second": throughput,
+        "latency_limit": None if result.latency is None else result.latency.facts(),
         "threads": torch.get_num_threads(),
         "layers": [
             {"name": group.name, "dense": group.size, "pruned": width}

@@ -1,5 +1,6 @@
 """The options that commands share: one name, one help text, one default for each."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -78,10 +79,26 @@ StdOption = Annotated[
 ConstraintOption = Annotated[
     str,
     typer.Option(
-        help="The size limit: a share (macs<=50%) or a number (params<=1.5M, bytes<=400k); several joined by commas. "
-        "Quote it: the shell reads < as a redirection."
+        help="The limit: a share (macs<=50%, latency<=60%) or a number (params<=1.5M, bytes<=400k, activations<=2M, "
+        "latency<=5ms); several joined by commas. Quote it: the shell reads < as a redirection."
     ),
 ]
+
+
+SweepOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="30%,50%,70%",
+        help="Several limits in one go: amounts of the metric of --constraint, or limits (macs<=50%). Network and data "
+        "are looked at once; each limit has a search and a folder in --out, beside sweep.json and sweep.svg.",
+    ),
+]
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """A question for the name that was meant, with a semicolon before it; nothing where none is near."""
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def check_searcher(name: str) -> str:
@@ -92,8 +109,7 @@ def check_searcher(name: str) -> str:
     """
     known = [*SEARCHERS, *(point.name for point in entry_points(group="gnnrl.searchers"))]
     if ":" not in name and name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = suggestion(name, known)
         raise typer.BadParameter(f"there is no searcher {name!r}{hint} There are {', '.join(known)}, module:attribute.")
     return name
 

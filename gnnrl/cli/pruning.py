@@ -14,8 +14,10 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
 from gnnrl.cli.sources import Source
+from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
+from gnnrl.errors import ConfigError
 
 
 def prune(
@@ -24,6 +26,7 @@ def prune(
     weights: options.WeightsOption = None,
     pretrained: options.PretrainedOption = False,
     constraint: options.ConstraintOption = "macs<=50%",
+    sweep: options.SweepOption = None,
     out: options.OutOption = Path("gnnrl-out"),
     force: options.ForceOption = False,
     dry_run: options.DryRunOption = False,
@@ -62,13 +65,21 @@ def prune(
     gnnrl prune --model cifar-resnet20 --weights resnet20.pth --data cifar10/ --constraint "macs<=50%" --out small
     """
     settings = dict(locals())
-    as_json, dry_run = settings.pop("as_json"), settings.pop("dry_run")
+    as_json, dry_run, limits = (settings.pop(name) for name in ("as_json", "dry_run", "sweep"))
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
     job = Job(source=source, widths=Widths.take(settings), **settings)
+    if limits and dry_run:
+        raise ConfigError("--dry-run looks at one limit; leave --sweep out")
     with narration(quiet=as_json) as narrator:
-        facts = rehearse(job, narrator) if dry_run else work_on(job, narrator)
+        if limits:
+            facts = run_sweep(job, read_limits(limits, constraint), narrator)
+        else:
+            facts = rehearse(job, narrator) if dry_run else work_on(job, narrator)
     if as_json:
         typer.echo(json.dumps(facts))
+    elif limits:
+        stdout().print(tabulate(facts))
+        stdout().print(f"Saved in {facts['out']}, a folder for each limit, after {facts['seconds']:.0f} s.")
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:

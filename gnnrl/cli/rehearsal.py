@@ -67,9 +67,11 @@ def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dic
 
 def show_rehearsal(facts: dict[str, Any]) -> str:
     """Write the facts down in 80 columns."""
+    from gnnrl.network.cost import show_amount
+
     seconds = facts["estimated_seconds"]
     total = seconds["search"] + seconds["finetune"] + seconds["test"]
-    limits = ", ".join(f"{metric}<={limit:,}" for metric, limit in facts["limits"].items())
+    limits = ", ".join(f"{metric}<={show_amount(metric, limit)}" for metric, limit in facts["limits"].items())
     return "\n".join(
         [
             facts["text"],

@@ -22,6 +22,11 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     console.print(layers(facts["layers"]))
     difference = facts["verified_difference"]
     checked = f"; removing equals zeroing to {difference:.0e}" if difference is not None else ""
+    if limit := facts.get("latency_limit"):
+        console.print(
+            f"Latency: {limit['pruned_ms']:.2f} ms measured, {limit['used']:.1%} of the limit of "
+            f"{limit['limit_ms']:.2f} ms; the model of the layers was off by {limit['error']:+.1%}."
+        )
     console.print(f"Verified: counted MACs and parameters are the predicted ones{checked}.", style="dim")
     console.print(Text.assemble("Saved in ", (facts["out"], "bold"), f", after {facts['seconds']:.0f} s. Next:"))
     for command in commands:

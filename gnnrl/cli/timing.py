@@ -1,9 +1,11 @@
 """How fast networks are on this machine."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,18 +37,20 @@ def _seconds(models: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, float
     blocks: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(_BLOCKS):
         for name, model in models.items():
-            blocks[name].append(_block(copy.deepcopy(model).eval(), inputs))
+            fresh = copy.deepcopy(model).eval()
+            blocks[name].append(median(time_block(partial(fresh, inputs), inputs.device)))
     return {name: min(medians) for name, medians in blocks.items()}
 
 
-def _block(model: nn.Module, inputs: Tensor) -> float:
+def time_block(call: Callable[[], Any], device: torch.device) -> list[float]:
+    """Seconds of each of some calls in a row, after three that do not count."""
     for _ in range(_WARM_UP):
-        model(inputs)
+        call()
     seconds: list[float] = []
     while len(seconds) < _MOST and sum(seconds) < _SECONDS:
         start = perf_counter()
-        model(inputs)
-        if inputs.device.type == "cuda":
-            torch.cuda.synchronize(inputs.device)
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds.append(perf_counter() - start)
-    return median(seconds)
+    return seconds

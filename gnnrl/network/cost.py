@@ -1,14 +1,16 @@
-"""What a network costs, as a closed form of the widths of its groups; and the limits put on it.
+"""What a network costs, as a function of the widths of its groups; and the limits put on it.
 
 Every labelled dimension has the size  s = fixed + Σ_g multiplicity_g · width_g.  Multiply-accumulates and parameters
-are sums of products of such sizes, so no forward pass is needed. MACs are counted per sample for convolutions, linear
-layers, matrix products and attention; one MAC is two FLOPs (`torch.utils.flop_counter` counts FLOPs).
+are sums of products of such sizes, the peak of the activations is a maximum of such sums, so no forward pass is needed.
+MACs are counted per sample for convolutions, linear layers, matrix products and attention; one MAC is two FLOPs
+(`torch.utils.flop_counter` counts FLOPs). Latency is measured, layer by layer, before it can be limited
+(`gnnrl.latency`); then it is a function of sizes as well.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,10 @@ from gnnrl.errors import ConfigError
 from gnnrl.network.labels import Component
 from gnnrl.network.polynomial import Polynomial, Sizes
 
-METRICS = ("macs", "params", "bytes")
+METRICS = ("macs", "params", "bytes", "activations", "latency")
 _SUFFIX = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_LEAST = 1e-9
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,55 +33,114 @@ class Cost:
         macs: multiply-accumulates of one sample.
         params: number of parameters.
         bytes: bytes of all parameters and buffers, as they are stored.
+        activations: bytes of the results that are alive at one time, at most, for one sample. Results live from the
+            operation that makes them to the last that reads them, in the order of the program; views and results in
+            place take no memory of their own; parameters, inputs and what a kernel needs inside are not counted.
+        latency: milliseconds of one forward pass of the example inputs, as the measured layers predict them; None
+            where they were not measured.
     """
 
     macs: int
     params: int
     bytes: int
+    activations: int = 0
+    latency: float | None = None
+
+
+class Form(Protocol):
+    """A function of sizes: a polynomial, the peak of many, or a table of measurements."""
+
+    def value(self, sizes: NDArray[np.int64]) -> NDArray[Any]:
+        """Value for sizes [..., S]."""
+
+    def gradient(self, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Derivatives [N, S] with respect to each size [N, S]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Something that can be limited, as a function of the widths of groups.
+
+    Attributes:
+        samples: samples that the form counts; the metric is of one.
+    """
+
+    sizes: Sizes
+    form: Form
+    samples: int = 1
+
+    def value(self, widths: Component) -> NDArray[Any]:
+        """Value at widths [..., G]."""
+        return self.at(self.sizes.at(np.asarray(widths, np.int64)))
+
+    def at(self, sizes: NDArray[np.int64]) -> NDArray[Any]:
+        """Value for sizes [..., S]."""
+        value = self.form.value(sizes)
+        return value // self.samples if self.samples > 1 else value
+
+    def price(self, widths: Component) -> NDArray[np.float64]:
+        """Derivatives with respect to widths [G] or [N, G]: what one unit of each group costs."""
+        plans = np.atleast_2d(np.asarray(widths, np.int64))
+        price = self.sizes.price(self.form.gradient(self.sizes.at(plans)), plans.shape[1])
+        return price.reshape(np.shape(widths)) / self.samples
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """The closed form: macs, params and bytes are polynomials of the sizes of labelled dimensions.
+    """All metrics of one network.
 
     Attributes:
-        operations: the operation that each term of `macs` belongs to.
+        sizes: of the labelled dimensions; metrics that are measured may have their own.
+        operations: the operation that each term of the form of `macs` belongs to.
     """
 
     sizes: Sizes
-    macs: Polynomial
-    params: Polynomial
-    bytes: Polynomial
-    batch_size: int
+    metrics: Mapping[str, Metric]
     operations: NDArray[np.int64]
 
     def measure(self, widths: Component) -> Cost:
         """Cost of the network at these widths [G]."""
-        sizes = self.sizes.at(np.asarray(widths, np.int64))
-        macs = int(self.macs.value(sizes)) // self.batch_size
-        return Cost(macs, int(self.params.value(sizes)), int(self.bytes.value(sizes)))
+        widths = np.asarray(widths, np.int64)
+        sizes = self.sizes.at(widths)
+        return Cost(
+            **{
+                name: (metric.at(sizes) if metric.sizes is self.sizes else metric.value(widths)).item()
+                for name, metric in self.metrics.items()
+            }
+        )
 
-    def metric(self, name: str, widths: Component) -> NDArray[np.int64]:
+    def metric(self, name: str, widths: Component) -> NDArray[Any]:
         """One metric for many widths at once [..., G]."""
-        sizes = self.sizes.at(np.asarray(widths, np.int64))
-        value: NDArray[np.int64] = getattr(self, name).value(sizes)
-        return value // self.batch_size if name == "macs" else value
+        return self.metrics[name].value(widths)
 
     def macs_by_operation(self, widths: Component, count: int) -> NDArray[np.float64]:
         """Multiply-accumulates of each of the network's `count` operations, for one sample."""
-        terms = self.macs.terms(self.sizes.at(widths))
-        return np.bincount(self.operations, weights=terms, minlength=count) / self.batch_size
+        macs = self.metrics["macs"]
+        assert isinstance(macs.form, Polynomial)
+        terms = macs.form.terms(self.sizes.at(widths))
+        return np.bincount(self.operations, weights=terms, minlength=count) / macs.samples
 
     def price(self, name: str, widths: Component) -> NDArray[np.float64]:
         """Derivatives of one metric with respect to widths [G] or [N, G]: what one unit of each group costs."""
-        plans = np.atleast_2d(np.asarray(widths, np.int64))
-        price = self.sizes.price(getattr(self, name).gradient(self.sizes.at(plans)), plans.shape[1])
-        return price.reshape(widths.shape) / (self.batch_size if name == "macs" else 1)
+        return self.metrics[name].price(widths)
+
+    def including(self, name: str, metric: Metric) -> "CostModel":
+        """The same with another metric, or with another form of one."""
+        return replace(self, metrics={**self.metrics, name: metric})
+
+
+def show_amount(metric: str, amount: float) -> str:
+    """Write an amount of a metric."""
+    return f"{amount:.4g}ms" if metric == "latency" else f"{amount:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A limit on one metric, as a share of the dense network or a number: `macs<=50%`, `params<=1.5M`."""
+    """A limit on one metric, as a share of the dense network or a number: `macs<=50%`, `params<=1.5M`, `latency<=5ms`.
+
+    Attributes:
+        limit: per cent, a number, or milliseconds of latency.
+    """
 
     metric: str
     limit: float
@@ -100,12 +163,13 @@ class Constraint:
         return constraints
 
     def __str__(self) -> str:
-        return f"{self.metric}<={self.limit:.6g}%" if self.relative else f"{self.metric}<={self.limit:,.0f}"
+        shown = f"{self.limit:.6g}%" if self.relative else show_amount(self.metric, self.limit)
+        return f"{self.metric}<={shown}"
 
 
 def _parse_one(text: str) -> Constraint:
-    example = f"write for example macs<=50%, params<=1.5M or bytes<=400k (metrics: {', '.join(METRICS)})"
-    match = re.fullmatch(r"([a-z_]+)\s*<=?\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|[kmgb]?)", text, re.IGNORECASE)
+    example = f"write for example macs<=50%, params<=1.5M or latency<=5ms (metrics: {', '.join(METRICS)})"
+    match = re.fullmatch(r"([a-z_]+)\s*<=?\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|ms|us|s|[kmgb]?)", text, re.IGNORECASE)
     if not match:
         raise ConfigError(f"{text!r} is not a limit; {example}")
     metric, number, unit = match[1].lower(), match[2], match[3].lower()
@@ -125,20 +189,28 @@ def _parse_one(text: str) -> Constraint:
         return Constraint(metric, limit, True)
     if limit == float("inf"):
         raise ConfigError(f"{text!r}: {number} is too large a number; {example}")
-    if limit * _SUFFIX[unit] <= 1:
+    if (metric == "latency") != (unit in _MILLISECONDS):
+        raise ConfigError(f"{text!r}: latency is a time (us, ms or s), and nothing else is; {example}")
+    if metric == "latency" and limit > 0:
+        return Constraint(metric, limit * _MILLISECONDS[unit], False)
+    if limit * _SUFFIX.get(unit, 0) <= 1:
         raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {example}")
     return Constraint(metric, limit * _SUFFIX[unit], False)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits as numbers: what each metric may be at most."""
+    """Limits as numbers: what each metric may be at most; latency in milliseconds."""
 
-    limits: tuple[tuple[str, int], ...]
+    limits: tuple[tuple[str, float], ...]
 
     @classmethod
     def of(cls, constraint: "str | Sequence[Constraint] | Budget", dense: Cost) -> "Budget":
-        """Turn limits into numbers for a network of this dense cost."""
+        """Turn limits into numbers for a network of this dense cost.
+
+        Raises:
+            ConfigError: not a limit, or one on latency where no layer was measured.
+        """
         if isinstance(constraint, Budget):
             return constraint
         if not isinstance(constraint, str | tuple | list):
@@ -155,19 +227,28 @@ class Budget:
         limits = []
         for metric, limit in self.limits:
             start = getattr(dense, metric)
-            limits.append((metric, limit if share >= 1 else max(limit, int(start * (limit / start) ** share))))
+            between = start * (limit / start) ** share
+            between = between if metric == "latency" else int(between)
+            limits.append((metric, limit if share >= 1 else max(limit, between)))
         return Budget(tuple(limits))
 
     def excess(self, cost: Cost) -> float:
         """Largest ratio of a metric to its limit; at most 1 when the budget holds."""
-        return max(float(getattr(cost, metric)) / max(limit, 1) for metric, limit in self.limits)
+        return max(float(getattr(cost, metric)) / max(limit, _LEAST) for metric, limit in self.limits)
 
     def __str__(self) -> str:
-        return ", ".join(f"{metric}<={limit:,}" for metric, limit in self.limits)
+        return ", ".join(f"{metric}<={show_amount(metric, limit)}" for metric, limit in self.limits)
 
 
-def _absolute(constraint: Constraint, dense: Cost) -> int:
+def _absolute(constraint: Constraint, dense: Cost) -> float:
     value = getattr(dense, constraint.metric)
+    if value is None:
+        raise ConfigError(
+            f"{constraint} limits a time, and no layer was measured; let gnnrl.measure_latency(model, network, "
+            "example_inputs) return a network that knows its latency"
+        )
+    if constraint.metric == "latency":
+        return float(value * constraint.limit / 100 if constraint.relative else constraint.limit)
     return int(value * constraint.limit / 100 + 1e-6) if constraint.relative else int(constraint.limit)
 
 

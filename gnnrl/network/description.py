@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnrl.network.cost import METRICS, Cost
+from gnnrl.network.cost import Cost
 from gnnrl.network.labels import Component
 from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, remedy, role, shorten, show_location
 from gnnrl.network.structure import Group, Network
@@ -124,7 +124,9 @@ class Description:
             f" {row.macs_share:>7.1%} {row.macs_per_channel:>15,}"
             for row in self.shrinking
         ]
-        macs, params, stored = (getattr(self.smallest, name) / getattr(self.dense, name) for name in METRICS)
+        macs, params, stored = (
+            getattr(self.smallest, name) / getattr(self.dense, name) for name in ("macs", "params", "bytes")
+        )
         count = len(self.shrinking)
         return [
             "",

@@ -11,11 +11,12 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from gnnrl.network.cost import CostModel
+from gnnrl.network.cost import CostModel, Metric
 from gnnrl.network.incidence import equal_rows, incidence
 from gnnrl.network.labels import Component, Reason
+from gnnrl.network.liveness import Buffer
 from gnnrl.network.operations.call import Tensors, Work
-from gnnrl.network.polynomial import Polynomial, Sizes
+from gnnrl.network.polynomial import Peak, Polynomial, Sizes
 from gnnrl.network.structure import Group, Place
 
 
@@ -36,18 +37,26 @@ class Grouping:
 
 
 def find_groups(
-    tensors: Tensors, works: Sequence[Work], itemsizes: Mapping[str, int], trainable: set[str], batch_size: int
+    tensors: Tensors,
+    works: Sequence[Work],
+    buffers: Sequence[Buffer],
+    itemsizes: Mapping[str, int],
+    trainable: set[str],
+    batch_size: int,
 ) -> Grouping:
     """Solve the labels of a network and collect its groups.
 
     Args:
+        buffers: memory of the results, which does not tell units apart.
         itemsizes: bytes of one element of every parameter and buffer.
         trainable: names of the parameters; the other tensors are buffers and count for bytes only.
     """
     units = tensors.space.units()
     reasons = tensors.space.reasons(units)
     worked = [extent for work in works for extent in work.extents]
-    extents = _Extents.of(units, [*tensors.labels.values(), *worked, *map(np.ravel, tensors.space.parts)])
+    kept = [extent for buffer in buffers for extent in buffer.extents]
+    telling = [*tensors.labels.values(), *worked, *map(np.ravel, tensors.space.parts)]
+    extents = _Extents.of(units, telling, kept)
     count = int(units.max(initial=-1)) + 1
     is_frozen = np.zeros(count, bool)
     is_frozen[list(reasons)] = True
@@ -73,39 +82,49 @@ def find_groups(
     )
     owned = [table[extent] for extent in extents.distinct]
     owners = {key: owned[index] for key, index in zip(tensors.labels, extents.index, strict=False)}
-    cost = _cost_model(tensors, works, extents, free, itemsizes, trainable, batch_size)
+    cost = _cost_model(tensors, works, buffers, extents, free, itemsizes, trainable, batch_size)
     return Grouping(groups, frozen, owners, offsets, cost, table[units])
 
 
 @dataclass(frozen=True, slots=True)
 class _Extents:
-    """The units along every labelled dimension and in every factor of the work; equal ones are kept once.
+    """The units along every labelled dimension, in the factors of the work and of the memory; equal ones once.
 
     Attributes:
-        index: position in `distinct` of each extent.
+        index: position in `distinct` of each extent that tells units apart.
+        kept: position in `distinct` of each extent of the memory.
         counts: how often each unit occurs in each distinct extent [units, distinct].
+        telling: how many of the distinct extents, the first ones, tell units apart.
     """
 
     index: list[int]
+    kept: list[int]
     distinct: list[Component]
     counts: csr_array
+    telling: int
 
     @classmethod
-    def of(cls, units: Component, labels: Sequence[Component]) -> "_Extents":
+    def of(cls, units: Component, labels: Sequence[Component], kept: Sequence[Component]) -> "_Extents":
         known: dict[bytes, int] = {}
-        index: list[int] = []
         distinct: list[Component] = []
-        for extent in (units[array] for array in labels):
-            index.append(known.setdefault(extent.tobytes(), len(known)))
+
+        def position(array: Component) -> int:
+            extent = units[array]
+            found = known.setdefault(extent.tobytes(), len(known))
             if len(known) > len(distinct):
                 distinct.append(extent)
-        return cls(index, distinct, incidence(distinct, int(units.max(initial=-1)) + 1))
+            return found
+
+        index = [position(array) for array in labels]
+        telling = len(distinct)
+        of_memory = [position(array) for array in kept]
+        return cls(index, of_memory, distinct, incidence(distinct, int(units.max(initial=-1)) + 1), telling)
 
 
 def _members(extents: _Extents) -> list[Component]:
     """Units with equal signatures (how often they occur in which extent), in the order of their first occurrence."""
-    flat = np.concatenate([np.empty(0, np.int64), *extents.distinct])
-    signature = equal_rows(extents.counts)
+    flat = np.concatenate([np.empty(0, np.int64), *extents.distinct[: extents.telling]])
+    signature = equal_rows(extents.counts[:, : extents.telling].tocsr())
     found, first = np.unique(flat, return_index=True)
     ordered = found[np.argsort(first)]
     _, first = np.unique(signature[ordered], return_index=True)
@@ -172,6 +191,7 @@ class _Names:
 def _cost_model(
     tensors: Tensors,
     works: Sequence[Work],
+    buffers: Sequence[Buffer],
     extents: _Extents,
     free: Sequence[Component],
     itemsizes: Mapping[str, int],
@@ -188,6 +208,8 @@ def _cost_model(
     for name, dim in tensors.labels:
         labelled.setdefault(name, {})[dim] = next(index)
     macs = [(work.factor, [next(index) for _ in work.extents]) for work in works]
+    kept = iter(extents.kept)
+    alive = [(buffer.factor, [next(kept) for _ in buffer.extents]) for buffer in buffers]
     params, stored = [], []
     for name, shape in tensors.shapes.items():
         factors = labelled.get(name, {})
@@ -196,11 +218,14 @@ def _cost_model(
         if name in trainable:
             params.append((fixed, list(factors.values())))
     one = len(extents.distinct)
+    lives = [(buffer.first, buffer.last) for buffer in buffers]
     return CostModel(
         sizes=sizes,
-        macs=Polynomial.build(macs, one),
-        params=Polynomial.build(params, one),
-        bytes=Polynomial.build(stored, one),
-        batch_size=batch_size,
+        metrics={
+            "macs": Metric(sizes, Polynomial.build(macs, one), batch_size),
+            "params": Metric(sizes, Polynomial.build(params, one)),
+            "bytes": Metric(sizes, Polynomial.build(stored, one)),
+            "activations": Metric(sizes, Peak.build(alive, lives, one), batch_size),
+        },
         operations=np.array([work.operation for work in works], np.int64),
     )

@@ -16,6 +16,7 @@ from torch.export.graph_signature import InputKind
 from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
 from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.liveness import find_buffers
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.operations import reductions, shapes
 from gnnrl.network.operations.call import Call, Tensors, Work
@@ -48,6 +49,7 @@ class Labelling:
         self.weights: set[fx.Node] = set()
         self.operations: list[Operation] = []
         self.results: list[list[Value]] = []
+        self.operands: list[dict[str, Value]] = []
         self._index: dict[fx.Node, int] = {}
         self.unread = _unread(program.graph)
         self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
@@ -72,15 +74,17 @@ class Labelling:
     def network(self) -> Network:
         """Collect what the labels say."""
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
-        found = find_groups(self.tensors, self.works, itemsizes, self.trainable, self.batch_size)
+        buffers = find_buffers(self.program.graph, self._index, self.results)
+        found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
         share = self._macs_shares(found)
         operations = tuple(
             replace(
                 operation,
                 axes=_axes(first, found),
                 others=tuple((other.shape, _axes(other, found)) for other in others),
+                operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
             )
-            for operation, (first, *others) in zip(self.operations, self.results, strict=True)
+            for operation, (first, *others), read in zip(self.operations, self.results, self.operands, strict=True)
         )
         kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
         return Network(
@@ -161,6 +165,7 @@ class Labelling:
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
         result = rule(call) if rule else _without_rule(call)
         self.values[node] = result
+        self.operands.append(call.operands() if self.works and self.works[-1].operation == call.index else {})
         if rule and leaves_zero(call):
             self.zeros.add(node)
         sources = [source for source in node.all_input_nodes if self.values.get(source) is not None]

@@ -53,6 +53,18 @@ class Value:
         return {dim for component in self.components for dim, size in enumerate(component.shape) if size > 1}
 
 
+def independent(components: Iterable[Component]) -> list[Component]:
+    """Components that vary along different dimensions, largest first: the product of their sizes counts elements."""
+    chosen: list[Component] = []
+    seen: set[int] = set()
+    for component in sorted(components, key=lambda labels: -labels.size):
+        wide = {dim for dim, size in enumerate(component.shape) if size > 1}
+        if not wide & seen:
+            chosen.append(component)
+            seen |= wide
+    return chosen
+
+
 class LabelSpace:
     """All labels of one network, what ties them and what freezes them."""
 

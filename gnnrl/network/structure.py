@@ -33,6 +33,7 @@ class Operation:
         shape: shape of its first result, for the example inputs.
         axes: dimensions of the first result that a plan can shorten.
         others: shape and such dimensions of each further result.
+        operands: shape and such dimensions of each computed tensor that an operation with multiply-accumulates reads.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Operation:
     shape: tuple[int, ...]
     axes: tuple["Axis", ...] = ()
     others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
+    operands: Mapping[str, tuple[tuple[int, ...], tuple["Axis", ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Allocation:
 
     projection: Projection
     errors: NDArray[np.float64]
-    whole: tuple[tuple[str, int], ...]
+    whole: tuple[tuple[str, float], ...]
 
     @classmethod
     def build(cls, projection: Projection, curves: Sequence[Curve]) -> "Allocation":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gnnrl.network.cost import Budget, Cost
+from gnnrl.network.cost import Budget, Cost, show_amount
 from gnnrl.network.obstacles import Obstacle, find_obstacles, shorten, show_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules, show_bound
@@ -20,8 +20,9 @@ def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> 
     """Say what is reachable, what prevents more, and what to do. Only what applies is said."""
     floor = _floor(network, rules)
     parts = [
-        f"{metric}<={limit:,} cannot be met: with every group at its narrowest {network.model_class} still has "
-        f"{getattr(floor, metric):,} {metric}; the smallest limit that can be met is {metric}<={share}%"
+        f"{metric}<={show_amount(metric, limit)} cannot be met: with every group at its narrowest "
+        f"{network.model_class} still has {show_amount(metric, getattr(floor, metric))} {metric}; the smallest limit "
+        f"that can be met is {metric}<={share}%"
         for metric, limit in budget.limits
         if getattr(floor, metric) > limit
         for share in [_reachable(network, floor, metric)]

@@ -6,7 +6,7 @@ from gnnrl.network.cost import Budget, Constraint, Cost, measure
 from gnnrl.network.polynomial import Polynomial
 from tests.topologies import TOPOLOGIES, Traced, traced
 
-DENSE = Cost(macs=1_000_000, params=2_000, bytes=8_000)
+DENSE = Cost(macs=1_000_000, params=2_000, bytes=8_000, activations=4_000, latency=20.0)
 
 
 def test_polynomial_by_hand() -> None:
@@ -35,13 +35,12 @@ def test_gradient_counts_a_repeated_factor_twice() -> None:
 @pytest.mark.parametrize("metric", ["macs", "params", "bytes"])
 def test_price_is_the_central_difference_of_the_size(case: Traced, metric: str) -> None:
     """The size is at most of second degree in each width, for which central differences are exact."""
-    cost, widths = case.network.cost, np.maximum(case.network.widths // 2, 1)
-    scale = cost.batch_size if metric == "macs" else 1
-    price = cost.price(metric, widths)
+    widths, model = np.maximum(case.network.widths // 2, 1), case.network.cost.metrics[metric]
+    price = model.price(widths)
 
     for group in range(len(widths)):
         step = np.eye(len(widths), dtype=np.int64)[group]
-        up, down = (getattr(cost, metric).value(cost.sizes.at(w)) / scale for w in (widths + step, widths - step))
+        up, down = (model.form.value(model.sizes.at(w)) / model.samples for w in (widths + step, widths - step))
         assert price[group] == pytest.approx((up - down) / 2)
 
 
@@ -49,7 +48,7 @@ def test_many_widths_are_measured_at_once(case: Traced) -> None:
     rng = np.random.default_rng(0)
     many = rng.integers(1, case.network.widths + 1, (5, len(case.network.widths)))
 
-    for metric in ("macs", "params", "bytes"):
+    for metric in ("macs", "params", "bytes", "activations"):
         expected = [getattr(case.network.cost.measure(widths), metric) for widths in many]
         assert case.network.cost.metric(metric, many).tolist() == expected
 
@@ -88,8 +87,9 @@ def test_size_never_falls_when_a_group_widens(name: str) -> None:
     for group in range(len(half)):
         wider = half.copy()
         wider[group] = network.widths[group]
-        before, after = network.cost.measure(half), network.cost.measure(wider)
-        assert (after.macs, after.params, after.bytes) >= (before.macs, before.params, before.bytes)
+        for metric in ("macs", "params", "bytes", "activations"):
+            before, after = network.cost.metric(metric, half), network.cost.metric(metric, wider)
+            assert after >= before, metric
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,10 @@ def test_size_never_falls_when_a_group_widens(name: str) -> None:
         ("macs<=2e5", {"macs": 200_000}),
         ("macs<=0.4M, bytes<=4k", {"macs": 400_000, "bytes": 4_000}),
         ("macs<=1G", {"macs": 1_000_000_000}),
+        ("activations<=25%", {"activations": 1_000}),
+        ("latency<=60%", {"latency": 12.0}),
+        ("latency<=500us", {"latency": 0.5}),
+        ("latency<=5ms, macs<=50%", {"latency": 5.0, "macs": 500_000}),
     ],
 )
 def test_constraints_that_are_understood(text: str, limits: dict[str, int]) -> None:
@@ -128,6 +132,10 @@ def test_constraints_that_are_understood(text: str, limits: dict[str, int]) -> N
         ("macs<=0.5", "neither a share nor a size"),
         ("macs<=50%, macs<=40%", "limited twice"),
         ("macs<=-5M", "is not a limit"),
+        ("latency<=5", "latency is a time"),
+        ("latency<=5M", "latency is a time"),
+        ("latency<=0ms", "neither a share nor a size"),
+        ("macs<=5ms", "latency is a time"),
     ],
 )
 def test_constraints_that_are_refused_show_one_that_is_right(text: str, said: str) -> None:
@@ -137,10 +145,16 @@ def test_constraints_that_are_refused_show_one_that_is_right(text: str, said: st
 
 
 def test_a_constraint_prints_as_it_is_written() -> None:
-    assert [str(constraint) for constraint in Constraint.parse("macs<=50%, params<=1.5M")] == [
+    assert [str(constraint) for constraint in Constraint.parse("macs<=50%, params<=1.5M, latency<=2.5ms")] == [
         "macs<=50%",
         "params<=1,500,000",
+        "latency<=2.5ms",
     ]
+
+
+def test_a_limit_on_latency_needs_measured_layers() -> None:
+    with pytest.raises(ConfigError, match=r"no layer was measured; let gnnrl.measure_latency"):
+        Budget.of("latency<=60%", Cost(macs=1_000_000, params=2_000, bytes=8_000))
 
 
 def test_a_budget_holds_when_every_limit_does() -> None:

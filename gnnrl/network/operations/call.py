@@ -117,6 +117,11 @@ class Call:
         assert isinstance(value, Value), f"{argument} of {self.name} is not a tensor"
         return value
 
+    def operands(self) -> dict[str, Value]:
+        """Labels of the computed tensors among the arguments."""
+        nodes = {name: node for name, node in self.arguments.items() if isinstance(node, fx.Node)}
+        return {name: value for name, node in nodes.items() if isinstance(value := self.values.get(node), Value)}
+
     def along(self, value: Value, dim: int) -> Component | None:
         """Labels along one dimension, None where it is fixed."""
         return self.space.along(value, dim, self.reason(f"{self.name} needs these channels in one dimension"))

@@ -10,7 +10,7 @@ from string import ascii_lowercase, ascii_uppercase
 import numpy as np
 from torch import fx
 
-from gnnrl.network.labels import Component, Value
+from gnnrl.network.labels import Component, Value, independent
 from gnnrl.network.operations.call import Call, Rule
 from gnnrl.network.operations.pointwise import merge, unify
 
@@ -124,14 +124,7 @@ def _check(
 def _state_work(call: Call, values: Sequence[Value]) -> None:
     """Multiply-accumulates are the product of all sizes; a dimension that both operands share counts once."""
     sizes = [max(shape) for shape in zip(*(value.shape for value in values), strict=True)]
-    extents = sorted((component for value in values for component in value.components), key=lambda c: -c.size)
-    chosen: list[Component] = []
-    seen: set[int] = set()
-    for component in extents:
-        wide = {dim for dim, size in enumerate(component.shape) if size > 1}
-        if not wide & seen:
-            chosen.append(component)
-            seen |= wide
+    chosen = independent(component for value in values for component in value.components)
     call.work(prod(sizes) // prod(component.size for component in chosen), *(np.ravel(c) for c in chosen))
 
 

@@ -1,0 +1,77 @@
+"""How long the results of a program live: from the operation that makes one to the last that reads it.
+
+What counts is memory, so views and results of operations in place live in the memory of the tensor they are made
+from. Parameters, buffers and the network's inputs are somebody else's; what the network returns lives to the end.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from gnnrl.network.labels import Component, Value, independent
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory that a result takes: `factor` bytes times the sizes of labelled dimensions, for the whole batch.
+
+    Attributes:
+        first: the operation that makes it.
+        last: the last operation that reads it, in the order of the program.
+    """
+
+    factor: int
+    extents: tuple[Component, ...]
+    first: int
+    last: int
+
+
+def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequence[Sequence[Value]]) -> list[Buffer]:
+    """Collect the memory of all results.
+
+    Args:
+        index: the operation that each node belongs to.
+        results: labels of the results of each operation.
+    """
+    made: dict[int, tuple[int, int, Value]] = {}
+    last: dict[int, int] = {}
+    foreign: set[int] = set()
+    for node in graph.nodes:
+        if node.op in ("placeholder", "get_attr"):
+            foreign.update(key for key, _ in _memory(node))
+        number = len(results) if node.op == "output" else index.get(node, -1)
+        if number < 0:
+            continue
+        last.update((key, number) for source in node.all_input_nodes for key, _ in _memory(source))
+        if node.op == "output" or node.target is operator.getitem:
+            continue
+        for (key, itemsize), value in zip(_memory(node), results[number], strict=False):
+            made.setdefault(key, (number, itemsize, value))
+    return [
+        _buffer(value, itemsize, number, max(last.get(key, number), number))
+        for key, (number, itemsize, value) in made.items()
+        if key not in foreign
+    ]
+
+
+def _memory(node: fx.Node) -> list[tuple[int, int]]:
+    """(storage, bytes of an element) of each tensor that a node stands for."""
+    value: Any = node.meta.get("val")
+    tensors = value if isinstance(value, list | tuple) else [value]
+    return [
+        (int(tensor.untyped_storage()._cdata), tensor.element_size())
+        for tensor in tensors
+        if isinstance(tensor, Tensor) and tensor.layout == torch.strided
+    ]
+
+
+def _buffer(value: Value, itemsize: int, first: int, last: int) -> Buffer:
+    extents = [np.ravel(component) for component in independent(value.components)]
+    fixed = prod(value.shape) // max(prod(extent.size for extent in extents), 1)
+    return Buffer(fixed * itemsize, tuple(extents), first, last)

@@ -1,0 +1,130 @@
+"""`gnnrl bench`: measuring processes that answer, tables of what they say, and names that are refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from gnnrl import bundle
+from gnnrl.cli import benching
+from gnnrl.cli.application import app
+from gnnrl.cli.benching import Ring, tabulate
+from gnnrl.cli.console import Silent, stdout
+from gnnrl.cli.contestants import Contestant, serve
+from gnnrl.cli.sources import Source
+from gnnrl.network.surgery import remove
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.plan import Plan
+from gnnrl.zoo.models import example_inputs, resolve_model
+
+EAGER = Contestant(
+    engine="eager",
+    source=Source(model="digits-resnet"),
+    result=None,
+    onnx=None,
+    batches=(1, 4),
+    device="cpu",
+    threads=torch.get_num_threads(),
+)
+
+
+class Pipe:
+    """Commands for a measuring process, and what it answered."""
+
+    def __init__(self, *commands: int | None) -> None:
+        self.commands = list(commands)
+        self.answers: list[Any] = []
+
+    def recv(self) -> int | None:
+        return self.commands.pop(0)
+
+    def send(self, answer: Any) -> None:
+        self.answers.append(answer)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    model = resolve_model("digits-resnet").eval()
+    network = trace(model, example_inputs("digits-resnet"))
+    plan = Plan.of_widths(network, network.widths // 2, [range(group.size) for group in network.groups])
+    assert plan.kept is not None
+    small = remove(model, network, plan.kept)
+    facts = {"attributes": network.stated(network.alive(plan.kept))}
+    return bundle.save(tmp_path / "small", small, plan, facts)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_process_measures_what_it_is_told_and_ends_with_its_memory(saved: Path, pruned: bool) -> None:
+    pipe = Pipe(0, 1, None)
+
+    serve(pipe, replace(EAGER, result=saved if pruned else None))
+
+    ready, one, many, megabytes = pipe.answers
+    assert ready == ("ready", "")
+    assert all(seconds > 0 for seconds in (*one, *many))
+    assert megabytes >= 0
+
+
+def test_a_process_that_cannot_run_says_why() -> None:
+    pipe = Pipe()
+
+    serve(pipe, replace(EAGER, source=Source(model="torchvision:resnet19")))
+
+    ((state, reason),) = pipe.answers
+    assert state == "failed"
+    assert "no network 'resnet19'" in reason
+
+
+def test_a_missing_engine_is_told_and_left_out(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benching, "find_spec", lambda name: None)
+    ring = Ring(EAGER.source, saved, (1, 4), "cpu", 1, 1)
+
+    with pytest.raises(benching.ConfigError, match=r"nothing could be measured: onnxruntime: it is not installed; pip"):
+        benching._measure(ring, ["onnxruntime"], Silent())
+
+
+def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved.parent)
+    settings = ("--model", "digits-resnet", "--engines", "eager", "--rounds", "1", "--batch", "4", "--threads", "1")
+    result = CliRunner().invoke(app, ["bench", str(saved), *settings, "--json"])
+
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert (facts["missing"], facts["batch"], facts["threads"]) == ({}, 4, 1)
+    for row in facts["engines"]["eager"].values():
+        assert 0 < row["latency_ms"]["p5"] <= row["latency_ms"]["median"] <= row["latency_ms"]["p95"]
+        assert row["images_per_second"] > 0
+        assert row["calls"] > 0
+
+
+def test_percentiles_are_those_of_all_calls() -> None:
+    assert benching._tails([float(value) for value in range(101)]) == pytest.approx((5.0, 95.0))
+    assert benching._tails([0.5]) == (0.5, 0.5)
+
+
+def test_the_table_has_a_row_for_each_network_and_how_much_faster_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def row(milliseconds: float, rate: float, memory: float) -> dict[str, Any]:
+        latency = {"median": milliseconds, "p5": milliseconds - 1, "p95": milliseconds + 1}
+        return {"latency_ms": latency, "images_per_second": rate, "peak_memory_mb": memory, "calls": 9}
+
+    engines = {"eager": {"dense": row(10, 100, 200), "pruned": row(5, 150, 100)}}
+    stdout().print(tabulate({"engines": engines, "batch": 64, "device": "cpu", "threads": 2}))
+
+    shown = capsys.readouterr().out
+    for text in ("cpu, 2 threads", "eager, dense", "11.00", "x2.00 speed", "x1.50", "50%"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("engines", "said"),
+    [("egaer", "did you mean eager?"), (",", "names none"), ("eager,tensorrt", "there is no engine 'tensorrt'")],
+)
+def test_engines_that_are_not_there_are_refused_with_a_suggestion(saved: Path, engines: str, said: str) -> None:
+    result = CliRunner().invoke(app, ["bench", str(saved), "--model", "digits-resnet", "--engines", engines])
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())

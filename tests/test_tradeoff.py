@@ -1,0 +1,98 @@
+"""Several limits in one go, on a tiny network and random data."""
+
+from typing import Any
+
+import pytest
+
+import gnnrl
+from gnnrl import compression, study
+from gnnrl.errors import ConfigError, UnreachableConstraint
+from gnnrl.figures import draw_tradeoff
+from gnnrl.tradeoff import name_limit, point, sweep
+from tests.test_compression import batches, near
+from tests.topologies import images, topology
+
+LIMITS = ["macs<=70%", "macs<=50%", "params<=60%"]
+
+
+def swept(limits: list[str] = LIMITS, **settings: Any) -> tuple[gnnrl.CompressionResult, ...]:
+    model = topology("residual").model
+    common = {"evaluate": near(model), "calibration": batches(), "searcher": "random-prior", "episodes": 2}
+    return sweep(model, images(), limits, **(common | settings))
+
+
+def test_every_limit_is_met_by_a_network_of_its_own() -> None:
+    found = swept()
+
+    assert [result.settings["constraint"] for result in found] == LIMITS
+    for result, (metric, share) in zip(found, (("macs", 0.7), ("macs", 0.5), ("params", 0.6)), strict=True):
+        cost = result.cost
+        assert 0.8 * share < getattr(cost["pruned"], metric) / getattr(cost["dense"], metric) <= share
+        assert len(result.history) == 2
+
+
+def test_network_and_data_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("trace", "calibrate", "error_curves"):
+        original = getattr(study, name)
+        monkeypatch.setattr(study, name, lambda *a, _f=original, _n=name, **k: (calls.append(_n), _f(*a, **k))[1])
+
+    swept()
+
+    assert calls == ["trace", "calibrate", "error_curves"]
+
+
+def test_a_limit_of_a_sweep_gives_what_it_gives_alone() -> None:
+    model = topology("residual").model
+    alone = compression.compress(
+        model, images(), "macs<=50%", evaluate=near(model), calibration=batches(), searcher="random-prior", episodes=2
+    )
+
+    assert swept()[1].plan.widths == alone.plan.widths
+
+
+def test_results_are_told_one_by_one() -> None:
+    told: list[str] = []
+
+    found = swept(on_limit=told.append, on_result=lambda result: told.append(result.settings["constraint"]))
+
+    assert told == [limit for limit in LIMITS for _ in range(2)]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "said"),
+    [
+        ([], ConfigError, "a sweep needs limits"),
+        (["macs<=50%", "macs <= 50%"], ConfigError, "each of them once"),
+        (["macs<=50%", "speed<=2"], ConfigError, "not a metric"),
+        (["macs<=50%", "macs<=0.1%"], UnreachableConstraint, "cannot be met"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_searched(limits: list[str], error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        swept(limits, on_limit=lambda limit: pytest.fail(f"searched for {limit}"))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "name"),
+    [
+        ("macs<=50%", "macs-50"),
+        ("latency<=5ms", "latency-5ms"),
+        ("params<=1.5M, macs<=33.3%", "params-1500000-macs-33.3"),
+    ],
+)
+def test_a_limit_names_a_folder(constraint: str, name: str) -> None:
+    assert name_limit(constraint) == name
+
+
+def test_points_make_a_curve(tmp_path: Any) -> None:
+    points = [point(result) for result in swept(LIMITS[:2])]
+    draw_tradeoff(points, tmp_path / "sweep.svg")
+
+    assert [entry["constraint"] for entry in points] == LIMITS[:2]
+    assert points[0]["size"] > points[1]["size"]
+    assert all(0 < entry["size"] <= 0.7 for entry in points)
+    svg = (tmp_path / "sweep.svg").read_text()
+    assert "macs, share of the dense network" in svg
+    assert "repaired" in svg
