@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from gnnrl import bundle
+from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
@@ -262,7 +263,13 @@ def _memory(
     asked = {name: value for name, value in settings.items() if name != "episodes"}
     rest = {"rules": asdict(rules or WidthRules()), "calibration_images": calibration_images}
     directory.identify({**asked, **rest, **study.identity()})
-    return SearchMemory(directory)
+    memory = SearchMemory(directory)
+    if memory.trials and study.latency is not None:
+        raise ConfigError(
+            f"{directory.path}: a run that limits latency cannot go on, since layers measured again take other times; "
+            "begin anew (--force), or limit macs"
+        )
+    return memory
 
 
 def _as_test(test: Evaluate | Iterable[Any]) -> Evaluate:

@@ -282,9 +282,10 @@ def test_a_limit_on_latency_gives_a_network_that_is_so_fast(monkeypatch: pytest.
     with counting_clock() as clock:
         for name in ("measure_latency", "time_plans"):
             monkeypatch.setattr(study, name, partial(getattr(study, name), clock=clock))
-        result = compressed(
-            model=model, constraint="latency<=60%, params<=90%", on_stage=stages.append, rules=WidthRules(round_to=1)
-        )
+        settings = {"model": model, "constraint": "latency<=60%, params<=90%", "rules": WidthRules(round_to=1)}
+        result = compressed(**settings, on_stage=stages.append, run=tmp_path / "run")
+        with pytest.raises(ConfigError, match="limits latency cannot go on"):
+            compressed(**settings, run=tmp_path / "run")
 
     assert result.latency is not None
     assert 0.9 < result.latency.used <= 1
