@@ -1,6 +1,7 @@
 """The model card: README.md of a saved result, as Hugging Face's hub reads it."""
 
 import re
+from pathlib import PurePath
 
 from gnnrl.report.names import STAGES, metric_name, plural, score
 from gnnrl.report.page import size_rows, summary, templates
@@ -27,7 +28,7 @@ def write_card(record: Record, place: str) -> str:
             title=_plain(f"{record.model}, pruned to {record.constraint}"),
             summary=_plain(summary(record)),
             rows=[{key: _plain(value) for key, value in row.items()} for row in (accuracy, *size_rows(record))],
-            place=place,
+            place=PurePath(place).name or place,  # a card travels
             class_name=_plain(record.network_class or record.model),
             constraint=record.constraint.replace("`", ""),
             searcher=record.searcher.replace("`", ""),

@@ -95,7 +95,10 @@ def _options(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     options = found.get("options") if isinstance(found, dict) else None
-    return options if isinstance(options, dict) else {}
+    if not isinstance(options, dict):
+        return {}
+    source = options.get("source")
+    return {**options, **source} if isinstance(source, dict) else options
 
 
 def render_progress(progress: Progress, name: str) -> str:

@@ -18,7 +18,7 @@ from tests.report.results import Page, result
 def write_run(folder: Path, plans: int, total: int = 20) -> Path:
     """A run directory as a search writes it, after so many plans."""
     folder.mkdir(exist_ok=True)
-    options = {"model": "<b>net</b>", "constraint": "macs<=50%", "metric": "top1"}
+    options = {"source": {"model": "<b>net</b>"}, "constraint": "macs<=50%", "metric": "top1"}
     (folder / "settings.json").write_text(json.dumps({"format": 1, "options": options}))
     lines = [{"seq": 0, "kind": "search", "evaluations": total, "crc": "00000000"}]
     for n in range(plans):
