@@ -22,6 +22,7 @@ from gnnrl.cli.demo import demonstrate
 from gnnrl.cli.exportation import export
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
+from gnnrl.cli.options import suggestion
 from gnnrl.cli.pruning import prune
 from gnnrl.errors import GnnrlError
 
@@ -38,6 +39,14 @@ class Commands(TyperGroup):
         self._as_json = _JSON in args
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; for a name that there is none of, suggest one."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            known = ", ".join(self.list_commands(ctx))
+            hint = suggestion(args[0], list(self.commands))
+            ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {known}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
