@@ -199,3 +199,14 @@ def test_the_twin_for_torch_pruning_computes_the_same() -> None:
                 stride = torch.randn(1, block.in_channels, 4, 4)
                 torch.testing.assert_close(peer.Selection(block)(stride), block(stride))
     torch.testing.assert_close(peer.selecting(peer.twin(model))(x), model(x))
+
+
+def test_limits_in_latency_are_timed_beside_half_of_the_macs() -> None:
+    latency = script("latency")
+    found = latency.measured("digits-resnet", "latency<=70%", rounds=1)
+
+    assert list(found["rows"]) == ["dense", "latency<=70%", "macs<=50%", "macs<=50%, any width"]
+    assert found["rows"]["dense"]["share"] == 1
+    assert found["rows"]["macs<=50%"]["macs"] <= 0.5
+    assert found["check"]["limit_ms"] == pytest.approx(0.7 * found["check"]["dense_ms"], rel=0.01)
+    assert "| digits-resnet | `latency<=70%` |" in latency.table({"digits-resnet": found})
