@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluate, Evaluator, Memory, Trial, judged
-from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto
+from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
@@ -100,9 +100,8 @@ class Study:
         begin("trace")
         network = network or trace(dense, inputs)
         limit = limits_latency(constraint)
-        if limit is not None and "latency" not in network.cost.metrics:
-            begin("latency")
-            network = measure_latency(dense, network, inputs)
+        if limit is not None:
+            network = _timed(dense, network, inputs, begin)
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
@@ -118,8 +117,8 @@ class Study:
             UnreachableConstraint: no plan within the rules meets it.
         """
         limit, network = limits_latency(constraint), self.network
-        if limit is not None and "latency" not in network.cost.metrics:
-            network = measure_latency(self.model, network, self.inputs)
+        if limit is not None:
+            network = _timed(self.model, network, self.inputs)
         return replace(self, projection=Projection.build(network, constraint, rules), latency=limit)._corrected()
 
     def _corrected(self) -> "Study":
@@ -202,6 +201,16 @@ class Study:
             "reward of the dense network": self.dense,
             "error curves": [float(curve.error.max()) for curve in self.curves],
         }
+
+
+def _timed(
+    model: nn.Module, network: Network, inputs: Any, begin: Callable[[str], None] = lambda stage: None
+) -> Network:
+    """The network with the latency that was measured of it, now or before."""
+    if "latency" in network.cost.metrics:
+        return uncorrected(network)
+    begin("latency")
+    return measure_latency(model, network, inputs)
 
 
 def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:

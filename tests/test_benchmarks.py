@@ -212,3 +212,14 @@ def test_runs_that_are_killed_lose_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     assert "2 kills" in done.stdout
     assert "0 results differ" in done.stdout
+
+
+def test_limits_in_latency_are_timed_beside_half_of_the_macs() -> None:
+    latency = script("latency")
+    found = latency.measured("digits-resnet", "latency<=70%", rounds=1)
+
+    assert list(found["rows"]) == ["dense", "latency<=70%", "macs<=50%", "macs<=50%, any width"]
+    assert found["rows"]["dense"]["share"] == 1
+    assert found["rows"]["macs<=50%"]["macs"] <= 0.5
+    assert found["check"]["limit_ms"] == pytest.approx(0.7 * found["check"]["dense_ms"], rel=0.01)
+    assert "| digits-resnet | `latency<=70%` |" in latency.table({"digits-resnet": found})

@@ -1,5 +1,6 @@
 """Several limits in one go, on a tiny network and random data."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gnnrl import compression, study
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.figures import draw_tradeoff
 from gnnrl.tradeoff import name_limit, point, sweep
+from tests.latency.machine import counting_clock
 from tests.test_compression import batches, near
 from tests.topologies import images, topology
 
@@ -49,6 +51,18 @@ def test_a_limit_of_a_sweep_gives_what_it_gives_alone() -> None:
     )
 
     assert swept()[1].plan.widths == alone.plan.widths
+
+
+def test_limits_on_latency_are_shares_of_one_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    with counting_clock() as clock:
+        for name in ("measure_latency", "time_plans"):
+            monkeypatch.setattr(study, name, partial(getattr(study, name), clock=clock))
+        first, second = swept(["latency<=70%", "latency<=50%"], rules=gnnrl.WidthRules(round_to=1), searcher="curves")
+
+    for result, share in ((first, 0.7), (second, 0.5)):
+        assert result.latency is not None
+        assert result.latency.limit_ms == pytest.approx(share * result.latency.dense_ms)
+        assert 0.9 < result.latency.used <= 1
 
 
 def test_results_are_told_one_by_one() -> None:

@@ -23,6 +23,7 @@ from gnnrl.cli.exportation import export
 from gnnrl.cli.finetuning import finetune
 from gnnrl.cli.inspection import inspect
 from gnnrl.cli.judgement import evaluate
+from gnnrl.cli.options import suggestion
 from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
 from gnnrl.cli.resumption import resume
@@ -42,6 +43,14 @@ class Commands(TyperGroup):
         self._as_json = _JSON in args
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; for a name that there is none of, suggest one."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            known = ", ".join(self.list_commands(ctx))
+            hint = suggestion(args[0], list(self.commands))
+            ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {known}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -78,7 +87,9 @@ app = typer.Typer(
     cls=Commands,
     help="Shrink a PyTorch network to a size limit. A graph network trained with reinforcement learning decides how "
     "much of every layer to keep.",
-    epilog="Start with: gnnrl demo",
+    epilog="Start with: gnnrl demo. Exit codes: 0 done; 2 a wrong setting or command line; 3 a network that cannot be "
+    "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 130 interrupted; 1 a "
+    "fault of gnnrl.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -52,7 +52,8 @@ DataOption = Annotated[
     str,
     typer.Option(
         help="Labelled images: a folder or archive (tar, zip) of class folders, a folder with train and test as "
-        "folders or archives, or 'digits'.",
+        "folders or archives, 'digits', torchvision:CIFAR10, or package.module:factory or file.py:factory, which "
+        "returns datasets (train, test).",
         metavar="PATH",
         show_default=False,
     ),

@@ -13,6 +13,7 @@ from gnnrl.cli.job import Job, check_before, import_engine, limited_threads, nex
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
+from gnnrl.cli.settings import ConfigOption, PrintConfigOption, show_settings
 from gnnrl.cli.sources import Source
 from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
 from gnnrl.cli.tables import show_result
@@ -21,6 +22,7 @@ from gnnrl.errors import ConfigError
 
 
 def prune(
+    context: typer.Context,
     model: options.ModelOption,
     data: options.DataOption,
     weights: options.WeightsOption = None,
@@ -59,13 +61,20 @@ def prune(
     input_shape: options.InputShapeOption = None,
     mean: options.MeanOption = None,
     std: options.StdOption = None,
+    config: ConfigOption = None,
+    print_config: PrintConfigOption = False,
 ) -> None:
     """Shrink a network of yours to a size limit: search, prune, repair, fine-tune, verify, save.
 
     gnnrl prune --model cifar-resnet20 --weights resnet20.pth --data cifar10/ --constraint "macs<=50%" --out small
     """
     settings = dict(locals())
+    if print_config:
+        typer.echo(show_settings(context))
+        return
     as_json, dry_run, limits = (settings.pop(name) for name in ("as_json", "dry_run", "sweep"))
+    for name in ("context", "config", "print_config"):
+        del settings[name]
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
     job = Job(source=source, widths=Widths.take(settings), **settings)
     if limits and dry_run:

@@ -123,6 +123,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator) -> "DataSplits":
     from gnnrl.training import top1
     from gnnrl.zoo.batches import batched
     from gnnrl.zoo.data import load_data
+    from gnnrl.zoo.named_data import is_named, named_data
 
     if len(fed.shape) != 4 or fed.shape[1] != len(fed.mean):
         shape = ",".join(map(str, fed.shape))
@@ -133,7 +134,10 @@ def load_splits(source: str, fed: Fed, narrator: Narrator) -> "DataSplits":
         )
     narrator.begin("reading images")
     height, width = fed.shape[2:]
-    data = load_data(source, image_size=(height, width), mean=fed.mean, std=fed.std, progress=narrator.advance)
+    if is_named(source):
+        data = named_data(source, image_size=(height, width), mean=fed.mean, std=fed.std)
+    else:
+        data = load_data(source, image_size=(height, width), mean=fed.mean, std=fed.std, progress=narrator.advance)
     narrator.note(f"{len(data.train):,} train, {len(data.reward):,} reward, {len(data.test):,} test")
     if data.skipped:
         narrator.warn(f"{len(data.skipped)} images cannot be decoded and are left out, {data.skipped[0]} among them")

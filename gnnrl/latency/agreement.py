@@ -128,10 +128,18 @@ def _form(network: Network) -> Latency:
 
 
 def _corrected(projection: Projection, factor: float) -> Projection:
-    network = projection.network
+    return replace(projection, network=_multiplied(projection.network, factor))
+
+
+def uncorrected(network: Network) -> Network:
+    """A network whose latency is what was measured of it, before any plan corrected it: shares are of that."""
+    return _multiplied(network, 1 / _form(network).factor)
+
+
+def _multiplied(network: Network, factor: float) -> Network:
     metric = network.cost.metrics["latency"]
-    cost = network.cost.including("latency", replace(metric, form=_form(network).corrected(factor)))
-    return replace(projection, network=replace(network, cost=cost))
+    metric = replace(metric, form=_form(network).corrected(factor))
+    return replace(network, cost=network.cost.including("latency", metric))
 
 
 def scaled_onto(projection: Projection, widths: Component) -> Component:

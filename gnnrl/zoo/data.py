@@ -20,11 +20,12 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from gnnrl.errors import ConfigError, DataError
 from gnnrl.zoo.digits import REWARD, TEST, TRAIN, load_digits
@@ -81,11 +82,11 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
 class DataSplits:
     """What a compression needs: no image is in two of train, reward and test."""
 
-    train: ImageDataset
-    calibration: ImageDataset
+    train: ImageDataset | Subset[Any]
+    calibration: ImageDataset | Subset[Any]
     """The first images of `train`; their labels are seldom needed."""
-    reward: ImageDataset
-    test: ImageDataset
+    reward: ImageDataset | Subset[Any]
+    test: ImageDataset | Subset[Any]
     """Read once, at the end."""
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()

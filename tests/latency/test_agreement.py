@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gnnrl.latency.agreement import agree, limits_latency, scaled_onto
+from gnnrl.latency.agreement import agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.measurement import measure_latency
 from gnnrl.network.labels import Component
 from gnnrl.pruning.projection import Projection
@@ -76,6 +76,19 @@ def test_a_plan_is_widened_or_narrowed_as_a_whole(projection: Projection) -> Non
         assert float(projection.network.cost.metric("latency", scaled)) > 0.4 * float(
             projection.network.cost.metric("latency", projection.network.widths)
         )
+
+
+def test_a_share_of_a_corrected_network_is_one_of_what_was_measured(projection: Projection) -> None:
+    found = agree(projection, uniform, slower_by(1.3, projection), relative=True)
+    corrected = found.projection.network
+
+    again = Projection.build(uncorrected(corrected), "latency<=50%", WidthRules(round_to=1))
+
+    assert (
+        float(corrected.cost.metric("latency", corrected.widths))
+        > 1.2 * dict(projection.budget.limits)["latency"] / 0.5
+    )
+    assert dict(again.budget.limits)["latency"] == pytest.approx(dict(projection.budget.limits)["latency"])
 
 
 def test_the_limit_on_latency_among_others() -> None:

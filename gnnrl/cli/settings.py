@@ -1,0 +1,121 @@
+"""Options from a file: `--config FILE` in TOML or YAML, and `--print-config`, which writes one.
+
+A key is the name of an option without its dashes in front, such as `finetune-epochs`; what the command line says goes
+before what the file says.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gnnrl.cli import options
+from gnnrl.errors import ConfigError
+from gnnrl.imports import require
+
+LARGEST_BYTES = 2**20
+_META = ("config", "print_config", "help", "as_json")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a file of settings; nothing in it can run code.
+
+    Raises:
+        ConfigError: it is missing, too large, not TOML or YAML, or not a table of settings.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file of settings")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ConfigError(f"{path} is larger than {LARGEST_BYTES // 2**20} MiB, no file of settings is")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            found: Any = tomllib.loads(text)
+        elif path.suffix in (".yaml", ".yml"):
+            found = require("yaml", "yaml").safe_load(text)
+        else:
+            raise ConfigError(f"{path}: settings are read from .toml, .yaml and .yml")
+    except ConfigError:
+        raise
+    except Exception as error:  # each reader has errors of its own
+        raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f'{path} must hold settings such as  constraint = "macs<=50%"')
+    return found
+
+
+def take_settings(context: typer.Context, path: Path | None) -> Path | None:
+    """Let a file of settings give the defaults of a command.
+
+    Raises:
+        ConfigError: a key that no option has, or a table where a value belongs; names file and key.
+    """
+    if path is None:
+        return None
+    known = {_key(parameter): parameter for parameter in context.command.params if parameter.name not in _META}
+    defaults: dict[str, Any] = {}
+    for written, value in read_settings(path).items():
+        key = str(written).replace("_", "-")
+        if key not in known:
+            hint = options.suggestion(key, list(known))
+            raise ConfigError(f"{path}: {written!r} is no setting of gnnrl {context.info_name}{hint}")
+        defaults[known[key].name] = _checked(path, key, value, several=known[key].multiple)
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+def _checked(path: Path, key: str, value: Any, *, several: bool) -> Any:
+    """A value as the command line would give it: text, a number or a switch, or some of them."""
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, dict | list) or item is None for item in items):
+        raise ConfigError(
+            f"{path}: {key} must be text, a number, true or false{' or a list of them' if several else ''}"
+        )
+    if isinstance(value, list) and not several:
+        raise ConfigError(f"{path}: {key} takes one value, not a list")
+    return items if several else value
+
+
+def _key(parameter: Any) -> str:
+    """The name of an option in a file: that of its longest form on the command line."""
+    forms = [str(form) for form in parameter.opts]
+    return max(forms, key=len).lstrip("-").replace("_", "-")
+
+
+def show_settings(context: typer.Context) -> str:
+    """Write what a command was asked to do as TOML, every setting with its value."""
+    pairs = ((_key(parameter), context.params.get(parameter.name)) for parameter in _settable(context))
+    return "\n".join(f"{key} = {_toml(value)}" for key, value in pairs if value not in (None, [], ()))
+
+
+def _settable(context: typer.Context) -> Iterable[Any]:
+    return (parameter for parameter in context.command.params if parameter.name not in (*_META, "dry_run", "force"))
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML; text in JSON's form, which TOML reads alike."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=take_settings,
+        help="Options from a file in TOML or YAML (finetune-epochs = 5); the command line goes before it.",
+    ),
+]
+PrintConfigOption = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as a file for --config, and do nothing else.")
+]

@@ -1,0 +1,135 @@
+"""Labelled data by name: datasets of torchvision, and what a function of the user's returns.
+
+    torchvision:CIFAR10       a dataset of torchvision, fetched by torchvision when it is first asked for
+    package.module:factory    a function that returns (train, test) or (train, reward, test)
+    data/mine.py:factory      the same in a file
+
+A factory returns datasets of (input, label): inputs as the network takes them, labels as integers. Where it returns no
+reward split, the last 10 % of the permuted training split are that. A user's module runs as code: it must come from
+the user, never from a file that gnnrl reads.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from gnnrl.errors import ConfigError, DataError
+from gnnrl.imports import imported, require
+from gnnrl.zoo.data import CALIBRATION_IMAGES, DataSplits, ImageDataset
+from gnnrl.zoo.pixels import PixelsInMemory
+
+TORCHVISION = "torchvision"
+TORCHVISION_NAMES = ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST")
+_LEAST = 10
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def is_named(source: str) -> bool:
+    """Whether a source is a name and not a path."""
+    return ":" in source and not Path(source).exists()
+
+
+def named_data(
+    source: str, *, image_size: tuple[int, int], mean: Sequence[float], std: Sequence[float], seed: int = 0
+) -> DataSplits:
+    """Load the data that a name stands for.
+
+    Args:
+        image_size: height and width; images of torchvision's datasets are scaled to it.
+        mean: of each channel, for torchvision's datasets; a factory normalises its inputs itself.
+
+    Raises:
+        ConfigError: the name is unknown, its library is not installed, or the factory failed.
+        DataError: the data cannot be fetched, or are no datasets of inputs and labels.
+    """
+    origin, _, name = source.rpartition(":")
+    if origin == TORCHVISION:
+        return _of_torchvision(name, image_size, mean, std, seed)
+    with imported(source) as factory:
+        try:
+            made = factory()
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"{source}: {name}() failed with {type(error).__name__}: {error}") from error
+    if not isinstance(made, tuple | list) or len(made) not in (2, 3) or not all(_is_data(part) for part in made):
+        raise DataError(
+            f"{source}: {name}() must return two or three datasets of (input, label): (train, test) or "
+            f"(train, reward, test); it returned {type(made).__name__}."
+        )
+    return _splits(source, list(made), seed)
+
+
+def _is_data(part: Any) -> bool:
+    return isinstance(part, Dataset) and hasattr(part, "__len__")
+
+
+def _splits(source: str, parts: list[Any], seed: int) -> DataSplits:
+    train, test = parts[0], parts[-1]
+    if len(train) < _LEAST or not all(len(part) for part in parts):
+        raise DataError(f"{source}: {len(train)} training samples are too few, or another split is empty.")
+    kept, held = _cut(len(train), seed) if len(parts) == 2 else (range(len(train)), range(len(parts[1])))
+    reward = Subset(train if len(parts) == 2 else parts[1], held)
+    labels = {_label(source, reward[index]) for index in range(len(reward))}
+    return DataSplits(
+        Subset(train, kept),
+        Subset(train, kept[:CALIBRATION_IMAGES]),
+        reward,
+        Subset(test, range(len(test))),
+        tuple(map(str, sorted(labels))),
+    )
+
+
+def _label(source: str, sample: Any) -> int:
+    try:
+        value, label = sample
+        if isinstance(value, Tensor):
+            return int(label)
+    except (TypeError, ValueError):
+        pass
+    raise DataError(f"{source}: a sample must be (input, label), a tensor and an integer.")
+
+
+def _cut(count: int, seed: int) -> tuple[Sequence[int], Sequence[int]]:
+    order = np.random.RandomState(seed).permutation(count).tolist()
+    return order[: count - count // 10], order[count - count // 10 :]
+
+
+def _of_torchvision(
+    name: str, image_size: tuple[int, int], mean: Sequence[float], std: Sequence[float], seed: int
+) -> DataSplits:
+    datasets = require("torchvision", "vision").datasets
+    if name not in TORCHVISION_NAMES:
+        raise ConfigError(f"there are no data {TORCHVISION}:{name}; there are {', '.join(TORCHVISION_NAMES)}.")
+    root = Path(torch.hub.get_dir()).parent / "datasets"
+    try:
+        train, test = (getattr(datasets, name)(str(root), train=part, download=True) for part in (True, False))
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{TORCHVISION}:{name} cannot be fetched ({error}); put it into {root} by hand.") from error
+    images = [_pixels(part.data, len(mean), image_size) for part in (train, test)]
+    labels = torch.tensor([*map(int, train.targets), *map(int, test.targets)])
+    pixels, count = PixelsInMemory(torch.cat(images)), len(images[0])
+    kept, held = _cut(count, seed)
+    positions = (kept, kept[:CALIBRATION_IMAGES], held, range(count, len(labels)))
+    first, calibration, reward, last = (
+        ImageDataset(pixels, labels, torch.tensor(part), mean, std) for part in positions
+    )
+    return DataSplits(first, calibration, reward, last, tuple(map(str, train.classes)))
+
+
+def _pixels(data: Any, channels: int, image_size: tuple[int, int]) -> Tensor:
+    """Images [n, H, W] or [n, H, W, C] as uint8 [n, C, H, W] of another size."""
+    images = torch.as_tensor(data)
+    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    if images.shape[1] != channels:
+        weights = torch.tensor(_LUMA).view(1, 3, 1, 1)
+        grey = (images * weights).sum(1, keepdim=True).round().to(torch.uint8) if channels == 1 else images
+        images = grey.expand(-1, channels, -1, -1)
+    if tuple(images.shape[2:]) == image_size:
+        return images
+    scaled = F.interpolate(images.float(), image_size, mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,101 @@
+"""Options from a file: what is read, what is refused, and what the command line overrides."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gnnrl.cli import settings
+from gnnrl.cli.application import app
+
+REQUIRED = 'model = "digits-resnet"\ndata = "digits"\n'
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def printed(text: str, *arguments: str, name: str = "settings.toml") -> Result:
+    Path(name).write_text(text)
+    return CliRunner().invoke(app, ["prune", "--config", name, "--print-config", *arguments])
+
+
+def test_a_file_gives_options_and_the_command_line_goes_before_it() -> None:
+    result = printed(
+        f'{REQUIRED}constraint = "params<=40%"\nseed = 3\nfinetune_epochs = 5\nkeep = ["layer3", "conv1"]\n',
+        *("--seed", "7"),
+    )
+
+    assert result.exit_code == 0, result.output
+    found = tomllib.loads(result.stdout)
+    assert {key: found[key] for key in ("constraint", "seed", "finetune-epochs", "keep")} == {
+        "constraint": "params<=40%",
+        "seed": 7,
+        "finetune-epochs": 5,
+        "keep": ["layer3", "conv1"],
+    }
+    assert found["episodes"] == 150
+
+
+def test_what_is_printed_can_be_read_again() -> None:
+    text = 'round-to = 8\npretrained = true\nlearning-rate = 1e-2\nbounds = ["layer*=0.3:0.8"]\nout = "a \\"b\\" é"\n'
+    first = printed(REQUIRED + text)
+
+    assert printed(first.stdout).stdout == first.stdout
+    assert tomllib.loads(first.stdout)["out"] == 'a "b" é'
+
+
+def test_yaml_says_the_same_as_toml() -> None:
+    yaml = "model: digits-resnet\ndata: digits\nconstraint: latency<=60%\nkeep: layer3\n"
+
+    found = tomllib.loads(printed(yaml, name="settings.yaml").stdout)
+    assert (found["constraint"], found["keep"]) == ("latency<=60%", ["layer3"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.toml",
+            "finetune-epoch = 5\n",
+            "a.toml: 'finetune-epoch' is no setting of gnnrl prune; did you mean finetune-epochs?",
+        ),
+        ("a.toml", "[model]\nname = 1\n", "a.toml: model must be text, a number, true or false"),
+        ("a.toml", "seed = [1, 2]\n", "a.toml: seed takes one value, not a list"),
+        ("a.toml", "seed = \n", "a.toml cannot be read"),
+        ("a.yaml", "model: !!python/object/apply:os.system [id]\n", "a.yaml cannot be read"),
+        ("a.yaml", "- seed\n", "a.yaml must hold settings such as"),
+        ("a.yaml", "seed:\n", "a.yaml: seed must be text"),
+        ("a.json", "{}", "settings are read from .toml, .yaml and .yml"),
+        ("a.toml", "config = 'b.toml'\n", "'config' is no setting"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_key(name: str, text: str, said: str) -> None:
+    result = printed(text, "--model", "digits-resnet", "--data", "digits", name=name)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert not result.stdout
+
+
+def test_a_value_that_no_option_takes_names_the_option() -> None:
+    result = printed(f"{REQUIRED}episodes = 0\n")
+
+    assert result.exit_code == 2
+    assert "episodes" in result.stderr
+
+
+def test_files_of_settings_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "LARGEST_BYTES", 8)
+
+    assert printed(REQUIRED).exit_code == 2
+    assert CliRunner().invoke(app, ["prune", "--config", "nowhere.toml"]).exit_code == 2
+
+
+def test_a_command_that_is_not_there_is_refused_with_a_suggestion() -> None:
+    result = CliRunner().invoke(app, ["prnue"])
+
+    assert result.exit_code == 2
+    assert "did you mean prune?" in " ".join(result.stderr.split())
