@@ -1,6 +1,6 @@
 """Whether anything is lost: kills at random moments and at half-written files, faults of disk and reward, overhead.
 
-    python benchmarks/trust.py [--kills 50] [--quick]
+    python benchmarks/trust.py [--kills 50] [--parts killed,exports,faults,overhead] [--quick] [--report]
 
 Every run compresses the digits network; after each interruption `gnnrl resume` goes on, and the final result must be
 that of the unbroken run: weights and plan by SHA-256, every judged plan with its score to the last bit, and no plan
@@ -8,6 +8,7 @@ that was written down judged again.
 """
 
 import argparse
+import json
 import random
 import shutil
 import signal
@@ -33,6 +34,7 @@ from gnnrl.training import evaluator, finetune
 from gnnrl.zoo.models import example_inputs, input_spec, resolve_model
 
 MOST_OPERATIONS = 90
+PARTS = ("killed", "exports", "faults", "overhead")
 
 
 def written(folder: Path) -> int:
@@ -213,43 +215,53 @@ def show(document: Row) -> str:
     return "\n".join(lines)
 
 
+def measure(part: str, given: argparse.Namespace, expected: Any, seconds: float, folder: Path) -> Any:
+    """One part of the document."""
+    rng = random.Random(given.seed)
+    if part == "killed":
+        return kill_runs(given.kills, expected, seconds, folder, rng)
+    if part == "exports":
+        return kill_exports(max(given.kills // 5, 1), folder / "unbroken", folder, rng)
+    if part == "faults":
+        chosen = list(harms().items())[:: 11 if given.quick else 1]
+        return {name: suffer(name, harm, expected, folder) for name, harm in chosen}
+    subjects = () if given.quick else (("digits-resnet", 500, 50), ("cifar-resnet20", 2500, 20))
+    return [overhead(*subject, folder) for subject in subjects]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure; the others are kept as they are")
     parser.add_argument("--quick", action="store_true", help="few faults, no timing, nothing written")
+    parser.add_argument("--report", action="store_true", help="print the tables, measure nothing")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    rng = random.Random(given.seed)
+    path = Path(__file__).parent / "results" / "trust.json"
+    if given.report:
+        print(show(json.loads(path.read_text())))
+        return
+    found: Row = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        unbroken = folder / "unbroken"
-        unbroken.mkdir()
-        code, victim = run(PRUNE, unbroken)
+        (folder / "unbroken").mkdir()
+        code, victim = run(PRUNE, folder / "unbroken")
         if code != 0:
             raise SystemExit(victim.errors)
-        expected = outcome(unbroken)
+        expected = outcome(folder / "unbroken")
         print(f"an unbroken run takes {victim.seconds:.1f} s", flush=True)
-        faults = dict(list(harms().items())[:: 11 if given.quick else 1])
-        document: Row = {
-            "machine": machine.describe(),
-            "killed": kill_runs(given.kills, expected, victim.seconds, folder, rng),
-            "exports": kill_exports(max(given.kills // 5, 1), unbroken, folder, rng),
-            "faults": {name: suffer(name, harm, expected, folder) for name, harm in faults.items()},
-            "overhead": [],
-        }
-        if not given.quick:
-            document["overhead"] = [
-                overhead("digits-resnet", 500, 50, folder),
-                overhead("cifar-resnet20", 2500, 20, folder),
-            ]
-    print(show(document))
-    if not given.quick:
-        print(f"written to {machine.write('trust', document)}")
-    killed = document["killed"]
-    sound = all(row["is_code"] and row["same"] and not row["traceback"] for row in document["faults"].values())
-    if killed["different"] or killed["judged_again"] or document["exports"]["halves"] or not sound:
+        for part in given.parts.split(","):
+            found[part] = measure(part, given, expected, victim.seconds, folder)
+            if not given.quick:
+                before = json.loads(path.read_text()) if path.exists() else {}
+                machine.write("trust", {**before, "machine": machine.describe(), **found})
+    if set(found) == set(PARTS):
+        print(show(found))
+    killed, faults = found.get("killed", {}), found.get("faults", {})
+    lost = killed.get("different", 0) + killed.get("judged_again", 0) + found.get("exports", {}).get("halves", 0)
+    if lost or not all(row["is_code"] and row["same"] and not row["traceback"] for row in faults.values()):
         raise SystemExit("something was lost")
 
 

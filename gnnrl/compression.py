@@ -165,7 +165,8 @@ def compress(
             is given copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
         test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
-        finetune: trains the small network in place.
+        finetune: trains the small network in place; `partial(gnnrl.training.finetune, train_data=..., snapshots=...)`
+            goes on after its last epoch where it was interrupted.
         searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or your own function of a `Task`, or its class.
         episodes: reward evaluations that the search may use.
         importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".

@@ -225,8 +225,7 @@ def reward(job: Job, model: "nn.Module", data: "DataSplits") -> "Evaluate":
     from gnnrl.training import evaluator
 
     teacher = model if job.metric == "kl" else None
-    images = data.reward.first(job.reward_images or len(data.reward))
-    return evaluator(images, job.metric, teacher=teacher, **_judging(job))
+    return evaluator(data.judging(job.reward_images), job.metric, teacher=teacher, **_judging(job))
 
 
 def _judging(job: Job) -> dict[str, Any]:

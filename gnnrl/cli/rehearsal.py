@@ -53,7 +53,7 @@ def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dic
     start = perf_counter()
     judge(fed.model)
     once = perf_counter() - start
-    image = once / max(len(data.reward.first(job.reward_images or len(data.reward))), 1)
+    image = once / max(len(data.judging(job.reward_images)), 1)
     calibration = image * min(job.calibration_images, len(data.train))
     candidates = evaluations_of(job.searcher, job.episodes)
     seconds = {

@@ -166,10 +166,12 @@ def extend(found: Found, more: int) -> Found:
     from gnnrl.bundle import RECORDS
     from gnnrl.files import publish_folder, staged
     from gnnrl.runs.directory import JOURNAL, SETTINGS
+    from gnnrl.searchers.table import CLOSED_FORM
 
-    if type(found.options.get("episodes")) is not int:
+    searcher, episodes = found.options.get("searcher"), found.options.get("episodes")
+    if type(episodes) is not int or searcher in CLOSED_FORM:
         raise ConfigError(f"{found.out} is no result of a search; only a search can be extended")
-    options = {**found.options, "episodes": found.options["episodes"] + more, "force": True}
+    options = {**found.options, "episodes": episodes + more, "force": True}
     settings = {**found.settings, "id": secrets.token_hex(8), "options": options}
     path = run_path(found.out)
     with staged(path) as staging:

@@ -67,7 +67,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         return images[0], labels[0]
 
     def first(self, count: int) -> "ImageDataset":
-        """The split of its first images; the order of a split is random."""
+        """The split of its first images."""
         few = copy.copy(self)
         few.labels, few.positions = self.labels[:count], self.positions[:count]
         return few
@@ -91,6 +91,14 @@ class DataSplits:
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     """Names of images that could not be decoded."""
+
+    def judging(self, count: int | None) -> ImageDataset | Subset[Any]:
+        """The first images of `reward`, or all; the order of a split is random."""
+        if count is None or count >= len(self.reward):
+            return self.reward
+        if isinstance(self.reward, ImageDataset):
+            return self.reward.first(count)
+        return Subset(self.reward, range(count))
 
 
 def load_data(
