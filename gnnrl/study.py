@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Memory, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Judge, Memory, Trial, judged
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace, unwrapped
@@ -106,7 +106,8 @@ class Study:
 
     def evaluator(self, memory: Memory | None = None) -> Evaluator:
         """What judges plans; it has judged none yet."""
-        return Evaluator(self.model, self.network, self.judge, self.orders, self.record, self.repair, memory=memory)
+        judge = Judge(self.model, self.network, self.judge, self.orders, self.record, self.repair)
+        return Evaluator(judge, memory=memory)
 
     def task(
         self,
