@@ -4,6 +4,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Judge, Memory, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
+from gnnrl.executors.serial import SerialExecutor
+from gnnrl.executors.table import started
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace, unwrapped
@@ -127,6 +130,7 @@ class Study:
         seed: int,
         on_trial: Callable[[Trial], None] | None = None,
         memory: SearchMemory | None = None,
+        executor: Executor | None = None,
     ) -> Evaluator:
         """Search; the evaluator holds the trials.
 
@@ -134,13 +138,16 @@ class Study:
 
         Args:
             memory: what a run directory remembers of the search.
+            executor: where plans are judged; by default here. It is started for the search and closed after it.
 
         Raises:
             ArtifactError: the journal is of another search.
         """
         evaluator = self.evaluator(memory)
-        for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
-            run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
+        with started(executor or SerialExecutor(), evaluator.judge) as evaluator.executor:
+            for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
+                run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
+        evaluator.executor = None
         if memory is not None:
             memory.check_used(len(evaluator.trials))
         return evaluator
@@ -168,10 +175,11 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
     if isinstance(judge, Iterator):
         raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
 
-    def score(model: nn.Module) -> float:
-        return top1(model, judge, str(_device(model)))
+    return partial(_top1_of, batches=judge)
 
-    return score
+
+def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
+    return top1(model, batches, str(_device(model)))
 
 
 def check_evaluations(episodes: int) -> None:

@@ -14,12 +14,15 @@ from gnnrl.cli.sources import is_own
 from gnnrl.errors import ArtifactError, ConfigError
 
 COMMAND = "prune"
+_PLACE = ("executor", "workers", "address")
+"""Where plans are judged is no part of a run: it changes no result, and no file may name a machine to talk to."""
 
 
 def written(job: Job) -> dict[str, Any]:
     """The settings of a run of this job, with paths that hold from any directory."""
     options = asdict(job)
-    options.pop("out")
+    for name in ("out", *_PLACE):
+        options.pop(name, None)
     weights, data = options["source"]["weights"], Path(options["data"])
     options["source"]["weights"] = None if weights is None else str(weights.absolute())
     options["data"] = str(data.absolute()) if data.exists() else options["data"]
@@ -27,16 +30,19 @@ def written(job: Job) -> dict[str, Any]:
 
 
 def naming(job: Job) -> list[str]:
-    """Arguments that name code of the user's: `gnnrl resume` takes them from the command line alone."""
+    """Arguments that name code of the user's or machines: `gnnrl resume` takes them from the command line alone."""
     model = ["--model", job.source.model] if is_own(job.source.model) else []
-    return [*model, *(["--searcher", job.searcher] if ":" in job.searcher else [])]
+    searcher = ["--searcher", job.searcher] if ":" in job.searcher else []
+    place = {name: str(value) for name in _PLACE if (value := getattr(job, name)) not in (None, "serial")}
+    return [*model, *searcher, *(part for name, value in place.items() for part in (f"--{name}", value))]
 
 
 def read_job(found: Found, given: Mapping[str, Any]) -> Job:
     """The job of a run.
 
     Args:
-        given: `model`, `searcher`, `weights` and `data` of the command line, None where they were not given.
+        given: `model`, `searcher`, `weights`, `data`, `executor`, `workers` and `address` of the command line, None
+            where they were not given.
 
     Raises:
         ArtifactError: the settings are none of a job.
@@ -64,6 +70,7 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job:
 
 
 def _replaced(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    replaced = {name: given[name] for name in ("searcher", "data") if given[name] is not None}
+    kept = {name: value for name, value in options.items() if name not in _PLACE}
+    replaced = {name: given[name] for name in ("searcher", "data", *_PLACE) if given.get(name) is not None}
     source = {name: given[name] for name in ("model", "weights") if given[name] is not None}
-    return {**options, **replaced, "source": {**options["source"], **source}}
+    return {**kept, **replaced, "source": {**options["source"], **source}}
