@@ -199,3 +199,24 @@ def test_the_twin_for_torch_pruning_computes_the_same() -> None:
                 stride = torch.randn(1, block.in_channels, 4, 4)
                 torch.testing.assert_close(peer.Selection(block)(stride), block(stride))
     torch.testing.assert_close(peer.selecting(peer.twin(model))(x), model(x))
+
+
+def test_scaling_measures_workers_and_writes_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = script("scaling")
+    monkeypatch.setattr(scaling, "SIZES", ((0.01, 2),))
+    monkeypatch.setattr(scaling, "EMPTY", 5)
+    row = scaling.measured("threads", scaling.ThreadExecutor(2), 2)
+
+    assert 0 < row["sizes"]["0.01"]["speed_up"] <= 2
+    page = scaling.page(
+        {
+            "machine": {"processor": "one", "cores": 2},
+            "load": 0.5,
+            "date": "2026-01-01",
+            "sleeping": {"threads": [row], "processes": [{**row, "overhead": 0.002}], "ray": []},
+            "real": {"serial": 4.0, "two processes": 2.0},
+        }
+    )
+    assert "| 2 | threads |" in page
+    assert "2.00 times as fast" in page
+    assert "| 0.01 s | 5 | 500 |" in page

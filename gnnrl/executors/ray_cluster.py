@@ -7,6 +7,7 @@ Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications",
 """
 
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -34,7 +35,7 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         workers: actors; by default as many as the cluster has processors. Those that there is no room for yet begin
             when there is.
         address: of a running cluster, such as "auto" or "ray://head:10001"; by default one is begun on this machine,
-            for this machine alone, and ended by `close`.
+            which only who knows its random token can talk to, and ended by `close`.
         threads: processors, and threads, of each actor.
         gpus: graphics processors of each actor; parts of one are possible.
         timeout: seconds that an evaluation may take, after which its actor is replaced.
@@ -93,9 +94,10 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         settings: dict[str, Any] = {"address": self._address, "logging_level": "WARNING"}
         if self._address is None:
+            if "RAY_AUTH_MODE" not in os.environ:
+                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             processors = (self.workers or os.cpu_count() or 1) * self._threads
-            settings |= {"address": "local", "num_cpus": processors, "_node_ip_address": "127.0.0.1"}
-            settings["include_dashboard"] = False
+            settings |= {"address": "local", "num_cpus": processors, "include_dashboard": False}
         if self._runtime_env is not None:
             settings["runtime_env"] = dict(self._runtime_env)
         is_main = threading.current_thread() is threading.main_thread()
@@ -125,11 +127,12 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
 
 
 class _Worker:
-    """What an actor does: unpickle the judge once, then judge one plan after another."""
+    """What an actor does: unpickle the judge once, then judge one plan after another; what it prints goes to stderr."""
 
     def __init__(self, payload: bytes, threads: int, known: Sequence[str]) -> None:
         self._payload = payload
         self._judge: Judge | None = None
+        os.dup2(2, 1)
         torch.set_num_threads(threads)
         sys.path.extend(folder for folder in known if folder not in sys.path)
 

@@ -39,12 +39,13 @@ class Unable:
 
 
 def work(pipe: "Connection[Any, Any]", threads: int, folders: Sequence[str]) -> None:
-    """Judge plans as long as there are any.
+    """Judge plans as long as there are any; what they print goes to stderr, since stdout is for results.
 
     Args:
         threads: processor threads of an evaluation.
         folders: where modules are found that the process which began this one has loaded by their file.
     """
+    os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.path.extend(folder for folder in folders if folder not in sys.path)
