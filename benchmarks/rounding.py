@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gnnrl.evaluation import Evaluator
+from gnnrl.evaluation import Evaluator, Judge
 from gnnrl.network.cost import Budget
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -196,7 +196,7 @@ def _accuracy(folder: str, weights: str) -> dict[str, Any]:
     network = trace(model, example_inputs(spec))
     record = calibrate(model, batched(splits.calibration, 125))
     curves = error_curves(model, network, record)
-    candidates = Evaluator(model, network, judge, [curve.order for curve in curves], record, "ls")
+    candidates = Evaluator(Judge(model, network, judge, [curve.order for curve in curves], record, "ls"))
     rows = []
     print(f"\n| {'ResNet-20':10} | rule | MACs | error of the curves | reward | test |", flush=True)
     print("| --- | ---: | ---: | ---: | ---: | ---: |")

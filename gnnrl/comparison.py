@@ -19,11 +19,12 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.evaluation import Evaluate, Trial, judged
+from gnnrl.evaluation import Evaluate, Executor, Trial, judged
+from gnnrl.executors.table import find_executor, started
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
-from gnnrl.searchers.task import Searcher, run
+from gnnrl.searchers.task import Searcher, Task, run
 from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
 
 FORMAT = 1
@@ -164,6 +165,7 @@ def compare(
     path: str | Path | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    executor: str | Executor = "serial",
 ) -> Comparison:
     """Run every searcher with every seed on one network; closed forms once, since they know no chance.
 
@@ -180,6 +182,7 @@ def compare(
     """
     clock = Clock(on_stage)
     check_evaluations(episodes)
+    where = find_executor(executor)
     found = {name_of(searcher): (searcher, find_searcher(searcher)) for searcher in searchers}
     if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
         raise ConfigError("a comparison needs searchers and seeds, each of a name and a number of its own")
@@ -210,10 +213,13 @@ def compare(
         "calibration_images": calibration_images,
     }
     comparison = _resumed(Comparison(json.loads(json.dumps(settings)), {"reward": study.dense}, planned), path)
-    for name, seed in comparison.missing:
-        clock.begin(f"{name}, seed {seed}")
-        comparison.runs.append(_run(study, name, found[name][1], budgets[name], seed, on_trial))
-        _write(comparison, path)
+    with started(where, study.evaluator().judge):
+        for name, seed in comparison.missing:
+            clock.begin(f"{name}, seed {seed}")
+            task = study.task(budgets[name], seed)
+            task.evaluator.executor = where
+            comparison.runs.append(_run(task, name, found[name][1], on_trial))
+            _write(comparison, path)
     if read is not None:
         clock.begin("test")
         _read_test(study, comparison, read, path)
@@ -241,9 +247,7 @@ def _resumed(fresh: Comparison, path: str | Path | None) -> Comparison:
     )
 
 
-def _run(
-    study: Study, name: str, searcher: Searcher, evaluations: int, seed: int, on_trial: Callable[[Trial], None] | None
-) -> Run:
+def _run(task: Task, name: str, searcher: Searcher, on_trial: Callable[[Trial], None] | None) -> Run:
     start, seconds = perf_counter(), list[float]()
 
     def note(trial: Trial) -> None:
@@ -251,9 +255,9 @@ def _run(
         if on_trial:
             on_trial(trial)
 
-    task = study.task(evaluations, seed, note)
+    task.on_trial = note
     best = run(searcher, task)
-    return Run(name, seed, tuple(trial.score for trial in task.evaluator.trials), tuple(seconds), best.widths)
+    return Run(name, task.seed, tuple(trial.score for trial in task.evaluator.trials), tuple(seconds), best.widths)
 
 
 def _read_test(study: Study, comparison: Comparison, read: Evaluate, path: str | Path | None) -> None:

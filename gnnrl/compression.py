@@ -13,7 +13,8 @@ from torch import nn
 
 from gnnrl import bundle
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Seconds, Trial, judged
+from gnnrl.evaluation import Evaluate, Executor, Seconds, Trial, judged
+from gnnrl.executors.table import find_executor
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
 from gnnrl.latency.agreement import LatencyCheck
@@ -153,6 +154,7 @@ def compress(
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
     run: str | Path | RunDirectory | None = None,
+    executor: str | Executor = "serial",
 ) -> CompressionResult:
     """Search, prune, repair, verify and fine-tune a network.
 
@@ -179,6 +181,8 @@ def compress(
         on_trial: called after each evaluation.
         run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
             arguments, the search goes on and ends as if it had never stopped; with more `episodes` it goes further.
+        executor: where plans are judged: "serial", here; "process", in as many processes as there are processors;
+            "ray", on a cluster; or an executor of your own, see `gnnrl.executors`. The result does not depend on it.
 
     Raises:
         GnnrlError: see `gnnrl.errors`; nothing is written but `run`.
@@ -186,7 +190,7 @@ def compress(
     """
     clock = Clock(on_stage)
     read = None if test is None else _as_test(test)
-    search = find_searcher(searcher)
+    search, where = find_searcher(searcher), find_executor(executor)
     check_evaluations(episodes)
     settings = {
         "constraint": str(constraint),
@@ -217,7 +221,7 @@ def compress(
             )
         clock.begin("search")
         memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
-        evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory)
+        evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory, where)
         dense, network = study.model, study.network
         agreed = study.on_time(np.array(evaluator.best.widths))
         widths = evaluator.best.widths if agreed is None else agreed.widths

@@ -6,7 +6,7 @@ plans are judged once.
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -25,6 +25,7 @@ from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.reconstruction import find_repair, repair
 
 Evaluate = Callable[[nn.Module], float]
+Widths = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,31 @@ class Seconds:
     algebra: float = 0.0
     surgery: float = 0.0
 
+    def add(self, other: "Seconds") -> None:
+        """Count the time of another as well."""
+        self.forward += other.forward
+        self.algebra += other.algebra
+        self.surgery += other.surgery
 
-@dataclass(slots=True)
-class Evaluator:
-    """Judges plans of one network.
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of one plan, wherever it was judged; `seconds` in all, and what they were `spent` on."""
+
+    score: float
+    macs: int
+    seconds: float
+    spent: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Prunes, repairs and judges candidates of one network: all that an evaluation needs, in whatever process.
 
     Attributes:
         orders: removal order of each group's units; a plan keeps the last ones.
         calibration: what the dense network computes; needed by every repair but "none".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
-        trials: all plans judged so far.
-        memory: where trials come from before they are judged, and go to.
     """
 
     model: nn.Module
@@ -90,10 +105,6 @@ class Evaluator:
     orders: Sequence[Component]
     calibration: Calibration | None = None
     repair: str = "ls"
-    trials: list[Trial] = field(default_factory=list)
-    seconds: Seconds = field(default_factory=Seconds)
-    memory: Memory | None = None
-    _scores: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if find_repair(self.repair, self.model) is not None and self.calibration is None:
@@ -103,23 +114,85 @@ class Evaluator:
         """The plan that keeps the most important units at these widths [G]."""
         return Plan.of_widths(self.network, widths, self.orders)
 
-    def build(self, plan: Plan) -> nn.Module:
-        """Really prune and repair a candidate."""
+    def build(self, plan: Plan, spent: Seconds) -> nn.Module:
+        """Really prune and repair a candidate; the time is counted in `spent`."""
         assert plan.kept is not None
         start = perf_counter()
         small = remove(self.model, self.network, plan.kept)
-        self.seconds.surgery += perf_counter() - start
+        spent.surgery += perf_counter() - start
         settings = find_repair(self.repair)
         if settings is not None and self.calibration is not None:
             start = perf_counter()
             algebra = repair(small, self.network, plan.kept, self.calibration, settings)
-            self.seconds.algebra += algebra
-            self.seconds.forward += perf_counter() - start - algebra
+            spent.algebra += algebra
+            spent.forward += perf_counter() - start - algebra
         return small
+
+    def __call__(self, widths: Widths) -> Judgement:
+        """Build and judge the plan of these widths.
+
+        Raises:
+            EvaluationError, ResourceError: see `judged`.
+        """
+        begin, spent = perf_counter(), Seconds()
+        small = self.build(self.plan(widths), spent)
+        start = perf_counter()
+        score = judged(self.evaluate, small)
+        spent.forward += perf_counter() - start
+        macs = self.network.cost.measure(np.array(widths)).macs
+        return Judgement(score, macs, perf_counter() - begin, spent)
+
+
+class Executor(Protocol):
+    """Where plans are judged: in this process, in others of this machine, on other machines.
+
+    What comes out does not depend on where, nor on how many work at it. See `gnnrl.executors`.
+    """
+
+    def start(self, judge: Judge) -> None:
+        """Take what all plans from here on are judged with."""
+
+    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+        """Judge plans, in any order; yield what came of them in theirs.
+
+        Raises:
+            GnnrlError: that of the first plan, in the order of the plans, which could not be judged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Leave nothing running; `start` begins anew."""
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Judges plans of one network, each once, and holds what came of them.
+
+    Attributes:
+        judge: what plans are judged with.
+        trials: all plans judged so far.
+        memory: where trials come from before they are judged, and go to.
+        executor: where plans are judged, started with this judge; None judges them here, one after another.
+    """
+
+    judge: Judge
+    trials: list[Trial] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
+    memory: Memory | None = None
+    executor: Executor | None = None
+    _scores: dict[Widths, float] = field(default_factory=dict)
+
+    def plan(self, widths: Component | Sequence[int]) -> Plan:
+        """The plan that keeps the most important units at these widths [G]."""
+        return self.judge.plan(widths)
+
+    def build(self, plan: Plan) -> nn.Module:
+        """Really prune and repair a candidate."""
+        return self.judge.build(plan, self.seconds)
 
     def known(self, widths: Component | Sequence[int]) -> float | None:
         """The score of a plan that was judged before."""
-        return self._scores.get(tuple(int(width) for width in widths))
+        return self._scores.get(key_of(widths))
 
     def score(self, widths: Component | Sequence[int]) -> float:
         """Score of the plan with these widths [G]; judged once.
@@ -127,32 +200,49 @@ class Evaluator:
         Raises:
             EvaluationError: the user's function failed or returned something that is not a finite number.
         """
-        key = tuple(int(width) for width in widths)
-        if key in self._scores:
-            return self._scores[key]
-        trial = None if self.memory is None else self.memory.recall(len(self.trials), key)
-        if trial is None:
-            trial = self._judge(key)
-        self.trials.append(trial)
-        self._scores[key] = trial.score
-        return trial.score
+        for _ in self.score_all([widths]):
+            pass
+        return self._scores[key_of(widths)]
 
-    def _judge(self, key: tuple[int, ...]) -> Trial:
-        """Build and judge a plan, and write down what came of it."""
-        begin, number = perf_counter(), len(self.trials)
-        try:
-            small = self.build(self.plan(key))
-            start = perf_counter()
-            value = judged(self.evaluate, small)
-        except GnnrlError as error:
+    def score_all(self, plans: Iterable[Component | Sequence[int]]) -> Generator[Trial, None, None]:
+        """Judge the plans [G] that are new, each once; yield their trials in the order of the plans.
+
+        The executor judges them together. A trial counts and is written down when all before it are.
+
+        Raises:
+            EvaluationError: as `score`, of the first plan that it is true of.
+        """
+        new = [key for key in dict.fromkeys(map(key_of, plans)) if key not in self._scores]
+        recalled = 0
+        for key in new:
+            trial = None if self.memory is None else self.memory.recall(len(self.trials), key)
+            if trial is None:
+                break
+            recalled += 1
+            yield self._add(trial)
+        yield from self._judged(new[recalled:])
+
+    def _judged(self, plans: Sequence[Widths]) -> Iterator[Trial]:
+        if not plans:
+            return
+        found = map(self.judge, plans) if self.executor is None else self.executor.map(plans)
+        for key in plans:
+            number = len(self.trials)
+            try:
+                judgement = next(found)
+            except GnnrlError as error:
+                if self.memory is not None:
+                    self.memory.fail(number, key, error)
+                raise
+            self.seconds.add(judgement.spent)
+            trial = Trial(number, key, judgement.score, judgement.macs, judgement.seconds)
             if self.memory is not None:
-                self.memory.fail(number, key, error)
-            raise
-        self.seconds.forward += perf_counter() - start
-        macs = self.network.cost.measure(np.array(key)).macs
-        trial = Trial(number, key, value, macs, perf_counter() - begin)
-        if self.memory is not None:
-            self.memory.record(trial)
+                self.memory.record(trial)
+            yield self._add(trial)
+
+    def _add(self, trial: Trial) -> Trial:
+        self.trials.append(trial)
+        self._scores[trial.widths] = trial.score
         return trial
 
     @property
@@ -161,6 +251,11 @@ class Evaluator:
         if not self.trials:
             raise EvaluationError("no plan was judged yet")
         return max(self.trials, key=lambda trial: trial.score)
+
+
+def key_of(widths: Component | Sequence[int]) -> Widths:
+    """Widths [G] as plans are told apart by them."""
+    return tuple(int(width) for width in widths)
 
 
 def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:

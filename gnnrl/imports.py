@@ -13,6 +13,13 @@ from typing import Any
 
 from gnnrl.errors import ConfigError
 
+_FOLDERS: dict[str, None] = {}
+
+
+def folders() -> list[str]:
+    """Where modules were found that `imported` has loaded: other processes need these folders to find them again."""
+    return [*_FOLDERS]
+
 
 @contextmanager
 def imported(spec: str) -> Iterator[Any]:
@@ -24,6 +31,7 @@ def imported(spec: str) -> Iterator[Any]:
     origin, _, name = spec.rpartition(":")
     folder = str(Path(origin).resolve().parent if origin.endswith(".py") else Path.cwd())
     sys.path.insert(0, folder)
+    _FOLDERS[folder] = None
     try:
         module = _module(origin, spec)
         found = getattr(module, name, None)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Memory, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
+from gnnrl.executors.serial import SerialExecutor
+from gnnrl.executors.table import started
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.cost import Constraint
@@ -155,7 +158,8 @@ class Study:
 
     def evaluator(self, memory: Memory | None = None) -> Evaluator:
         """What judges plans; it has judged none yet."""
-        return Evaluator(self.model, self.network, self.judge, self.orders, self.record, self.repair, memory=memory)
+        judge = Judge(self.model, self.network, self.judge, self.orders, self.record, self.repair)
+        return Evaluator(judge, memory=memory)
 
     def task(
         self,
@@ -175,6 +179,7 @@ class Study:
         seed: int,
         on_trial: Callable[[Trial], None] | None = None,
         memory: SearchMemory | None = None,
+        executor: Executor | None = None,
     ) -> Evaluator:
         """Search; the evaluator holds the trials.
 
@@ -182,13 +187,16 @@ class Study:
 
         Args:
             memory: what a run directory remembers of the search.
+            executor: where plans are judged; by default here. It is started for the search and closed after it.
 
         Raises:
             ArtifactError: the journal is of another search.
         """
         evaluator = self.evaluator(memory)
-        for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
-            run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
+        with started(executor or SerialExecutor(), evaluator.judge) as evaluator.executor:
+            for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
+                run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
+        evaluator.executor = None
         if memory is not None:
             memory.check_used(len(evaluator.trials))
         return evaluator
@@ -226,10 +234,11 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
     if isinstance(judge, Iterator):
         raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
 
-    def score(model: nn.Module) -> float:
-        return top1(model, judge, str(_device(model)))
+    return partial(_top1_of, batches=judge)
 
-    return score
+
+def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
+    return top1(model, batches, str(_device(model)))
 
 
 def check_evaluations(episodes: int) -> None:

@@ -223,3 +223,24 @@ def test_limits_in_latency_are_timed_beside_half_of_the_macs() -> None:
     assert found["rows"]["macs<=50%"]["macs"] <= 0.5
     assert found["check"]["limit_ms"] == pytest.approx(0.7 * found["check"]["dense_ms"], rel=0.01)
     assert "| digits-resnet | `latency<=70%` |" in latency.table({"digits-resnet": found})
+
+
+def test_scaling_measures_workers_and_writes_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = script("scaling")
+    monkeypatch.setattr(scaling, "SIZES", ((0.01, 2),))
+    monkeypatch.setattr(scaling, "EMPTY", 5)
+    row = scaling.measured("threads", scaling.ThreadExecutor(2), 2)
+
+    assert 0 < row["sizes"]["0.01"]["speed_up"] <= 2
+    page = scaling.page(
+        {
+            "machine": {"processor": "one", "cores": 2},
+            "load": 0.5,
+            "date": "2026-01-01",
+            "sleeping": {"threads": [row], "processes": [{**row, "overhead": 0.002}], "ray": []},
+            "real": {"serial": 4.0, "two processes": 2.0},
+        }
+    )
+    assert "| 2 | threads |" in page
+    assert "2.00 times as fast" in page
+    assert "| 0.01 s | 5 | 500 |" in page

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, EvaluationError
-from gnnrl.evaluation import Evaluator, judged
+from gnnrl.errors import ConfigError, EvaluationError, GnnrlError
+from gnnrl.evaluation import Evaluator, Judge, Trial, judged
 from gnnrl.pruning.calibration import calibrate
 from tests.topologies import images, traced
 
@@ -13,7 +13,7 @@ ORDERS = [np.arange(12)] * 3
 
 
 def evaluator(evaluate=lambda model: float(model[0][0].weight.shape[0]), repair: str = "none", **more) -> Evaluator:
-    return Evaluator(CASE.model, CASE.network, evaluate, ORDERS, repair=repair, **more)
+    return Evaluator(Judge(CASE.model, CASE.network, evaluate, ORDERS, repair=repair, **more))
 
 
 def test_a_plan_is_really_pruned_and_judged() -> None:
@@ -115,3 +115,62 @@ def test_the_same_plan_gives_the_same_score_again() -> None:
     ]
 
     assert found[0] == found[1]
+
+
+class Elsewhere:
+    """An executor that notes what it was asked for."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.asked: list[tuple[int, ...]] = []
+        self.start(judge)
+
+    def start(self, judge: Judge) -> None:
+        self.judge = judge
+
+    def map(self, plans):
+        self.asked += plans
+        return map(self.judge, plans)
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Remembered:
+    """A memory with the first trials of an earlier process."""
+
+    def __init__(self, *trials: Trial) -> None:
+        self.trials = trials
+        self.written: list[object] = []
+
+    def recall(self, number: int, widths: tuple[int, ...]) -> Trial | None:
+        return self.trials[number] if number < len(self.trials) else None
+
+    def record(self, trial: Trial) -> None:
+        self.written.append((trial.number, trial.widths))
+
+    def fail(self, number: int, widths: tuple[int, ...], error: GnnrlError) -> None:
+        self.written.append((number, widths, "failed"))
+
+
+def test_only_plans_that_no_one_knows_go_to_the_executor() -> None:
+    found = evaluator()
+    memory = Remembered(Trial(0, (3, 3, 3), 9.0, 1, 0.0), Trial(1, (4, 4, 4), 8.0, 1, 0.0))
+    executor = Elsewhere(found.judge)
+    found = Evaluator(found.judge, memory=memory, executor=executor)
+
+    trials = list(found.score_all([(3, 3, 3), (4, 4, 4), (3, 3, 3), (5, 5, 5), (5, 5, 5), (6, 6, 6)]))
+
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.score for trial in trials] == [9.0, 8.0, 5.0, 6.0]
+    assert executor.asked == [(5, 5, 5), (6, 6, 6)]
+    assert memory.written == [(2, (5, 5, 5)), (3, (6, 6, 6))]
+
+
+def test_a_plan_that_cannot_be_judged_ends_a_batch_with_what_was_before_it_written_down() -> None:
+    found = evaluator(lambda model: {4: float("nan")}.get(model[0][0].weight.shape[0], 0.5))
+    memory = found.memory = Remembered()
+
+    with pytest.raises(EvaluationError, match="finite"):
+        list(found.score_all([(3, 3, 3), (4, 4, 4), (5, 5, 5)]))
+    assert [trial.widths for trial in found.trials] == [(3, 3, 3)]
+    assert memory.written == [(0, (3, 3, 3)), (1, (4, 4, 4), "failed")]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gnnrl import bundle
 from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
-from gnnrl.evaluation import Evaluator, judged
+from gnnrl.evaluation import Evaluator, Judge, judged
 from gnnrl.network.cost import Budget
 from gnnrl.network.features import observe
 from gnnrl.network.hierarchy import find_hierarchy
@@ -113,7 +113,7 @@ class GraphEnv:
         self._projection = projection
         self._hierarchy = find_hierarchy(network)
         self._evaluator, self._signals = _judging(dense, projection, batched(val_loader, 250), calibration, repair)
-        self.dense_accuracy = 100 * judged(self._evaluator.evaluate, dense)
+        self.dense_accuracy = 100 * judged(self._evaluator.judge.evaluate, dense)
         self.best_accuracy = 0.0
         self.reset()
 
@@ -247,7 +247,7 @@ def _judging(
     record = calibrate(dense, _inputs(batches) if calibration is None else calibration)
     curves = error_curves(dense, network, record)
     orders = [curve.order for curve in curves]
-    judge = Evaluator(dense, network, evaluator(batches, device=str(device)), orders, record, repair)
+    judge = Evaluator(Judge(dense, network, evaluator(batches, device=str(device)), orders, record, repair))
     scores = importance("l2", dense, network)
     return judge, Task(projection, judge, curves, scores, evaluations=0, seed=0).signals()
 

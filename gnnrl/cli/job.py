@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.options import Importance, Metric, Repair
+from gnnrl.cli.options import Executor, Importance, Metric, Repair
 from gnnrl.cli.running import Session
 from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
 from gnnrl.cli.tuning import Training, choose_precision, tune
@@ -50,6 +50,9 @@ class Job(Training):
     metric: Metric = "top1"
     reward_images: int | None = None
     calibration_images: int = 500
+    executor: Executor = "serial"
+    workers: int | None = None
+    address: str | None = None
     widths: Widths = field(default_factory=Widths)
 
 
@@ -118,6 +121,7 @@ def check_settings(job: Job) -> None:
 
     Constraint.parse(job.constraint)
     find_searcher(job.searcher)
+    executor_of(job)
     job.widths.rules()
     source = job.source
     if not (source.weights or source.pretrained or is_own(source.model)):
@@ -217,7 +221,16 @@ def shared_arguments(job: Job, model: "nn.Module", network: "Network", data: "Da
         "network": network,
         "calibration_images": job.calibration_images,
         "device": job.device,
+        "executor": executor_of(job),
     }
+
+
+def executor_of(job: Job) -> Any:
+    """Where a job judges plans; workers alone stand for processes."""
+    from gnnrl.executors.table import find_executor
+
+    is_parallel = job.executor == "serial" and (job.workers or 1) > 1
+    return find_executor("process" if is_parallel else job.executor, workers=job.workers, address=job.address)
 
 
 def reward(job: Job, model: "nn.Module", data: "DataSplits") -> "Evaluate":

@@ -12,6 +12,7 @@ Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
 Metric = Literal["top1", "loss", "kl"]
 Augmentation = Literal["none", "crop", "flip-crop"]
+Executor = Literal["serial", "process", "ray"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
 SEARCHERS = (
@@ -240,6 +241,24 @@ AugmentOption = Annotated[
     typer.Option(
         rich_help_panel=_TUNE,
         help="Shift images at random (crop), and mirror them, where a mirror image means the same.",
+    ),
+]
+ExecutorOption = Annotated[
+    Executor,
+    typer.Option(
+        rich_help_panel=_SEARCH,
+        help="Where plans are judged: here one by one; in --workers processes; on a Ray cluster (gnnrl-compress[ray]). "
+        "The plan that is found does not depend on it.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, rich_help_panel=_SEARCH, help="Plans judged at once, each on one thread. Default: processors."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto", rich_help_panel=_SEARCH, help="A running Ray cluster; by default this machine is one."
     ),
 ]
 PrecisionOption = Annotated[

@@ -15,12 +15,15 @@ from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ArtifactError, ConfigError
 
 _KINDS: dict[str, type[Job] | type[Tuning]] = {"prune": Job, "finetune": Tuning}
+_PLACE = ("executor", "workers", "address")
+"""Where plans are judged is no part of a run: it changes no result, and no file may name a machine to talk to."""
 
 
 def written(job: Job | Tuning) -> dict[str, Any]:
     """The settings of a run of this job, with paths that hold from any directory."""
     options = asdict(job)
-    options.pop("out")
+    for name in ("out", *_PLACE):
+        options.pop(name, None)
     weights, data = options["source"]["weights"], Path(options["data"])
     options["source"]["weights"] = None if weights is None else str(weights.absolute())
     options["data"] = str(data.absolute()) if data.exists() else options["data"]
@@ -30,8 +33,9 @@ def written(job: Job | Tuning) -> dict[str, Any]:
 
 
 def naming(job: Job | Tuning) -> list[str]:
-    """Arguments that name code of the user's: `gnnrl resume` takes them from the command line alone."""
-    return [part for option, name in _code(job).items() for part in (f"--{option}", name)]
+    """Arguments that name code of the user's or machines: `gnnrl resume` takes them from the command line alone."""
+    place = {name: str(value) for name in _PLACE if (value := getattr(job, name, None)) not in (None, "serial")}
+    return [part for option, name in (_code(job) | place).items() for part in (f"--{option}", name)]
 
 
 def _code(job: Job | Tuning) -> dict[str, str]:
@@ -43,7 +47,8 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
     """The job of a run.
 
     Args:
-        given: `model`, `searcher`, `weights` and `data` of the command line, None where they were not given.
+        given: `model`, `searcher`, `weights`, `data`, `executor`, `workers` and `address` of the command line, None
+            where they were not given.
 
     Raises:
         ArtifactError: the settings are none of a job.
@@ -55,8 +60,9 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
     if kind is None:
         known = " or ".join(_KINDS)
         raise ArtifactError(f"{run_path(found.out)} is a run of {found.settings.get('command')!r}, not of {known}")
+    asked = {name: value for name, value in given.items() if kind is Job or name not in _PLACE}
     try:
-        job: Job | Tuning = TypeAdapter(kind).validate_python(_replaced(found.options, given) | {"out": found.out})
+        job: Job | Tuning = TypeAdapter(kind).validate_python(_replaced(found.options, asked) | {"out": found.out})
     except (ValidationError, TypeError, KeyError, AttributeError) as error:
         raise ArtifactError(f"the settings of {run_path(found.out)} are none of a job: {error}") from error
     for option, name in _code(job).items():
@@ -69,6 +75,7 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
 
 
 def _replaced(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    replaced = {name: given[name] for name in ("searcher", "data") if given[name] is not None}
+    kept = {name: value for name, value in options.items() if name not in _PLACE}
+    replaced = {name: given[name] for name in ("searcher", "data", *_PLACE) if given.get(name) is not None}
     source = {name: given[name] for name in ("model", "weights") if given[name] is not None}
-    return {**options, **replaced, "source": {**options["source"], **source}}
+    return {**kept, **replaced, "source": {**options["source"], **source}}

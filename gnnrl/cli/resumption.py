@@ -36,6 +36,9 @@ def resume(
     searcher: Annotated[str | None, typer.Option(metavar="NAME", help="The searcher likewise.")] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="The weights, where they were moved.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The images, where they were moved.")] = None,
+    executor: options.ExecutorOption = "serial",
+    workers: options.WorkersOption = None,
+    address: options.AddressOption = None,
 ) -> None:
     """Go on with a run that was interrupted: Ctrl-C, a crash, a full disk. The result is that of the unbroken run.
 
@@ -51,7 +54,8 @@ def resume(
     elif more:
         raise ConfigError(f"the run of {found.out} has not ended yet; go on with it first, then give --extend")
     with narration(quiet=as_json) as narrator:
-        job = read_job(found, {"model": model, "searcher": searcher, "weights": weights, "data": data})
+        given = {"model": model, "searcher": searcher, "weights": weights, "data": data}
+        job = read_job(found, {**given, "executor": executor, "workers": workers, "address": address})
         if isinstance(job, Tuning):
             facts = tune_on(job, narrator, found.settings, repair=repair)
         else:

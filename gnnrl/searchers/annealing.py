@@ -1,7 +1,8 @@
 """Simulated annealing over plans at the limit: channels move from one group to another.
 
 Kirkpatrick, Gelatt, Vecchi 1983, "Optimization by Simulated Annealing", Science 220; used for pruning by Liu et al.
-2020 (AutoCompress), https://arxiv.org/abs/1907.03141.
+2020 (AutoCompress), https://arxiv.org/abs/1907.03141. Each step begins where the one before it ended, so plans are
+judged one by one whatever the executor.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 He et al. 2018, "AMC: AutoML for Model Compression and Acceleration on Mobile Devices", https://arxiv.org/abs/1802.03494.
 Where AMC clips the actions of late layers so that the limit can still be met, the plan is projected onto it as a whole,
-as everybody's is.
+as everybody's is. The agent learns from every walk before the next one, so plans are judged one by one whatever the
+executor.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """Regularised evolution: the winner of a small tournament has a child, and the oldest dies.
 
 Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search", https://arxiv.org/abs/1802.01548;
-used for channel widths by Chin et al. 2020 (LeGR), https://arxiv.org/abs/1904.12368.
+used for channel widths by Chin et al. 2020 (LeGR), https://arxiv.org/abs/1904.12368. The first population is judged
+together; then every child depends on the score of the one before it.
 """
 
 from collections import deque
@@ -32,10 +33,8 @@ class EvolutionSearcher:
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
         size = max(min(self.population, task.evaluations // 4), 2)
         competing = max(round(self.tournament * size), 2)
-        living = deque([(wishes.score(np.zeros(wishes.size)), np.zeros(wishes.size))], maxlen=size)
-        while len(living) < size:
-            wish = rng.normal(0.0, SPREAD, wishes.size)
-            living.append((wishes.score(wish), wish))
+        first = [np.zeros(wishes.size), *rng.normal(0.0, SPREAD, (size - 1, wishes.size))]
+        living = deque(zip(wishes.score_all(first), first, strict=True), maxlen=size)
         while True:
             rivals = [living[index] for index in rng.choice(size, competing, replace=False)]
             _, parent = max(rivals, key=lambda rival: rival[0])

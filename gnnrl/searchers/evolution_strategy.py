@@ -29,21 +29,21 @@ class CMASearcher:
     population: int | None = None
 
     def __call__(self, task: Task) -> None:
-        """Ask and tell; a strategy that has converged begins again, twice as wide."""
+        """Ask and tell, a generation at a time; a strategy that has converged begins again, twice as wide."""
         cma = require("cma", "search")
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
-        task.score(wishes.prior)
+        task.ask(wishes.prior)
         sigma = self.sigma
         while True:
             strategy = cma.CMAEvolutionStrategy(self._centre(wishes), sigma, self._options(rng))
             while not strategy.stop():
-                judged = len(task.evaluator.trials)
+                used = task.used
                 generation = strategy.ask()
-                losses = [-wishes.score(wish[: wishes.size]) for wish in generation]
+                scores = wishes.score_all(wish[: wishes.size] for wish in generation)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # equal scores of a generation are no news here
-                    strategy.tell(generation, losses)
-                if len(task.evaluator.trials) == judged:
+                    strategy.tell(generation, [-score for score in scores])
+                if task.used == used:
                     break
             sigma = min(2 * sigma, WISH_BOUND / 2)
 

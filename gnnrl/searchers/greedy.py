@@ -3,7 +3,8 @@
 Yang et al. 2018, "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications",
 https://arxiv.org/abs/1804.03230. Two things differ. A proposal is judged after its other groups were narrowed in common
 onto the final limit, so that every evaluation is of a plan that could be the result. And where groups are many for the
-evaluations, only those are proposed whose error curves rise least.
+evaluations, only those are proposed whose error curves rise least. The proposals of a step are judged together, the
+exchanges at the end one by one, since each begins at the best plan.
 """
 
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class GreedySearcher:
             candidates = _narrowed(task, widths, task.projection.budget.on_the_way(dense, step / steps))
             tried = sorted(candidates, key=lambda group: _rise(task, group, widths, candidates[group]))[:proposals]
             if tried:
-                best = max(tried, key=lambda group: task.score(_completed(task, candidates[group])))
-                widths = candidates[best]
+                scores = task.score_all([_completed(task, candidates[group]) for group in tried])
+                widths = candidates[tried[int(np.argmax(scores))]]
         _climb(task)
 
 

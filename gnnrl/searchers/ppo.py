@@ -4,11 +4,13 @@ On-policy PPO learns little from the few plans that a search can afford to judge
 them (`RewardModel`), and between two judged batches the actor imitates what draws of the model would do (expert
 iteration, Anthony et al. 2017, https://arxiv.org/abs/1705.08439; Thompson sampling, Russo et al. 2018,
 https://arxiv.org/abs/1707.02038). Only judged plans count, and only they can be the result.
+
+What an episode does depends on no score of its batch, so the plans of a batch are judged together at its end.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPO, PPOConfig
 from gnnrl.agent.rollout import Rollout, Step
 from gnnrl.environment import PruningEnv
+from gnnrl.network.labels import Component
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.searchers.reward_model import LEAST_PLANS, RewardModel
 from gnnrl.searchers.task import Task
@@ -55,11 +58,11 @@ class PPOSearcher:
         """Whether an action is a plan."""
         return self.steps == 1 and self.projection == "exact"
 
-    def environment(self, task: Task) -> PruningEnv:
-        """The environment of a task."""
+    def environment(self, task: Task, score: Callable[[Component], float] | None = None) -> PruningEnv:
+        """The environment of a task; its plans are judged by `task.score`, or by another function."""
         return PruningEnv(
             task.projection,
-            task.score,
+            score or task.score,
             decode=task.plan,
             signals=task.signals(),
             steps=self.steps,
@@ -78,29 +81,32 @@ class PPOSearcher:
         Episodes of a batch that meet known plans are made up for by new plans around the policy's mode, so that the
         reward model learns from every batch.
         """
-        env = self.environment(task)
+        plans: list[Component] = []
+        env = self.environment(task, lambda widths: _ask(task, plans, widths))
         env.reset(seed=task.seed)
         agent = PPO(self._policy(env.observation(), task.seed), self.config, task.seed)
-        task.score(env.prior)
+        task.ask(env.prior)
         rng, idle, batch = np.random.default_rng(task.seed), 0, self.config.n_steps
         wishes = Wishes(task)
         while idle < _PATIENCE * (batch if self._is_direct else task.evaluations):
-            judged = len(task.evaluator.trials)
+            used = task.used
             rollout = Rollout()
+            plans.clear()
             for _ in range(batch):
                 _play(env, agent, rollout)
             if self._is_direct:
                 mode = agent.act(env.observation(), deterministic=True).action.double().cpu().numpy()
-                while len(task.evaluator.trials) < judged + batch:
+                while task.used < used + batch:
                     wish = wishes.new_near(mode, math.exp(self.config.log_std_init), rng)
                     if wishes.is_known(wish):
                         break
-                    wishes.score(wish)
-            agent.update(rollout, judged / task.evaluations)
-            if len(task.evaluator.trials) > judged:
+                    wishes.ask(wish)
+            task.answer()
+            agent.update(_rewarded(rollout, map(task.evaluator.score, plans)), used / task.evaluations)
+            if task.used > used:
                 self._learn(task, agent, env.observation(), rng)
             _play(env, agent, Rollout(), deterministic=True)
-            idle = 0 if len(task.evaluator.trials) > judged else idle + batch
+            idle = 0 if task.used > used else idle + batch
 
     def _learn(self, task: Task, agent: PPO, observation: Observation, rng: np.random.Generator) -> None:
         """Move the actor to what draws of the reward model would do."""
@@ -112,6 +118,18 @@ class PPOSearcher:
         model = RewardModel.fit(allocation, widths, [trial.score for trial in trials])
         actions = np.stack([model.best_wish(rng) for _ in range(_DRAWS)])
         agent.imitate(observation, torch.from_numpy(actions).float(), self.imitations)
+
+
+def _ask(task: Task, plans: list[Component], widths: Component) -> float:
+    """Have the plan of an episode judged with those of its batch; the reward is filled in then."""
+    task.ask(widths)
+    plans.append(widths)
+    return 0.0
+
+
+def _rewarded(rollout: Rollout, scores: Iterator[float]) -> Rollout:
+    """The rollout with the scores of its episodes that reached the limit, in order."""
+    return Rollout([replace(step, reward=next(scores)) if step.terminated else step for step in rollout.steps])
 
 
 def _play(env: PruningEnv, agent: PPO, rollout: Rollout, *, deterministic: bool = False) -> None:

@@ -11,16 +11,19 @@ from gnnrl.searchers.wishes import SPREAD, Wishes
 
 
 def random(task: Task) -> None:
-    """Draw logits of keep ratios from a normal distribution around uniform, project, judge."""
+    """Draw logits of keep ratios from a normal distribution around uniform, project, judge; all together."""
     rng = np.random.default_rng(task.seed)
-    task.score(task.projection.of_logits(np.zeros(len(task.network.groups))))
+    task.ask(task.projection.of_logits(np.zeros(len(task.network.groups))))
     while True:
-        task.score(task.projection.of_logits(rng.normal(0.0, 1.0, len(task.network.groups))))
+        task.ask(task.projection.of_logits(rng.normal(0.0, 1.0, len(task.network.groups))))
 
 
 def random_prior(task: Task) -> None:
-    """Draw wishes around the closed-form plan, as spread as the graph policy's first ones; wider where all is known."""
+    """Draw wishes around the closed-form plan, as spread as the graph policy's first ones; wider where all is known.
+
+    All are judged together.
+    """
     wishes, rng = Wishes(task), np.random.default_rng(task.seed)
-    task.score(wishes.prior)
+    task.ask(wishes.prior)
     while True:
-        wishes.score(wishes.new_near(np.zeros(wishes.size), SPREAD, rng))
+        wishes.ask(wishes.new_near(np.zeros(wishes.size), SPREAD, rng))

@@ -1,15 +1,15 @@
 """The task of a search, the same for every searcher: network, limit, prior, reward, budget of evaluations."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluator, Trial
+from gnnrl.evaluation import Evaluator, Trial, Widths, key_of
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.allocation import Allocation
@@ -19,6 +19,7 @@ from gnnrl.pruning.projection import Projection
 
 _CURVE_POINTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 _PATIENCE = 20
+_TOGETHER = 256
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -37,6 +38,9 @@ class Task:
         evaluations: reward evaluations that may be used; a plan judged before costs none.
         on_trial: called after every new evaluation.
 
+    Plans that do not depend on each other's scores are judged together: `ask` for each, then `answer`, or `score_all`.
+    Trials, scores and the end of the search are those of `score` one by one, whoever judges the plans.
+
     A search that meets nothing but known plans, 20 for each of its evaluations in a row, is over: the space is
     exhausted, or the searcher has converged.
     """
@@ -49,11 +53,17 @@ class Task:
     seed: int
     on_trial: Callable[[Trial], None] | None = None
     _repeats: int = field(default=0, init=False)
+    _asked: dict[Widths, None] = field(default_factory=dict, init=False)
 
     @property
     def network(self) -> Network:
         """The network to prune."""
         return self.projection.network
+
+    @property
+    def used(self) -> int:
+        """Evaluations that are spent: plans that were judged, and those that were asked for."""
+        return len(self.evaluator.trials) + len(self._asked)
 
     def score(self, widths: Component) -> float:
         """Score of widths [G].
@@ -61,27 +71,73 @@ class Task:
         Raises:
             BudgetSpent: the plan is new and no evaluation is left, or it is one of too many known ones in a row.
         """
-        known = self.known(widths)
-        if known is not None:
-            return known
-        if len(self.evaluator.trials) >= self.evaluations:
-            raise BudgetSpent
-        score = self.evaluator.score(widths)
-        if self.on_trial:
-            self.on_trial(self.evaluator.trials[-1])
-        return score
+        return self.score_all([widths])[0]
 
-    def known(self, widths: Component) -> float | None:
-        """Score of widths [G] that were judged before, None for new ones.
+    def score_all(self, plans: Sequence[Component]) -> list[float]:
+        """Scores of plans [G] that do not depend on each other, judged together.
+
+        Raises:
+            BudgetSpent: as `score`, for one of them; those before it are judged.
+        """
+        for widths in plans:
+            self.ask(widths)
+        self.answer()
+        return [self._score_of(widths) for widths in plans]
+
+    def ask(self, widths: Component) -> None:
+        """Have widths [G] judged, now or with others that are asked for until `answer`; known ones cost nothing.
+
+        Raises:
+            BudgetSpent: as `score`; what was asked for before is judged.
+        """
+        if self.is_known(widths):
+            return
+        if self.used >= self.evaluations:
+            self._end()
+        self._asked[key_of(widths)] = None
+        if len(self._asked) >= _TOGETHER:
+            self.answer()
+
+    def answer(self) -> None:
+        """Judge everything that was asked for."""
+        asked, self._asked = [*self._asked], {}
+        with closing(self.evaluator.score_all(asked)) as trials:
+            for trial in trials:
+                if self.on_trial:
+                    self.on_trial(trial)
+
+    def is_known(self, widths: Component) -> bool:
+        """Whether widths [G] were judged before or asked for.
 
         Raises:
             BudgetSpent: too many known ones were met in a row.
         """
-        known = self.evaluator.known(widths)
-        self._repeats = 0 if known is None else self._repeats + 1
+        known = key_of(widths) in self._asked or self.evaluator.known(widths) is not None
+        self._repeats = self._repeats + 1 if known else 0
         if self._repeats > _PATIENCE * self.evaluations:
-            raise BudgetSpent
+            self._end()
         return known
+
+    def known(self, widths: Component) -> float | None:
+        """Score of widths [G] that were judged before or asked for, None for new ones.
+
+        Raises:
+            BudgetSpent: too many known ones were met in a row.
+        """
+        if not self.is_known(widths):
+            return None
+        self.answer()
+        return self._score_of(widths)
+
+    def _score_of(self, widths: Component) -> float:
+        score = self.evaluator.known(widths)
+        assert score is not None
+        return score
+
+    def _end(self) -> NoReturn:
+        """End the search after what was asked for."""
+        self.answer()
+        raise BudgetSpent
 
     def plan(self, projection: Projection, wish: NDArray[np.float64]) -> Component:
         """Widths [G] of a wish [G]: how much more, as a logarithm, each group's error curve should count."""
@@ -113,7 +169,7 @@ def _quantiles(score: NDArray[np.float64]) -> list[float]:
 
 
 class Searcher(Protocol):
-    """A way to search: judges plans with `task.score` until it is done or `BudgetSpent` ends it.
+    """A way to search: judges plans with `task.score` or `task.score_all` until it is done or `BudgetSpent` ends it.
 
     The best trial is the result, so a searcher returns nothing. A user's own searcher is any callable like this.
     """
@@ -132,4 +188,5 @@ def run(searcher: Searcher, task: Task) -> Trial:
         raise ConfigError(f"a search needs at least one evaluation, got {task.evaluations}")
     with suppress(BudgetSpent):
         searcher(task)
+        task.answer()
     return task.evaluator.best

@@ -1,6 +1,7 @@
 """The tree-structured Parzen estimator: one density of the good wishes, one of the others, and where they differ most.
 
 Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", NeurIPS; the implementation is optuna's.
+The first plans are judged together; then each depends on the scores of all before it.
 """
 
 from collections.abc import Iterator
@@ -35,24 +36,24 @@ class TPESearcher:
         uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)
         space = {str(group): uniform for group in range(wishes.size)}
 
-        def add(wish: NDArray[np.float64]) -> None:
+        def add(wish: NDArray[np.float64], score: float) -> None:
             params = {name: float(value) for name, value in zip(space, wish, strict=True)}
-            trial = optuna.trial.create_trial(params=params, distributions=space, value=wishes.score(wish))
-            study.add_trial(trial)
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=score))
 
         with _quiet(optuna):
             sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=task.seed)
             study = optuna.create_study(direction="maximize", sampler=sampler)
-            add(np.zeros(wishes.size))
-            for wish in rng.normal(0.0, SPREAD, (self.startup - 1, wishes.size)):
-                add(wish)
+            first = [np.zeros(wishes.size), *rng.normal(0.0, SPREAD, (self.startup - 1, wishes.size))]
+            for wish, score in zip(first, wishes.score_all(first), strict=True):
+                add(wish, score)
             while True:
                 trial = study.ask(space)
                 wish = np.array([trial.params[name] for name in space])
                 repeated = wishes.is_known(wish)
                 study.tell(trial, wishes.score(wish))
                 if repeated:
-                    add(wishes.new_near(wish, SPREAD, rng))
+                    near = wishes.new_near(wish, SPREAD, rng)
+                    add(near, wishes.score(near))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ else. A wish of zeros is the closed-form plan.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,13 +45,29 @@ class Wishes:
         """
         return self.task.score(self.plan(wish))
 
-    def is_known(self, wish: ArrayLike) -> bool:
-        """Whether the plan of a wish was judged before.
+    def score_all(self, wishes: Iterable[ArrayLike]) -> list[float]:
+        """Scores of wishes that do not depend on each other, judged together.
 
         Raises:
-            BudgetSpent: see `Task.known`.
+            BudgetSpent: see `Task.score_all`.
         """
-        return self.task.known(self.plan(wish)) is not None
+        return self.task.score_all([self.plan(wish) for wish in wishes])
+
+    def ask(self, wish: ArrayLike) -> None:
+        """Have a wish judged, with others perhaps.
+
+        Raises:
+            BudgetSpent: see `Task.ask`.
+        """
+        self.task.ask(self.plan(wish))
+
+    def is_known(self, wish: ArrayLike) -> bool:
+        """Whether the plan of a wish was judged before or asked for.
+
+        Raises:
+            BudgetSpent: see `Task.is_known`.
+        """
+        return self.task.is_known(self.plan(wish))
 
     def new_near(
         self, centre: NDArray[np.float64], spread: NDArray[np.float64] | float, rng: np.random.Generator

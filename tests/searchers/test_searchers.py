@@ -10,7 +10,7 @@ from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPOConfig
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluator, Trial
+from gnnrl.evaluation import Evaluator, Judge, Judgement, Seconds
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import error_curves
@@ -39,21 +39,30 @@ SEARCHING = sorted(set(SEARCHERS) - CLOSED_FORM)
 FROM_THE_PRIOR = ("annealing", "cma", "ddpg", "evolution", "ppo", "random-prior", "tpe")
 
 
-class Synthetic(Evaluator):
-    """A score that needs no network: how near the widths are to a target, 0 at best."""
+class Synthetic:
+    """A score that needs no network: how near the widths are to a target, 0 at best; notes what was judged together."""
 
-    def score(self, widths):
-        key = tuple(int(width) for width in widths)
-        if key not in self._scores:
-            self._scores[key] = -float(np.abs((np.array(key) - TARGET) / CASE.network.widths).sum())
-            self.trials.append(Trial(len(self.trials), key, self._scores[key], 0, 0.0))
-        return self._scores[key]
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def start(self, judge: Judge) -> None:
+        """Nothing is needed."""
+
+    def map(self, plans):
+        self.batches.append(len(plans))
+        for widths in plans:
+            score = -float(np.abs((np.array(widths) - TARGET) / CASE.network.widths).sum())
+            yield Judgement(score, 0, 0.0, Seconds())
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 def task(evaluations: int = 12, seed: int = 0, constraint: str = "macs<=60%", rules: WidthRules | None = None) -> Task:
     scores = importance("l2", CASE.model, CASE.network)
     curves = error_curves(CASE.model, CASE.network, None)
-    evaluator = Synthetic(CASE.model, CASE.network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
+    judge = Judge(CASE.model, CASE.network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
+    evaluator = Evaluator(judge, executor=Synthetic())
     return Task(Projection.build(CASE.network, constraint, rules), evaluator, curves, scores, evaluations, seed)
 
 
@@ -320,3 +329,49 @@ def test_rounding_does_not_end_a_long_search(monkeypatch: pytest.MonkeyPatch) ->
 
     assert best.score > work.evaluator.trials[0].score
     assert len(work.evaluator.trials) > 20
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_plans_judged_together_are_those_judged_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, alone = task(24, seed=3), task(24, seed=3)
+    run(SEARCHERS[name], together)
+    monkeypatch.setattr("gnnrl.searchers.task._TOGETHER", 1)
+    run(SEARCHERS[name], alone)
+
+    assert together.evaluator.trials == alone.evaluator.trials
+    assert batches(alone) == [1] * 24
+    assert (max(batches(together)) > 1) == (name not in {"amc", "annealing", "ddpg"})
+
+
+def batches(work: Task) -> list[int]:
+    assert isinstance(work.evaluator.executor, Synthetic)
+    return work.evaluator.executor.batches
+
+
+def test_a_batch_costs_what_its_plans_cost_one_by_one() -> None:
+    work, seen = task(3), []
+    work.on_trial = seen.append
+    plans = [work.projection.of_logits([logit, 0, 0, 0]) for logit in (-3, 0, 3)]
+    first, second, third = plans
+
+    scores = work.score_all([second, first, second])
+
+    assert scores[0] == scores[2] == work.score(second)
+    assert scores[1] == work.score(first)
+    assert [trial.widths for trial in seen] == [tuple(second), tuple(first)]
+    with pytest.raises(BudgetSpent):
+        work.score_all([first, third, work.prior(work.projection), third])
+    assert [trial.widths for trial in work.evaluator.trials] == [tuple(plan) for plan in (second, first, third)]
+    assert batches(work) == [2, 1]
+
+
+def test_what_was_asked_for_counts_and_is_known_before_it_is_judged() -> None:
+    work = task(2)
+    plan = work.prior(work.projection)
+    assert not work.is_known(plan)
+    work.ask(plan)
+
+    assert work.used == 1
+    assert not work.evaluator.trials
+    assert work.is_known(plan)
+    assert work.known(plan) == work.evaluator.trials[0].score

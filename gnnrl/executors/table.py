@@ -1,0 +1,51 @@
+"""All executors by name, and an executor for as long as a search takes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from gnnrl.errors import ConfigError
+from gnnrl.evaluation import Executor, Judge
+from gnnrl.executors.process import ProcessExecutor
+from gnnrl.executors.ray_cluster import RayExecutor
+from gnnrl.executors.serial import SerialExecutor
+
+EXECUTORS: Mapping[str, Callable[..., Executor]] = MappingProxyType(
+    {"serial": SerialExecutor, "process": ProcessExecutor, "ray": RayExecutor}
+)
+
+
+def find_executor(executor: str | Executor, *, workers: int | None = None, address: str | None = None) -> Executor:
+    """The executor of this name; an executor is returned as it is.
+
+    Args:
+        workers: how many, for "process" and "ray"; by default one a processor.
+        address: of a running cluster, for "ray"; by default one is begun on this machine.
+
+    Raises:
+        ConfigError: there is none of this name, or it takes no such setting.
+    """
+    if not isinstance(executor, str):
+        return executor
+    if executor not in EXECUTORS:
+        near = get_close_matches(executor, EXECUTORS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"there is no executor {executor!r}; {hint}there are {', '.join(EXECUTORS)}")
+    if executor == "serial" and workers not in (None, 1):
+        raise ConfigError(f"executor 'serial' judges plans in this process; for {workers} workers choose 'process'")
+    if executor != "ray" and address is not None:
+        raise ConfigError(f"executor {executor!r} knows no address; for {address} choose 'ray'")
+    settings: dict[str, Any] = {} if executor == "serial" else {"workers": workers}
+    return EXECUTORS[executor](**settings, **({"address": address} if executor == "ray" else {}))
+
+
+@contextmanager
+def started(executor: Executor, judge: Judge) -> Iterator[Executor]:
+    """An executor that judges with this judge inside, and of which nothing runs afterwards."""
+    executor.start(judge)
+    try:
+        yield executor
+    finally:
+        executor.close()
