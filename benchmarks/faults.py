@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trusted_run import EPISODES, PRUNE, RESUME, Row, outcome, run
-from victims import Fault, Victim, failing_disk, failing_reward, small_disk
+from victims import Fault, Victim, failing_disk, failing_reward, full_at_result, small_disk
 
 Harm = Callable[[Path], tuple[int, str]]
 
@@ -74,9 +74,9 @@ def harms() -> dict[str, Harm]:
         "snapshot truncated": damaged("21 of 30", lambda run: _cut(_newest(run / snapshot), 40)),
         "snapshot with one bit flipped": damaged("21 of 30", lambda run: _flip(_newest(run / snapshot))),
         "snapshot deleted": damaged("21 of 30", lambda run: _newest(run / snapshot).unlink()),
-        "disk full in the search": failed(small_disk(2500)),
+        "disk full in the search": failed(failing_disk(errno.ENOSPC, 12)),
         "disk full at a snapshot": failed(small_disk(100_000)),
-        "disk full at the result": failed(failing_disk(errno.ENOSPC, 28 + EPISODES)),
+        "disk full at the result": failed(full_at_result),
         "disk read-only": failed(failing_disk(errno.EROFS, 12)),
         "disk broken (EIO)": failed(failing_disk(errno.EIO, 12)),
         "reward raises": failed(failing_reward(5, fail)),

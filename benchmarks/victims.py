@@ -149,6 +149,16 @@ def small_disk(limit: int) -> Fault:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
+def full_at_result() -> None:
+    """Let the disk be full when the result is put in place."""
+    from gnnrl import bundle
+
+    def failing(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bundle.publish_folder = failing
+
+
 def failing_reward(call: int, result: Callable[[], float]) -> Fault:
     """Let the n-th evaluation end otherwise: raise, return what is no number, hang."""
     calls = [0]
