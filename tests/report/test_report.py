@@ -22,7 +22,7 @@ from gnnrl.report.card import write_card
 from gnnrl.report.charts import draw_search
 from gnnrl.report.notebook import show_network, show_plan, show_result
 from gnnrl.report.page import render
-from gnnrl.report.record import Judged, Record, read_record, write_record
+from gnnrl.report.record import Judged, Record, finetuned, read_record, write_record
 from gnnrl.report.tensorboard import log_trials
 from gnnrl.training import top1
 from gnnrl.zoo.models import resolve_model
@@ -276,3 +276,16 @@ def test_a_search_is_written_to_tensorboard() -> None:
     assert [value for tag, value, _ in written if tag == "digits/score"] == scores
     assert [value for tag, value, _ in written if tag == "digits/best"] == [max(scores[: n + 1]) for n in range(12)]
     assert [step for tag, _, step in written if tag == "digits/macs"] == list(range(12))
+
+
+def test_a_result_that_is_trained_further_keeps_its_report() -> None:
+    record = result().record()
+    assert record.classes is not None
+    classes = {"names": record.classes.names, "images": record.classes.images}
+    now = finetuned(record, 0.9, {**classes, "dense": record.classes.final, "final": [0.9] * len(record.classes.names)})
+
+    assert now.final == 0.9
+    assert now.stages == [*record.stages, "finetuned"]
+    assert now.classes is not None
+    assert (now.classes.dense, set(now.classes.final)) == (record.classes.dense, {0.9})
+    assert now.trials == record.trials
