@@ -35,7 +35,8 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         workers: actors; by default as many as the cluster has processors. Those that there is no room for yet begin
             when there is.
         address: of a running cluster, such as "auto" or "ray://head:10001"; by default one is begun on this machine,
-            which only who knows its random token can talk to, and ended by `close`.
+            and ended by `close`; only who knows its random token can talk to it, unless ray was imported before or
+            RAY_AUTH_MODE says otherwise.
         threads: processors, and threads, of each actor.
         gpus: graphics processors of each actor; parts of one are possible.
         timeout: seconds that an evaluation may take, after which its actor is replaced.
@@ -59,6 +60,8 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         straggler: float | None = 4.0,
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
+        if address is None:
+            _demand_token()
         self._ray = require("ray", "ray")
         if (workers is not None and workers < 1) or threads < 1 or gpus < 0:
             raise ConfigError(f"workers and threads must be at least 1, got {workers} and {threads}")
@@ -94,8 +97,6 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         settings: dict[str, Any] = {"address": self._address, "logging_level": "WARNING"}
         if self._address is None:
-            if "RAY_AUTH_MODE" not in os.environ:
-                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             processors = (self.workers or os.cpu_count() or 1) * self._threads
             settings |= {"address": "local", "num_cpus": processors, "include_dashboard": False}
         if self._runtime_env is not None:
@@ -124,6 +125,12 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _demand_token() -> None:
+    """Have clusters of this process refuse those who do not know its token; Ray reads this when it is imported."""
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 
 class _Worker:
