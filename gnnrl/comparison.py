@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gnnrl.clock import Clock
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.evaluation import Evaluate, Executor, Trial, judged
 from gnnrl.executors.table import find_executor, started
@@ -25,7 +26,7 @@ from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, Task, run
-from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
+from gnnrl.study import Study, as_evaluate, check_evaluations
 
 FORMAT = 1
 _TOLERANCE = 1e-4

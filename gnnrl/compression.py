@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from gnnrl import bundle
+from gnnrl.clock import Clock
 from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Evaluate, Executor, Seconds, Trial, judged
 from gnnrl.executors.table import find_executor
@@ -32,7 +33,7 @@ from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher
-from gnnrl.study import Clock, Study, as_evaluate, check_evaluations
+from gnnrl.study import Study, as_evaluate, check_evaluations
 
 STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -279,26 +278,3 @@ def _device(model: nn.Module) -> torch.device:
 def _leg_seed(seed: int, leg: int) -> int:
     """The seed of the search that follows so many others."""
     return seed if leg == 0 else int(np.random.SeedSequence([seed, leg]).generate_state(1)[0])
-
-
-class Clock:
-    """Times stages and announces them."""
-
-    def __init__(self, on_stage: Callable[[str], None] | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._on_stage = on_stage
-        self._stage: str | None = None
-        self._start = perf_counter()
-
-    def begin(self, stage: str) -> None:
-        """End the stage before, and begin one."""
-        self.end()
-        self._stage, self._start = stage, perf_counter()
-        if self._on_stage:
-            self._on_stage(stage)
-
-    def end(self) -> None:
-        """End the last stage."""
-        if self._stage is not None:
-            self.seconds[self._stage] = perf_counter() - self._start
-        self._stage = None

@@ -19,6 +19,7 @@ FILES = {
 }
 ALLOWED = {
     "gnnrl.errors": set(),
+    "gnnrl.clock": set(),
     "gnnrl.imports": {"gnnrl.errors"},
     "gnnrl.files": {"gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},

@@ -12,15 +12,8 @@ from rich.table import Table
 
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration, stdout
-from gnnrl.cli.job import (
-    Best,
-    Job,
-    check_settings,
-    import_engine,
-    limited_threads,
-    refuse_unreachable,
-    shared_arguments,
-)
+from gnnrl.cli.engine import import_engine, limited_threads
+from gnnrl.cli.job import Best, Job, check_settings, refuse_unreachable, shared_arguments
 from gnnrl.cli.sources import Source, load_network, load_splits
 from gnnrl.cli.widths import Widths
 

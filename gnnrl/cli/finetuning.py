@@ -8,7 +8,7 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration
-from gnnrl.cli.job import import_engine, limited_threads
+from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
 from gnnrl.cli.sources import Source

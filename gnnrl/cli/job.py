@@ -1,18 +1,14 @@
 """A compression as the command line asks for it: what can be refused is refused first, then data, work and result."""
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.options import Executor, Importance, Metric, Repair
 from gnnrl.cli.running import Session
-from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network, load_splits
+from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network
 from gnnrl.cli.tuning import Training, choose_precision, tune
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
@@ -20,7 +16,6 @@ from gnnrl.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from gnnrl.compression import CompressionResult
     from gnnrl.evaluation import Evaluate, Trial
     from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
@@ -54,44 +49,6 @@ class Job(Training):
     workers: int | None = None
     address: str | None = None
     widths: Widths = field(default_factory=Widths)
-
-
-def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
-    """Compress, save, and return all facts that `--json` prints; the run is over then.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`.
-    """
-    fed, network = prepare(job, narrator)
-    data = load_splits(job.data, fed, narrator)
-    result = _compress(job, fed, network, data, narrator, session)
-    return save_result(job, fed, result, data, narrator, session)
-
-
-def save_result(
-    job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator, session: Session
-) -> dict[str, Any]:
-    """Write a result, end its run, and return all facts of it."""
-    session.enter("save")
-    facts = facts_of(job, fed, result, data, narrator)
-    about = {**facts, "commands": next_commands(job)}
-    result.save(job.out, about=about, records=session.directory.records, force=job.force)
-    session.directory.remove()
-    return {**facts, "out": str(job.out)}
-
-
-def next_commands(job: Job) -> list[list[str]]:
-    """Commands that judge, look at and take home the result."""
-    source = job.source
-    network = ["--model", source.model]
-    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
-        network += [option, value] if value else []
-    shape = network if source.mean is None and source.std is None else network[:4]
-    return [
-        ["gnnrl", "evaluate", str(job.out), *network, "--data", job.data],
-        ["gnnrl", "export", str(job.out), *shape, "--out", f"{job.out.name}.onnx"],
-        ["gnnrl", "report", str(job.out)],
-    ]
 
 
 def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
@@ -130,14 +87,6 @@ def check_settings(job: Job) -> None:
         )
 
 
-def import_engine(narrator: Narrator) -> None:
-    """Import what every job needs; it takes seconds."""
-    narrator.begin("loading PyTorch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch_geometric's use of torch.jit concerns no user
-        import_module("gnnrl.compression")
-
-
 def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     """Trace the network and check that the limit can be met, before any data is read.
 
@@ -166,17 +115,6 @@ def timed(network: "Network", constraint: str, model: "nn.Module", inputs: Any, 
         return network
     narrator.begin("measuring layers")
     return measure_latency(model, network, inputs, progress=narrator.advance)
-
-
-def _compress(
-    job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator, session: Session
-) -> "CompressionResult":
-    from gnnrl.compression import compress
-    from gnnrl.searchers.table import evaluations_of
-
-    best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
-    settings = {**searching(job, fed, data, narrator, best, session), **shared_arguments(job, fed.model, network, data)}
-    return compress(fed.model, fed.example_inputs, job.constraint, **settings)
 
 
 def searching(
@@ -265,57 +203,3 @@ class Best:
 def _show_score(metric: Metric, score: float) -> str:
     """Write a reward as people know it."""
     return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"
-
-
-def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
-    """What `--json` prints of a result; speed is measured here."""
-    import torch
-    from safetensors.torch import save
-
-    from gnnrl.bundle import tensors
-    from gnnrl.cli.timing import measure_speed
-
-    narrator.begin("measuring speed")
-    sizes = {
-        stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
-        for stage, model in (("dense", fed.model), ("pruned", result.model))
-    }
-    latency, throughput = measure_speed({"dense": fed.model, "pruned": result.model}, fed.example_inputs[0], job.device)
-    scores = [trial.score for trial in result.history]
-    return {
-        "model": job.source.model,
-        "data": job.data,
-        "constraint": job.constraint,
-        "score": result.score,
-        "test_images": len(data.test),
-        "reward": {"metric": job.metric, "first": scores[0], "best": max(scores)},
-        "macs": {name: cost.macs for name, cost in result.cost.items()},
-        "params": {name: cost.params for name, cost in result.cost.items()},
-        "file_bytes": sizes,
-        "latency_ms": latency,
-        "images_per_second": throughput,
-        "latency_limit": None if result.latency is None else result.latency.facts(),
-        "threads": torch.get_num_threads(),
-        "layers": [
-            {"name": group.name, "dense": group.size, "pruned": width}
-            for group, width in zip(result.network.groups, result.plan.widths, strict=True)
-        ],
-        "verified_difference": result.verification.difference,
-        "rules": job.widths.facts(result.network),
-        "evaluations": len(result.history),
-        "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
-        "seed": job.seed,
-    }
-
-
-@contextmanager
-def limited_threads(threads: int | None) -> Iterator[None]:
-    """Compute on so many threads inside; None leaves the choice to PyTorch."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,7 +9,9 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
-from gnnrl.cli.job import Job, check_before, import_engine, limited_threads, next_commands, run_job
+from gnnrl.cli.engine import import_engine, limited_threads
+from gnnrl.cli.job import Job, check_before
+from gnnrl.cli.outcome import next_commands, run_job
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running

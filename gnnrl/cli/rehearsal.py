@@ -4,7 +4,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.job import Job, import_engine, limited_threads, prepare, reward
+from gnnrl.cli.engine import import_engine, limited_threads
+from gnnrl.cli.job import Job, prepare, reward
 from gnnrl.cli.sources import Fed, load_splits
 from gnnrl.cli.widths import show_rules
 

@@ -10,17 +10,9 @@ from rich import box
 from rich.table import Table
 
 from gnnrl.cli.console import Narrator, Stopwatch
-from gnnrl.cli.job import (
-    Best,
-    Job,
-    check_settings,
-    import_engine,
-    limited_threads,
-    prepare,
-    save_result,
-    searching,
-    shared_arguments,
-)
+from gnnrl.cli.engine import import_engine, limited_threads
+from gnnrl.cli.job import Best, Job, check_settings, prepare, searching, shared_arguments
+from gnnrl.cli.outcome import save_result
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
 from gnnrl.cli.sources import load_splits
