@@ -245,7 +245,9 @@ cluster has two nodes on this machine.
 ## Measured: real evaluations
 
 {REAL} evaluations of the digits network, one thread each, the fastest of {BATCHES} batches: {real["serial"]:.1f} s in
-one process, {real["two processes"]:.1f} s in two, {real["serial"] / real["two processes"]:.2f} times as fast.
+one process,
+{real["two processes"]:.1f} s in two, {real["serial"] / real["two processes"]:.2f} times as fast. Where other
+work takes the processors this says little; `--only-real` measures it again.
 
 ## Derived: a cluster of {MACHINES} machines
 
