@@ -17,7 +17,7 @@ Each row is written when it is measured; see benchmarks/search.py for how to go 
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -36,7 +36,7 @@ from gnnrl.agent.batching import batch
 from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic
 from gnnrl.agent.ppo import PPO
-from gnnrl.evaluation import Evaluator, Trial
+from gnnrl.evaluation import Evaluator, Judge, Trial
 from gnnrl.network.structure import Network
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.curves import Curve, error_curves
@@ -67,6 +67,12 @@ class Instant(Evaluator):
     """Judges plans by their error curves alone, in no time, and each time anew."""
 
     curves: Sequence[Curve] = ()
+
+    def score_all(self, plans: Iterable[Any]) -> Generator[Trial, None, None]:
+        """Judge the plans."""
+        for widths in plans:
+            self.score(widths)
+            yield self.trials[-1]
 
     def known(self, widths: Any) -> float | None:
         """Nothing is known, so that a search of so many evaluations plays as many plans."""
@@ -137,7 +143,7 @@ def cost(name: str, *, quick: bool = False) -> Row:
 
 def _instant(model: nn.Module, network: Network, curves: list[Curve]) -> Task:
     scores = importance("l2", model, network)
-    judge = Instant(model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
+    judge = Instant(Judge(model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none"))
     judge.curves = curves
     return Task(Projection.build(network, LIMIT, machine.EVERY_WIDTH), judge, curves, scores, EVALUATIONS, 0)
 

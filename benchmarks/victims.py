@@ -65,10 +65,10 @@ def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
     for number, name in ((1, "stdout"), (2, "stderr")):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(descriptor, number)
-    _count_judged(folder / "judged")
-    if fault is not None:
-        fault()
     try:
+        _count_judged(folder / "judged")
+        if fault is not None:
+            fault()
         app([*arguments], prog_name="gnnrl")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
@@ -84,14 +84,15 @@ def _count_judged(path: Path) -> None:
     """Write down the number of every plan that is really judged, as its judgement begins."""
     from gnnrl.evaluation import Evaluator
 
-    judge = Evaluator._judge
+    judged = Evaluator._judged
 
-    def counted(self: Evaluator, key: tuple[int, ...]) -> Any:
-        with path.open("a") as file:
-            file.write(f"{os.getpid()} {len(self.trials)}\n")
-        return judge(self, key)
+    def counted(self: Evaluator, plans: Sequence[Any]) -> Any:
+        if plans:
+            with path.open("a") as file:
+                file.writelines(f"{os.getpid()} {len(self.trials) + number}\n" for number in range(len(plans)))
+        return judged(self, plans)
 
-    Evaluator._judge = counted  # type: ignore[method-assign]
+    Evaluator._judged = counted  # type: ignore[method-assign]
 
 
 def killed_at(operation: int) -> Fault:

@@ -30,6 +30,7 @@ SHORTER = {
     "gnnrl demo --out small-digits": "gnnrl demo --out small-digits --episodes 3",
     "--episodes 150 --finetune-epochs 3": "--episodes 2 --finetune-epochs 1",
     "--out out": "--out from-the-command-line",  # the README's Python writes there before
+    "gnnrl resume small": "gnnrl resume from-the-command-line",
     "episodes=150": "episodes=3",
     "episodes=20": "episodes=3",
     "torchvision:resnet50": "torchvision:resnet18",

@@ -121,13 +121,13 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> dict[str, 
         GnnrlError: see `gnnrl.errors`.
     """
     from gnnrl import bundle
-    from gnnrl.training import evaluator
+    from gnnrl.per_class import ClassTally
 
     fed = load_network(job.source, job.device, narrator)
     small = bundle.load(fed.model, job.result).requires_grad_(True)
     data = load_splits(job.data, fed, narrator)
     session.directory.identify({"result": bundle.read_manifest(job.result)["sha256"], "images": len(data.train)})
-    judge = evaluator(data.test, device=job.device, precision=choose_precision(job))
+    judge = ClassTally(data.test, data.classes, device=job.device, precision=choose_precision(job))
     before = judge(small)
     session.enter("finetune")
     result = tune(job, small, fed.model, data, narrator, session)
@@ -140,11 +140,23 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> dict[str, 
         small.eval(),
         bundle.read_plan(job.result),
         _facts(job, told),
+        documents=_documents(job, score["finetuned"], judge.change(0, 1)),
         force=job.force,
         records=session.directory.records,
     )
     session.directory.remove()
     return {**told, "test_images": len(data.test), "out": str(job.out)}
+
+
+def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, str]:
+    """The report and the card of the result, brought up to date; none where it was saved without a history."""
+    from gnnrl.bundle import HISTORY
+    from gnnrl.report.documents import write_documents
+    from gnnrl.report.record import finetuned, read_record
+
+    if not (job.result / HISTORY).is_file():
+        return {}
+    return write_documents(finetuned(read_record(job.result), score, classes), str(job.out))
 
 
 def _facts(job: Tuning, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,19 @@ def record_of(result: "CompressionResult", facts: Mapping[str, Any]) -> Record:
     return Record.model_validate({**known, **told})
 
 
+def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Record:
+    """The record of a result that was trained further.
+
+    Args:
+        score: of the network now.
+        classes: accuracy of each class before and after this training, by the names of `Classes`.
+    """
+    now = Classes.model_validate(classes)
+    if record.classes is not None and record.classes.names == now.names:
+        now = now.model_copy(update={"dense": record.classes.dense})
+    return record.model_copy(update={"score": {**record.score, "finetuned": score}, "classes": now})
+
+
 def write_record(record: Record) -> str:
     """The text of `history.json`."""
     return record.model_dump_json(exclude_defaults=True)
