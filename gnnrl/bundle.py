@@ -81,7 +81,7 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
     if path.is_file():
         raise ConfigError(f"{path} is a file; choose a directory for the result")
     if path.is_dir() and any(path.iterdir()) and not force:
-        raise ConfigError(f"{path} is not empty; choose another directory, or force to replace it")
+        raise ConfigError(f"{path} is not empty; choose another directory, or replace it with --force (force=True)")
     if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
     check_home(path)

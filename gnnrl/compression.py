@@ -154,6 +154,7 @@ def compress(
     study: Study | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    on_calibration: Callable[[int, int], None] = lambda done, total: None,
     run: str | Path | RunDirectory | None = None,
     executor: str | Executor = "serial",
 ) -> CompressionResult:
@@ -180,6 +181,7 @@ def compress(
         study: what is known of this model and these data already; then nothing is traced or calibrated.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
+        on_calibration: called with (groups done, groups in all) while error curves are computed.
         run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
             arguments, the search goes on and ends as if it had never stopped; with more `episodes` it goes further.
         executor: where plans are judged: "serial", here; "process", in as many processes as there are processors;
@@ -193,6 +195,8 @@ def compress(
     read = None if test is None else _as_test(test)
     search, where = find_searcher(searcher), find_executor(executor)
     check_evaluations(episodes)
+    if finetune is not None and not callable(finetune):
+        raise ConfigError(f"finetune must be a function that trains a network in place, got {finetune!r}")
     settings = {
         "constraint": str(constraint),
         "searcher": name_of(searcher),
@@ -219,6 +223,7 @@ def compress(
                 seed=seed,
                 device=device,
                 begin=clock.begin,
+                progress=on_calibration,
             )
         clock.begin("search")
         memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)

@@ -36,7 +36,7 @@ def check_file(path: str | Path, *, force: bool = False) -> Path:
     if target.is_dir():
         raise ConfigError(f"{target} is a directory; choose a file for the export")
     if target.exists() and not force:
-        raise ConfigError(f"{target} is there already; choose another file, or force to replace it")
+        raise ConfigError(f"{target} is there already; choose another file, or replace it with --force (force=True)")
     check_home(target)
     return target
 

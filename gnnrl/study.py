@@ -82,6 +82,7 @@ class Study:
         seed: int = 0,
         device: str | torch.device | None = None,
         begin: Callable[[str], None] = lambda stage: None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> "Study":
         """Trace, calibrate, compute curves and scores, and judge the dense network; arguments are those of `compress`.
 
@@ -89,6 +90,7 @@ class Study:
 
         Args:
             begin: called with "trace", "latency" and "calibrate" as they begin.
+            progress: called with (done, in all) while error curves are computed.
 
         Raises:
             GnnrlError: see `gnnrl.errors`.
@@ -107,7 +109,7 @@ class Study:
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
-        curves, scores = _signals(dense, network, record, importance, seed)
+        curves, scores = _signals(dense, network, record, importance, seed, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
         return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit)._corrected()
@@ -263,12 +265,17 @@ def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> No
 
 
 def _signals(
-    model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int
+    model: nn.Module,
+    network: Network,
+    record: Calibration | None,
+    criterion: str,
+    seed: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[list[Curve], list[np.ndarray[Any, np.dtype[np.float64]]]]:
     """Error curves (from weights alone without calibration) and the scores of the criterion."""
     batches = record.batches() if record is not None and criterion == "taylor" else None
     scores = score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
-    return error_curves(model, network, record), scores
+    return error_curves(model, network, record, progress), scores
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -292,3 +292,17 @@ def test_a_limit_on_latency_gives_a_network_that_is_so_fast(monkeypatch: pytest.
     assert result.cost["pruned"].macs <= 0.6 * result.cost["dense"].macs
     assert stages[:3] == ["trace", "latency", "calibrate"]
     assert json.loads((result.save(tmp_path / "out") / "manifest.json").read_text())["latency"]["used"] <= 1
+
+
+def test_a_training_that_is_no_function_is_refused_at_once() -> None:
+    stages: list[str] = []
+    with pytest.raises(ConfigError, match="finetune must be a function"):
+        compressed(finetune=3, on_stage=stages.append)
+    assert not stages
+
+
+def test_error_curves_tell_how_far_they_are() -> None:
+    told: list[tuple[int, int]] = []
+    result = compressed(on_calibration=lambda done, total: told.append((done, total)))
+    groups = len(result.network.groups)
+    assert told == [(number, groups) for number in range(1, groups + 1)]

@@ -88,8 +88,8 @@ app = typer.Typer(
     help="Shrink a PyTorch network to a size limit. A graph network trained with reinforcement learning decides how "
     "much of every layer to keep.",
     epilog="Start with: gnnrl demo. Exit codes: 0 done; 2 a wrong setting or command line; 3 a network that cannot be "
-    "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 130 interrupted; 1 a "
-    "fault of gnnrl.",
+    "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 8 disk or memory; 9 a "
+    "run in use; 130 interrupted; 1 a fault of gnnrl.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -51,9 +51,13 @@ class Job(Training):
     widths: Widths = field(default_factory=Widths)
 
 
-def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
-    """Load and trace the network, and refuse what can be refused before any data is read."""
-    check_before(job)
+def prepare(job: Job, narrator: Narrator, *, trained: bool = True) -> tuple[Fed, "Network"]:
+    """Load and trace the network, and refuse what can be refused before any data is read.
+
+    Args:
+        trained: whether the network needs its weights.
+    """
+    check_before(job, trained=trained)
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
         raise ConfigError(
@@ -63,15 +67,15 @@ def prepare(job: Job, narrator: Narrator) -> tuple[Fed, "Network"]:
     return fed, refuse_unreachable(job, fed, narrator)
 
 
-def check_before(job: Job) -> None:
+def check_before(job: Job, *, trained: bool = True) -> None:
     """Refuse a place for the result, and settings, before anything is written."""
     from gnnrl.bundle import check_target
 
     check_target(job.out, force=job.force)
-    check_settings(job)
+    check_settings(job, trained=trained)
 
 
-def check_settings(job: Job) -> None:
+def check_settings(job: Job, *, trained: bool = True) -> None:
     """Refuse what needs neither network nor data to be seen as wrong."""
     from gnnrl.network.cost import Constraint
     from gnnrl.searchers.table import find_searcher
@@ -81,7 +85,7 @@ def check_settings(job: Job) -> None:
     executor_of(job)
     job.widths.rules()
     source = job.source
-    if not (source.weights or source.pretrained or is_own(source.model)):
+    if trained and not (source.weights or source.pretrained or is_own(source.model)):
         raise ConfigError(
             f"{source.model} has random weights: give --weights FILE, or --pretrained where its authors publish some"
         )
@@ -139,6 +143,7 @@ def searching(
         "seed": job.seed,
         "on_stage": begin,
         "on_trial": tell,
+        "on_calibration": narrator.advance,
         "run": session.directory,
     }
 

@@ -26,7 +26,7 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
         from gnnrl.network.cost import Budget
         from gnnrl.network.description import Description
 
-        fed, network = prepare(job, narrator)
+        fed, network = prepare(job, narrator, trained=False)
         data = load_splits(job.data, fed, narrator)
         description = Description.of(network, job.widths.rules().ladders(network))
         return {

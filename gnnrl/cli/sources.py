@@ -113,7 +113,7 @@ def _check_device(device: str) -> str:
     return device
 
 
-def load_splits(source: str, fed: Fed, narrator: Narrator) -> "DataSplits":
+def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | None" = None) -> "DataSplits":
     """Read the labelled images in the size and normalisation that the network is fed with.
 
     Raises:
@@ -141,8 +141,9 @@ def load_splits(source: str, fed: Fed, narrator: Narrator) -> "DataSplits":
     narrator.note(f"{len(data.train):,} train, {len(data.reward):,} reward, {len(data.test):,} test")
     if data.skipped:
         narrator.warn(f"{len(data.skipped)} images cannot be decoded and are left out, {data.skipped[0]} among them")
-    device = str(next(fed.model.parameters()).device)
-    share = top1(fed.model, batched(data.reward, EVALUATION_BATCH), device)
+    model = judged or fed.model
+    device = str(next(model.parameters()).device)
+    share = top1(model, batched(data.reward, EVALUATION_BATCH), device)
     if share < 1.5 / len(data.classes):
         narrator.warn(
             f"the network recognises {share:.1%} of the reward images, {len(data.classes)} classes: hardly more than "

@@ -125,7 +125,7 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> dict[str, 
 
     fed = load_network(job.source, job.device, narrator)
     small = bundle.load(fed.model, job.result).requires_grad_(True)
-    data = load_splits(job.data, fed, narrator)
+    data = load_splits(job.data, fed, narrator, judged=small)
     session.directory.identify({"result": bundle.read_manifest(job.result)["sha256"], "images": len(data.train)})
     judge = ClassTally(data.test, data.classes, device=job.device, precision=choose_precision(job))
     before = judge(small)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError
+from gnnrl.pruning.gathering import gather
 from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.names import Names
 from gnnrl.pruning.sampling import Sampler
@@ -114,17 +115,17 @@ def calibrate(
     """
     device = next(model.parameters()).device
     inputs, labels = gather(data, images, _arity(model))
-    inputs = tuple(value.to(device) for value in inputs)
+    inputs = tuple(value.to(device).contiguous() for value in inputs)
     sampler = sampler or Sampler()
     try:
-        bound = _affordable(model, inputs)
+        bound, layout = _affordable(model, inputs), _layout(model, inputs)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
         raise DataError(
             f"the network cannot take the calibration data, {shapes}: {str(error).splitlines()[0]}. Give batches "
             "of the network's inputs in the order of its forward, labels last"
         ) from error
-    inputs = tuple(_laid_out(value[:bound]) for value in inputs)
+    inputs = tuple(_laid_out(value[:bound], layout) for value in inputs)
     recorder = _Recorder(model, sampler, moments)
     with watching(model, recorder.observer):
         model(*inputs)
@@ -132,46 +133,20 @@ def calibrate(
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
 
 
-def _laid_out(value: Tensor) -> Tensor:
-    """Images channels-last, which convolutions and the sampling of their inputs like best."""
-    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+def _layout(model: nn.Module, inputs: Sequence[Tensor]) -> torch.memory_format:
+    """Channels-last, which convolutions and the sampling of their inputs like best, where the network runs in it."""
+    try:
+        with watching(model, Observer(LayerCall.run, _normalised, lambda *_: None)):
+            model(*(_laid_out(value[:2], torch.channels_last) for value in inputs))
+    except RuntimeError as error:
+        if "view size is not compatible" not in str(error):
+            raise
+        return torch.contiguous_format  # `x.view(n, -1)` needs it
+    return torch.channels_last
 
 
-def gather(data: Iterable[Any], images: int, arity: int) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Collect the first images of a loader: the inputs of one forward pass and the labels, if any."""
-    parts: list[Sequence[Tensor]] = []
-    seen = 0
-    images = max(images, 2)
-    for batch in data:
-        items = list(batch) if isinstance(batch, tuple | list) else [batch]
-        if not all(isinstance(item, Tensor) for item in items):
-            raise DataError(f"calibration batches must be tensors x or tuples (x, y), got {type(items[0]).__name__}")
-        if parts and len(items) != len(parts[0]):
-            raise DataError("calibration batches differ in their number of tensors")
-        _check_shapes(items, parts[0] if parts else items)
-        parts.append(items)
-        seen += len(items[0])
-        if seen >= images:
-            break
-    if not seen:
-        raise DataError(
-            "the calibration data has no batches; give a loader or a list of batches (a generator runs dry)"
-        )
-    if seen < 2:
-        raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
-    joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
-    labels = joined.pop() if len(joined) > arity else None
-    return tuple(joined), labels
-
-
-def _check_shapes(items: Sequence[Tensor], first: Sequence[Tensor]) -> None:
-    """Check that the tensors of a batch have as many samples each, and samples of the same shape as the first batch."""
-    shapes = ", ".join(str(list(item.shape)) for item in items)
-    if any(item.ndim == 0 or len(item) != len(items[0]) for item in items):
-        raise DataError(f"the tensors of a calibration batch have different numbers of samples: {shapes}")
-    if any(a.shape[1:] != b.shape[1:] for a, b in zip(items, first, strict=True)):
-        others = ", ".join(str(list(item.shape)) for item in first)
-        raise DataError(f"calibration batches of {others} and of {shapes}: give all samples the same shape")
+def _laid_out(value: Tensor, layout: torch.memory_format) -> Tensor:
+    return value.contiguous(memory_format=layout) if value.ndim == 4 else value
 
 
 def _arity(model: nn.Module) -> int:
@@ -192,12 +167,14 @@ def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
         largest = max(largest, output.numel())
         return output
 
-    def norm(arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
-        return normalise(arguments["input"], arguments)
-
-    with watching(model, Observer(layer, norm, lambda *_: None)):
+    with watching(model, Observer(layer, _normalised, lambda *_: None)):
         model(*(value[:1] for value in inputs))
     return int(max(2, min(len(inputs[0]), _ACTIVATION_BUDGET / 4 / largest)))
+
+
+def _normalised(arguments: dict[str, Any], _: LayerCall | None) -> Tensor:
+    """Normalise as in evaluation, whatever mode the network is in."""
+    return normalise(arguments["input"], arguments)
 
 
 class _Recorder:

@@ -11,6 +11,7 @@ the costs add up. f_o = (scale of the normalisation after the output)² / (energ
 of different layers comparable.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,14 +69,26 @@ class _Consumer:
 
 
 @torch.no_grad()
-def error_curves(model: nn.Module, network: Network, calibration: Calibration | None) -> list[Curve]:
+def error_curves(
+    model: nn.Module,
+    network: Network,
+    calibration: Calibration | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Curve]:
     """Curves of all groups of a network.
 
     A group without a consumer whose inputs were recorded (its channels are read by grouped convolutions only, or by
     layers wider than the calibration covers) is ordered by the norm of its weights and its curve by their share.
+
+    Args:
+        progress: called with (groups done, groups in all).
     """
     weights = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
-    return [_curve(group, network, weights, calibration) for group in network.groups]
+    curves = []
+    for number, group in enumerate(network.groups, 1):
+        curves.append(_curve(group, network, weights, calibration))
+        progress(number, len(network.groups))
+    return curves
 
 
 def _curve(group: Group, network: Network, weights: dict[str, Tensor], calibration: Calibration | None) -> Curve:

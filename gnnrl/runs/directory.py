@@ -56,10 +56,13 @@ class RunDirectory:
     def __init__(self, path: str | Path, settings: Mapping[str, Any] | None = None, *, repair: bool = False) -> None:
         self.path = Path(path)
         _check(self.path)
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path / _LOCK)
-            self._take()
+        try:
+            with writing(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock = FileLock(self.path / _LOCK)
+                self._take()
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be made: {error.strerror or error}; choose another place") from error
         try:
             for name in (SETTINGS, _HOLDER):
                 remove_remains(self.path / name)

@@ -164,3 +164,26 @@ def test_networks_in_float64_are_calibrated() -> None:
     record = calibrate(copy.deepcopy(traced("chain").model).double(), [images().double()])
 
     assert all(layer.target.dtype == torch.float64 for layer in record.layers.values())
+
+
+class Flat(nn.Module):
+    """Reads its features by a view that channels-last images do not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.linear = nn.Linear(8 * 36, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).relu()
+        return self.linear(y.view(x.shape[0], -1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_networks_that_view_their_features_are_calibrated(layout: torch.memory_format) -> None:
+    images = torch.randn(40, 3, 8, 8).contiguous(memory_format=layout)
+
+    record = calibrate(Flat().eval(), [images])
+
+    assert len(record.layers) == 2
+    assert record.inputs[0].is_contiguous()
