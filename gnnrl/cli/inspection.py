@@ -41,9 +41,11 @@ def inspect(
         fed = load_network(Source(model=model, weights=weights, input_shape=input_shape), "cpu", narrator)
         narrator.begin("tracing")
         network = trace(fed.model, fed.example_inputs)
-        network = timed(network, constraint, fed.model, fed.example_inputs, narrator) if constraint else network
+        network = (
+            timed(network, constraint, fed.model, fed.example_inputs, narrator) if constraint is not None else network
+        )
         description = Description.of(network, rules.ladders(network))
-        budget = Projection.build(network, constraint, rules).budget if constraint else None
+        budget = Projection.build(network, constraint, rules).budget if constraint is not None else None
     facts = widths.facts(network)
     if as_json:
         limits = dict(budget.limits) if budget else None

@@ -4,6 +4,7 @@ The model is run once with data, then exported on fake tensors as it is (trainin
 changed.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,11 +98,21 @@ def plain_attention() -> Iterator[None]:
 def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
-    """The program of a network, by `torch.export`, whose errors are passed on."""
-    with warnings.catch_warnings():
+    """The program of a network, by `torch.export`, whose errors are passed on, without the graphs that it logs."""
+    with warnings.catch_warnings(), _unlogged():
         # said of every recurrent layer, which torch puts right again
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _check_parameters(model: nn.Module) -> None:

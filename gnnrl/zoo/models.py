@@ -14,6 +14,7 @@ never from a file that gnnrl reads.
 import difflib
 import importlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -108,7 +109,8 @@ def _own_depth(spec: str) -> int:
     depth = spec.removeprefix(CIFAR_PREFIX)
     if depth == spec or not depth.isdecimal():
         kinds = "torchvision:NAME, timm:NAME, package.module:factory or file.py:factory"
-        raise ConfigError(f"there is no network {spec!r}. {_suggest(spec, OWN_NAMES)}Others are given as {kinds}.")
+        near = _elsewhere(spec) or _suggest(spec, OWN_NAMES)
+        raise ConfigError(f"there is no network {spec!r}. {near}Others are given as {kinds}.")
     return int(depth)
 
 
@@ -171,6 +173,15 @@ def _resolve_factory(spec: str) -> nn.Module:
         returned = f"{spec.rpartition(':')[2]}() returned {type(network).__name__}"
         raise ConfigError(f"{spec}: {returned}, not a torch.nn.Module.")
     return network
+
+
+def _elsewhere(name: str) -> str:
+    """A hint where a library that is installed knows the name."""
+    for library in ("torchvision", "timm"):
+        with suppress(ConfigError):
+            if name in _import_library(library).list_models():
+                return f"Did you mean {library}:{name}? "
+    return ""
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

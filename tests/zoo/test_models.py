@@ -154,3 +154,9 @@ def test_importing_the_zoo_loads_neither_torchvision_nor_timm() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_name_that_a_library_knows_is_suggested_with_the_library() -> None:
+    pytest.importorskip("torchvision")
+    with pytest.raises(ConfigError, match="Did you mean torchvision:resnet50"):
+        resolve_model("resnet50")
