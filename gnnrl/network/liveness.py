@@ -39,19 +39,20 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
         index: the operation that each node belongs to.
         results: labels of the results of each operation.
     """
+    memory = {node: _memory(node) for node in graph.nodes}
     made: dict[int, tuple[int, int, Value]] = {}
     last: dict[int, int] = {}
     foreign: set[int] = set()
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr"):
-            foreign.update(key for key, _ in _memory(node))
+            foreign.update(key for key, _ in memory[node])
         number = len(results) if node.op == "output" else index.get(node, -1)
         if number < 0:
             continue
-        last.update((key, number) for source in node.all_input_nodes for key, _ in _memory(source))
+        last.update((key, number) for source in node.all_input_nodes for key, _ in memory[source])
         if node.op == "output" or node.target is operator.getitem:
             continue
-        for (key, itemsize), value in zip(_memory(node), results[number], strict=False):
+        for (key, itemsize), value in zip(memory[node], results[number], strict=False):
             made.setdefault(key, (number, itemsize, value))
     return [
         _buffer(value, itemsize, number, max(last.get(key, number), number))
@@ -63,7 +64,9 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
 def _memory(node: fx.Node) -> list[tuple[int, int]]:
     """(storage, bytes of an element) of each tensor that a node stands for."""
     value: Any = node.meta.get("val")
-    tensors = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, Tensor) and value.layout == torch.strided:
+        return [(int(value.untyped_storage()._cdata), value.element_size())]
+    tensors = value if isinstance(value, list | tuple) else []
     return [
         (int(tensor.untyped_storage()._cdata), tensor.element_size())
         for tensor in tensors
