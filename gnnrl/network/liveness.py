@@ -7,6 +7,7 @@ from. Parameters, buffers and the network's inputs are somebody else's; what the
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -39,17 +40,17 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
         index: the operation that each node belongs to.
         results: labels of the results of each operation.
     """
-    memory = {node: _memory(node) for node in graph.nodes}
+    memory = {node: _memory(node) for node in graph.nodes if node.op == "call_function" or _may_be_shared(node)}
     made: dict[int, tuple[int, int, Value]] = {}
     last: dict[int, int] = {}
     foreign: set[int] = set()
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr"):
-            foreign.update(key for key, _ in memory[node])
+            foreign.update(key for key, _ in memory.get(node, ()))
         number = len(results) if node.op == "output" else index.get(node, -1)
         if number < 0:
             continue
-        last.update((key, number) for source in node.all_input_nodes for key, _ in memory[source])
+        last.update((key, number) for source in node.all_input_nodes for key, _ in memory.get(source, ()))
         if node.op == "output" or node.target is operator.getitem:
             continue
         for (key, itemsize), value in zip(memory[node], results[number], strict=False):
@@ -59,6 +60,17 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
         for key, (number, itemsize, value) in made.items()
         if key not in foreign
     ]
+
+
+def _may_be_shared(node: fx.Node) -> bool:
+    """Whether an operation may return a view of what a node stands for; none that reads plain weights does."""
+    return any(_returns_views(user.target) for user in node.users)
+
+
+@cache
+def _returns_views(target: Any) -> bool:
+    schema = getattr(target, "_schema", None)
+    return schema is None or any(result.alias_info is not None for result in schema.returns)
 
 
 def _memory(node: fx.Node) -> list[tuple[int, int]]:
