@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gnnrl import bundle
-from gnnrl.cli import console, job
+from gnnrl.cli import console
+from gnnrl.cli import outcome as outcomes
 from gnnrl.cli.application import app
 from gnnrl.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
@@ -34,14 +35,14 @@ def run(*arguments: str) -> Result:
 def interrupted(after: int, number: int, *arguments: str) -> Result:
     """Run a command that gets a signal while it judges the plan of this number."""
 
-    class Signalled(job.Best):
+    class Signalled(outcomes.Best):
         def __call__(self, trial: Any) -> None:
             super().__call__(trial)
             if trial.number == after:
                 signal.raise_signal(number)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "Best", Signalled)
+        patch.setattr(outcomes, "Best", Signalled)
         return run(*arguments)
 
 
