@@ -8,17 +8,17 @@ import os
 import pickle
 import signal
 import time
-import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import count
 from multiprocessing import connection, get_context, process
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Judge, Judgement, Widths
-from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready, Scheduler
+from gnnrl.evaluation import Judge, Widths
+from gnnrl.executors.employment import CrewExecutor
+from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
 from gnnrl.executors.worker import Hello, Loaded, Unable, work
 from gnnrl.imports import folders
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 
-class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
+class ProcessExecutor(CrewExecutor):
     """Judges in processes that each hold a copy of the network, the calibration and the evaluation function.
 
     Args:
@@ -57,9 +57,8 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         self.workers = workers or os.cpu_count() or 1
         if self.workers < 1 or threads < 1:
             raise ConfigError(f"workers and threads must be at least 1, got {workers} and {threads}")
-        self._threads, self._patience = threads, Patience(timeout, retries, straggler)
-        self._scheduler: Scheduler | None = None
-        self._end: weakref.finalize[Any, Any] | None = None
+        super().__init__(Patience(timeout, retries, straggler))
+        self._threads = threads
 
     def start(self, judge: Judge) -> None:
         """Take what all plans from here on are judged with; processes begin with the first plans.
@@ -68,24 +67,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             ConfigError: a part of it cannot be pickled; the message names it.
         """
         self.close()
-        crew = _Processes(pickled(judge), self._threads)
-        self._scheduler = Scheduler(crew, self.workers, self._patience)
-        self._end = weakref.finalize(self, crew.close)
-
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans; see `gnnrl.evaluation.Executor` and `Scheduler.map`."""
-        if self._scheduler is None:
-            raise ConfigError("the executor has to be started before it judges plans")
-        return self._scheduler.map(plans)
-
-    def close(self) -> None:
-        """End all processes, whatever they do."""
-        if self._end is not None:
-            self._end()
-        self._scheduler = self._end = None
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        self.employ(_Processes(pickled(judge), self._threads), self.workers)
 
 
 def pickled(judge: Judge) -> bytes:

@@ -12,23 +12,23 @@ import signal
 import sys
 import threading
 import time
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import torch
 
 from gnnrl.errors import ConfigError, ResourceError
-from gnnrl.evaluation import Judge, Judgement, Widths
+from gnnrl.evaluation import Judge, Widths
+from gnnrl.executors.employment import CrewExecutor
 from gnnrl.executors.outcome import Outcome, outcome_of
 from gnnrl.executors.process import unsendable
-from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready, Scheduler
+from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
 from gnnrl.imports import folders, require
 
 
-class RayExecutor(AbstractContextManager["RayExecutor"]):
+class RayExecutor(CrewExecutor):
     """Judges in actors of a Ray cluster.
 
     Args:
@@ -66,9 +66,8 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         if (workers is not None and workers < 1) or threads < 1 or gpus < 0:
             raise ConfigError(f"workers and threads must be at least 1, got {workers} and {threads}")
         self.workers, self._address, self._threads, self._gpus = workers, address, threads, gpus
-        self._patience, self._runtime_env = Patience(timeout, retries, straggler), runtime_env
-        self._scheduler: Scheduler | None = None
-        self._end: weakref.finalize[Any, Any] | None = None
+        self._runtime_env = runtime_env
+        super().__init__(Patience(timeout, retries, straggler))
 
     def start(self, judge: Judge) -> None:
         """Take what all plans from here on are judged with; actors begin with the first plans.
@@ -88,8 +87,7 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         options = {"num_cpus": self._threads, "num_gpus": self._gpus, "max_restarts": 0, "max_task_retries": 0}
         crew = _Actors(self._ray, self._ray.put(payload), options, ends_cluster=own)
         workers = self.workers or max(int(self._ray.cluster_resources().get("CPU", 1)) // self._threads, 1)
-        self._scheduler = Scheduler(crew, workers, self._patience)
-        self._end = weakref.finalize(self, crew.close)
+        self.employ(crew, workers)
 
     def _connect(self) -> None:
         """Begin a cluster on this machine, or join one; Ray's handling of signals is not taken over."""
@@ -110,21 +108,6 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
         finally:
             if is_main and handler is not None:
                 signal.signal(signal.SIGTERM, handler)
-
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans; see `gnnrl.evaluation.Executor` and `Scheduler.map`."""
-        if self._scheduler is None:
-            raise ConfigError("the executor has to be started before it judges plans")
-        return self._scheduler.map(plans)
-
-    def close(self) -> None:
-        """End all actors, whatever they do, and the cluster if it was begun here."""
-        if self._end is not None:
-            self._end()
-        self._scheduler = self._end = None
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def _demand_token() -> None:
