@@ -34,7 +34,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.pruning.reconstruction import Repair, repair
 from gnnrl.searchers.wishes import Wishes
 from gnnrl.study import Study
-from gnnrl.training import TEMPERATURE, finetune
+from gnnrl.training import TEMPERATURE, finetune, softened_divergence
 from gnnrl.zoo.batches import batched, on_device
 
 REPAIRS: dict[str, Repair | None] = {
@@ -139,8 +139,7 @@ def logits(model: nn.Module, data: Any, bfloat16: bool) -> tuple[Tensor, Tensor]
 
 def scores(found: Tensor, dense: Tensor, labels: Tensor) -> dict[str, float]:
     """Each reward of logits [N, classes], higher is better, beside those of the dense network."""
-    log_p, log_q = ((logits / TEMPERATURE).log_softmax(1) for logits in (dense, found))
-    divergence = F.kl_div(log_q, log_p, log_target=True, reduction="none").sum(1)
+    divergence = softened_divergence(found, dense, TEMPERATURE, "none").sum(1)
     right = (found.argmax(1) == labels).float()
     return {
         "top1": float(right.mean()),

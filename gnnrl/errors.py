@@ -91,6 +91,11 @@ def first_line(error: Exception) -> str:
     return (told or lines or [type(error).__name__])[0][:300].rstrip(".")
 
 
+def wants_contiguous(error: RuntimeError) -> bool:
+    """Whether a network failed because it views (`x.view(n, -1)`) what is not contiguous: channels-last images."""
+    return "view size is not compatible" in str(error)
+
+
 def explained(error: BaseException) -> str:
     """An error's message, and the notes that were added to it on its way."""
     return "\n".join([str(error), *getattr(error, "__notes__", ())])

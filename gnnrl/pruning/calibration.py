@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnnrl.errors import DataError
+from gnnrl.errors import DataError, wants_contiguous
 from gnnrl.pruning.gathering import gather
 from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.names import Names
@@ -139,9 +139,9 @@ def _layout(model: nn.Module, inputs: Sequence[Tensor]) -> torch.memory_format:
         with watching(model, Observer(LayerCall.run, _normalised, lambda *_: None)):
             model(*(_laid_out(value[:2], torch.channels_last) for value in inputs))
     except RuntimeError as error:
-        if "view size is not compatible" not in str(error):
+        if not wants_contiguous(error):
             raise
-        return torch.contiguous_format  # `x.view(n, -1)` needs it
+        return torch.contiguous_format
     return torch.channels_last
 
 

@@ -1,6 +1,6 @@
 """Loops over data: how good a network is, and how it is trained further."""
 
-from gnnrl.training.distillation import training_loss
+from gnnrl.training.distillation import softened_divergence, training_loss
 from gnnrl.training.finetuning import FinetuneResult, OnProgress, finetune
 from gnnrl.training.judging import (
     TEMPERATURE,
@@ -31,6 +31,7 @@ __all__ = [
     "kl_divergence",
     "mean_of",
     "rate_at",
+    "softened_divergence",
     "top1",
     "training_loss",
 ]

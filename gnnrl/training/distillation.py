@@ -34,7 +34,16 @@ def training_loss(
     hard = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if teacher is None or not weight:
         return hard
-    wanted = F.log_softmax(teacher / temperature, 1)
-    found = F.log_softmax(logits / temperature, 1)
-    soft = F.kl_div(found, wanted, reduction="batchmean", log_target=True) * temperature**2
+    soft = softened_divergence(logits, teacher, temperature, "batchmean") * temperature**2
     return (1 - weight) * hard + weight * soft
+
+
+def softened_divergence(logits: Tensor, teacher: Tensor, temperature: float, reduction: str) -> Tensor:
+    """KL(softmax(teacher / T) || softmax(logits / T)) in nats.
+
+    Args:
+        temperature: T.
+        reduction: of `torch.nn.functional.kl_div`: "sum", "batchmean" or "none" [n, C].
+    """
+    wanted = F.log_softmax(teacher / temperature, 1)
+    return F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction=reduction, log_target=True)

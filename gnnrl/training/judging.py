@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnnrl.errors import ConfigError, DataError, EvaluationError
+from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
+from gnnrl.training.distillation import softened_divergence
 from gnnrl.zoo.batches import Batches, LabelledData, batched, on_device
 from gnnrl.zoo.data import check_labels
 
@@ -63,8 +64,7 @@ def kl_divergence(
     following = iter(teacher)
 
     def total(logits: Tensor, _: Tensor) -> Tensor:
-        goal = F.log_softmax(next(following).to(logits.device) / temperature, 1)
-        return F.kl_div(F.log_softmax(logits / temperature, 1), goal, log_target=True, reduction="sum")
+        return softened_divergence(logits, next(following).to(logits.device), temperature, "sum")
 
     return mean_of(model, batches, device, precision, total)
 
@@ -150,7 +150,7 @@ def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, prec
             logits = model(*inputs)
         except RuntimeError as error:
             # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster where it runs
-            if "view size is not compatible" not in str(error):
+            if not wants_contiguous(error):
                 raise
             logits = model(*(value.contiguous() for value in inputs))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
