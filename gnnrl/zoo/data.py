@@ -136,8 +136,7 @@ def load_data(
     classes, labels = _label(names, roots, path)
     cut = _cut(roots, seed, path)
     train, reward, test = (ImageDataset(pixels, labels, positions, mean, std) for positions in cut)
-    calibration = ImageDataset(pixels, labels, cut[0][:CALIBRATION_IMAGES], mean, std)
-    return DataSplits(train, calibration, reward, test, classes, tuple(skipped))
+    return DataSplits(train, train.first(CALIBRATION_IMAGES), reward, test, classes, tuple(skipped))
 
 
 def check_labels(labels: Tensor, outputs: int) -> None:
@@ -163,11 +162,8 @@ def _load_digits(image_size: tuple[int, int], mean: Sequence[float], std: Sequen
             "Give the network its own data, or use digits-resnet."
         )
     pixels, positions = PixelsInMemory(images), torch.arange(len(images))
-    train, calibration, reward, test = (
-        ImageDataset(pixels, labels, positions[part], mean, std)
-        for part in (TRAIN, slice(TRAIN.start, TRAIN.start + CALIBRATION_IMAGES), REWARD, TEST)
-    )
-    return DataSplits(train, calibration, reward, test, tuple("0123456789"))
+    train, reward, test = (ImageDataset(pixels, labels, positions[part], mean, std) for part in (TRAIN, REWARD, TEST))
+    return DataSplits(train, train.first(CALIBRATION_IMAGES), reward, test, tuple("0123456789"))
 
 
 def _read(path: Path, progress: Progress | None) -> Iterator[tuple[str, Content]]:
