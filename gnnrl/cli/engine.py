@@ -1,6 +1,5 @@
 """What every command that computes does first: load PyTorch, and take no more threads than it was given."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,9 +10,7 @@ from gnnrl.cli.console import Narrator
 def import_engine(narrator: Narrator) -> None:
     """Import what every job needs; it takes seconds."""
     narrator.begin("loading PyTorch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch_geometric's use of torch.jit concerns no user
-        import_module("gnnrl.compression")
+    import_module("gnnrl.compression")
 
 
 @contextmanager
