@@ -14,7 +14,7 @@ from torch import nn
 from gnnrl import bundle
 from gnnrl.clock import Clock
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Executor, Seconds, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Executor, Seconds, Trial, judged
 from gnnrl.executors.table import find_executor
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
@@ -228,43 +228,53 @@ def compress(
         clock.begin("search")
         memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
         evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory, where)
-        dense, network = study.model, study.network
-        agreed = study.on_time(np.array(evaluator.best.widths))
-        widths = evaluator.best.widths if agreed is None else agreed.widths
-        reward = evaluator.score(widths)
-        clock.begin("verify")
-        plan = evaluator.plan(widths)
-        assert plan.kept is not None
-        pruned = remove(dense, network, plan.kept)
-        verification = verify(dense, pruned, network, plan.kept, study.inputs)
-        small = evaluator.build(plan)
-        final = read or study.judge
-        repaired = copy.deepcopy(small) if finetune else small
-        if finetune:
-            clock.begin("finetune")
-            finetune(small)
-            small.eval()
-        clock.begin("test")
-        candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | (
-            {"finetuned": small} if finetune else {}
-        )
-        score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
-        clock.end()
-        return CompressionResult(
-            model=small,
-            plan=plan,
-            network=network,
-            score=score,
-            reward=reward,
-            latency=None if agreed is None else agreed.check,
-            history=tuple(evaluator.trials),
-            cost={"dense": measure(network), "pruned": measure(network, plan)},
-            verification=verification,
-            seconds=clock.seconds,
-            search_seconds=evaluator.seconds,
-            classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
-            settings=settings,
-        )
+        return _finished(study, evaluator, clock, finetune, read, settings)
+
+
+def _finished(
+    study: Study,
+    evaluator: Evaluator,
+    clock: Clock,
+    finetune: Callable[[nn.Module], Any] | None,
+    read: Evaluate | None,
+    settings: dict[str, Any],
+) -> CompressionResult:
+    """Make the small network of the best plan: prune, verify, repair, fine-tune, test."""
+    dense, network = study.model, study.network
+    agreed = study.on_time(np.array(evaluator.best.widths))
+    widths = evaluator.best.widths if agreed is None else agreed.widths
+    reward = evaluator.score(widths)
+    clock.begin("verify")
+    plan = evaluator.plan(widths)
+    assert plan.kept is not None
+    pruned = remove(dense, network, plan.kept)
+    verification = verify(dense, pruned, network, plan.kept, study.inputs)
+    small = evaluator.build(plan)
+    final = read or study.judge
+    repaired = copy.deepcopy(small) if finetune else small
+    if finetune:
+        clock.begin("finetune")
+        finetune(small)
+        small.eval()
+    clock.begin("test")
+    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
+    score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
+    clock.end()
+    return CompressionResult(
+        model=small,
+        plan=plan,
+        network=network,
+        score=score,
+        reward=reward,
+        latency=None if agreed is None else agreed.check,
+        history=tuple(evaluator.trials),
+        cost={"dense": measure(network), "pruned": measure(network, plan)},
+        verification=verification,
+        seconds=clock.seconds,
+        search_seconds=evaluator.seconds,
+        classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
+        settings=settings,
+    )
 
 
 def _memory(
