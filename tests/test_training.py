@@ -116,6 +116,24 @@ def test_the_divergence_of_a_teacher_that_is_trained_further_stays_that_of_the_f
     assert judge(teacher) < -1e-3
 
 
+@pytest.mark.parametrize("change", ["order", "fewer", "more"])
+def test_divergence_from_what_the_teacher_said_of_other_batches_is_refused(
+    blobs: TensorDataset, classifier: nn.Module, change: str
+) -> None:
+    images = blobs.tensors[0][:4]
+    batches = [(images[:2], torch.tensor([0, 0])), (images[2:], torch.tensor([1, 0]))]
+    judge = evaluator(batches, "kl", teacher=nn.Linear(2, 2))
+    if change == "order":
+        batches.reverse()
+    elif change == "fewer":
+        batches.pop()
+    else:
+        batches.append(batches[0])
+
+    with pytest.raises(DataError, match="without shuffle"):
+        judge(classifier)
+
+
 def test_divergence_needs_a_teacher(blobs: TensorDataset) -> None:
     with pytest.raises(ConfigError, match="teacher="):
         evaluator(blobs, "kl")

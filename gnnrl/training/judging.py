@@ -47,7 +47,7 @@ def cross_entropy(
 def kl_divergence(
     model: nn.Module,
     batches: Batches,
-    teacher: Sequence[Tensor],
+    teacher: Sequence[tuple[Tensor, Tensor]],
     device: str = "cpu",
     *,
     precision: Precision = "float32",
@@ -55,28 +55,44 @@ def kl_divergence(
 ) -> float:
     """Measure the mean divergence KL(teacher || network) of softened outputs in nats (Hinton et al. 2015).
 
-    Conditions and errors as `top1`; the labels only have to be there.
+    Conditions and errors as `top1`; the labels only tell whether the batches are those that the teacher has seen.
 
     Args:
         teacher: what `all_logits` returned for the teacher and the same batches, in the same order.
         temperature: logits are divided by it (https://arxiv.org/abs/1503.02531).
+
+    Raises:
+        DataError: the teacher has seen other batches: the data are shuffled, or have changed.
     """
     following = iter(teacher)
 
-    def total(logits: Tensor, _: Tensor) -> Tensor:
-        return softened_divergence(logits, next(following).to(logits.device), temperature, "sum")
+    def total(logits: Tensor, labels: Tensor) -> Tensor:
+        known, seen = next(following, (logits, None))
+        if seen is None or not torch.equal(seen, labels.cpu()):
+            raise _other_batches()
+        return softened_divergence(logits, known.to(logits.device), temperature, "sum")
 
-    return mean_of(model, batches, device, precision, total)
+    result = mean_of(model, batches, device, precision, total)
+    if next(following, None) is not None:
+        raise _other_batches()
+    return result
+
+
+def _other_batches() -> DataError:
+    return DataError(
+        "the metric kl compares with what the dense network says of the same batches, and these are others. Give a "
+        "loader that yields the same batches in the same order each time: without shuffle and random transforms."
+    )
 
 
 def all_logits(
     model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
-) -> list[Tensor]:
-    """Compute the logits [n, classes] of every batch, kept on the CPU; conditions and errors as `top1`."""
-    found: list[Tensor] = []
+) -> list[tuple[Tensor, Tensor]]:
+    """Compute the logits [n, classes] of every batch beside its labels, kept on the CPU; errors as `top1`."""
+    found: list[tuple[Tensor, Tensor]] = []
 
     def keep(logits: Tensor, labels: Tensor) -> Tensor:
-        found.append(logits.cpu())
+        found.append((logits.cpu(), labels.cpu()))
         return labels.new_zeros(())
 
     mean_of(model, batches, device, precision, keep)
