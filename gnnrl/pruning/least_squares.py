@@ -8,8 +8,12 @@ The solution has two forms. With centred inputs X [n, p], remainder R = Y − X 
 so a system of the smaller of n and p is enough, and a linear layer of 25,088 inputs never needs its Gram matrix.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+_STRIP, _STRIPS = 64, 8
 
 
 def solve(
@@ -41,15 +45,28 @@ def solve(
 
 def _primal(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
     """By the Gram matrix, which also tells what the old weights miss:  Xᵀ R = Xᵀ Y − Xᵀ X W_old."""
-    gram = (x.mT @ x / x.shape[1]).double()
+    gram = (_gram(x) / x.shape[1]).double()
     cross = (x.mT @ y / x.shape[1]).double() - gram @ old.double()
     return _solve_damped(gram, cross, strength, x.shape[2]).to(x.dtype)
 
 
 def _dual(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
     remainder = torch.baddbmm(y, x, old, alpha=-1)
-    kernel = (x @ x.mT / x.shape[1]).double()
+    kernel = (_gram(x.mT) / x.shape[1]).double()
     return x.mT @ (_solve_damped(kernel, remainder.double(), strength, x.shape[2]) / x.shape[1]).to(x.dtype)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """Xᵀ X [g, p, p] of X [g, n, p], strip by strip from the diagonal on: the other half is the same."""
+    size, width = x.shape[2], max(_STRIP, math.ceil(x.shape[2] / _STRIPS))
+    if size <= width:
+        return x.mT @ x
+    gram = x.new_empty(len(x), size, size)
+    for start in range(0, size, width):
+        strip = x[..., start : start + width].mT @ x[..., start:]
+        gram[:, start : start + width, start:] = strip
+        gram[:, start:, start : start + width] = strip.mT
+    return gram
 
 
 def _solve_damped(gram: Tensor, right: Tensor, strength: float, inputs: int) -> Tensor:

@@ -40,7 +40,7 @@ def reference(x: torch.Tensor, y: torch.Tensor, old: torch.Tensor, strength: flo
     return torch.linalg.lstsq(rows, torch.cat([y, pull * old.T.double()])).solution.T
 
 
-@pytest.mark.parametrize(("count", "inputs"), [(200, 12), (40, 40), (30, 90)])
+@pytest.mark.parametrize(("count", "inputs"), [(200, 12), (40, 40), (30, 90), (600, 150), (150, 300)])
 def test_both_forms_are_the_damped_least_squares_solution(count: int, inputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
     x, y, old = (torch.randn(shape, generator=generator) for shape in ((count, inputs), (count, 5), (5, inputs)))
