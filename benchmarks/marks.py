@@ -178,12 +178,19 @@ def tables(document: Mapping[str, Any], title: str, base: str = "ppo") -> str:
             "",
             f"{mark} evaluations (closed forms: 1)",
             "",
-            *_table(rows, mark, base, facts["dense_macs"], metric),
+            *_table(rows, mark, base, facts["dense_macs"], metric, _hopeless(document["settings"])),
         ]
     return "\n".join(lines)
 
 
-def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int, metric: str) -> Iterator[str]:
+def _hopeless(settings: Mapping[str, Any]) -> float:
+    """The reward of a plan that loses twice as much against the dense network as the closed form does."""
+    return float(2 * settings["closed_form_reward"] - settings["dense_reward"])
+
+
+def _table(
+    rows: Mapping[str, Row], mark: int, base: str, dense_macs: int, metric: str, hopeless: float
+) -> Iterator[str]:
     scale, digits = (100, 2) if metric == "top1" else (1, 4)
     header = (
         "searcher",
@@ -195,6 +202,7 @@ def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int, metri
         "spread",
         f"{base} leads by",
         "gap",
+        "hopeless",
         "s",
         "outside",
         "repair",
@@ -215,6 +223,7 @@ def _table(rows: Mapping[str, Row], mark: int, base: str, dense_macs: int, metri
             _spread(entries, "test"),
             "" if bar is None or arm == base else f"{100 * (bar - test):+.2f}",
             f"{100 * median(entry['reward_top1'] - entry['test'] for entry in entries):.2f}",
+            _share_below(rows.values(), arm, mark, hopeless),
             f"{median(entry['seconds'] for entry in entries):.0f}",
             f"{median(entry['outside'] for entry in entries):.1%}",
             f"{median(told):.1%}" if (told := [entry["repair"] for entry in entries if "repair" in entry]) else "",
@@ -231,6 +240,12 @@ def _seeds(rows: Mapping[str, Row], arm: str, mark: int) -> list[Row]:
     seeds = sorted({row["seed"] for row in rows.values() if row["arm"] == arm})
     entries = [found_mark(rows, arm, mark, seed) or found_mark(rows, arm, 1, seed) for seed in seeds]
     return [entry for entry in entries if entry is not None]
+
+
+def _share_below(rows: Iterable[Row], arm: str, mark: int, reward: float) -> str:
+    """Of the plans that were judged up to a mark, by all seeds."""
+    scores = [score for row in rows if row["arm"] == arm and row["budget"] >= mark for score in row["scores"][:mark]]
+    return f"{sum(score < reward for score in scores) / len(scores):.0%}" if scores else ""
 
 
 def _spread(entries: Sequence[Row], name: str, scale: int = 100, digits: int = 2) -> str:

@@ -9,8 +9,9 @@ Every searcher gets the same network, limit, projection, calibration images and 
 searcher is a name of gnnrl, or with another criterion or repair `ranked@taylor`, `uniform@l2+none`, `ppo+bn`. A run of
 150 evaluations also tells what was found after 50; annealing, ddpg, amc, evolution and greedy plan for their budget and
 are run once for each. The test images are read once for the best plan at each mark, after the search. "Gap" is top-1
-on the reward images minus that on the test images, "outside" the share of all seconds, from the trace's end on, that
-is neither a forward pass of calibration nor of reward, and "repair" how much of it the solves of the repair are.
+on the reward images minus that on the test images, "hopeless" the share of judged plans that lose more than twice as
+much against the dense network as the closed form does, "outside" the share of all seconds after the trace that is
+neither a forward pass of calibration nor of reward, and "repair" how much of it the solves of the repair are.
 
 Each run is written when it ends. The same command goes on where it was interrupted; started twice, the two share the
 work.
