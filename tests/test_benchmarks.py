@@ -73,6 +73,17 @@ def test_plans_are_trained_alike_and_missing_tools_are_named(
     assert document(tmp_path, "search")["rows"]
 
 
+def test_recipes_start_at_one_network_and_end_at_different_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script("recipes").main(["--quick", "--results", str(tmp_path)])
+    rows = document(tmp_path, "recipes")["rows"].values()
+
+    assert len({row["before"] for row in rows}) == 1
+    assert {row["recipe"] for row in rows} == set(script("recipes").RECIPES)
+    assert "| distillation 0.9 | 1 |" in capsys.readouterr().out
+
+
 def test_rewards_are_correlated_with_what_training_makes_of_a_plan(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
