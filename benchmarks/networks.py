@@ -1,7 +1,10 @@
 """Networks of the benchmarks beside the CIFAR ResNets, for images [N, 3, 32, 32] of ten classes."""
 
+from small_networks import conv_next, vision_transformer
 from torch import nn
-from torchvision.models import MobileNetV2, VisionTransformer
+from torchvision.models import MobileNetV2
+
+__all__ = ["MEAN", "STD", "conv_next", "mobilenet", "vision_transformer"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -16,10 +19,3 @@ def mobilenet() -> nn.Module:
     for convolution in halvings[:3]:
         convolution.stride = (1, 1)
     return network
-
-
-def transformer() -> nn.Module:
-    """A vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929) of six blocks on 4x4 patches."""
-    return VisionTransformer(
-        image_size=32, patch_size=4, num_layers=6, num_heads=4, hidden_dim=128, mlp_dim=384, num_classes=10
-    )

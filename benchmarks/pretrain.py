@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain.py --data cifar10-jpeg --model cifar-resnet20 --epochs 30 --out resnet20.safetensors
 
-The models are cifar-resnetN and those of benchmarks/networks.py (mobilenet, transformer). Prints the accuracy on the
+The models are cifar-resnetN and those of benchmarks/networks.py (conv_next, mobilenet, ...). Prints the accuracy on the
 reward and on the test images: for weights that have seen neither, the two agree.
 """
 
