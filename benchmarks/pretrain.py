@@ -14,9 +14,10 @@ import machine
 import networks
 import torch
 from safetensors.torch import save_file
+from small_networks import train
 from torch import nn
 
-from gnnrl.training import Epoch, evaluator, finetune
+from gnnrl.training import evaluator, finetune
 from gnnrl.zoo.data import DataSplits, load_data
 from gnnrl.zoo.models import resolve_model
 
@@ -40,7 +41,21 @@ def main() -> None:
     model, splits = build(options.model), load_splits(options.data)
     print("\n".join(f"{name}: {value}" for name, value in machine.describe().items()), flush=True)
     start = perf_counter()
-    result = finetune(
+    if options.adamw:
+        train(model, splits.train, options.epochs)
+    else:
+        _descend(model, splits, options)
+    model.eval()
+    scores = {name: evaluator(split, precision="bfloat16")(model) for name, split in _judged(splits)}
+    print(f"{options.model}: {options.epochs} epochs", end="")
+    print("".join(f", {name} {score:.2%}" for name, score in scores.items()), f"{perf_counter() - start:.0f} s")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, options.out)
+
+
+def _descend(model: nn.Module, splits: DataSplits, options: argparse.Namespace) -> None:
+    start = perf_counter()
+    finetune(
         model,
         splits.train,
         epochs=options.epochs,
@@ -55,13 +70,6 @@ def main() -> None:
             else None
         ),
     )
-    last: Epoch = result.history[-1]
-    model.eval()
-    scores = {name: evaluator(split, precision="bfloat16")(model) for name, split in _judged(splits)}
-    print(f"{options.model}: {last.number} epochs, train {last.top1:.2%}", end="")
-    print("".join(f", {name} {score:.2%}" for name, score in scores.items()), f"{perf_counter() - start:.0f} s")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, options.out)
 
 
 def _judged(splits: DataSplits) -> list[tuple[str, object]]:
@@ -75,6 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--learning-rate", type=float, default=0.1)
     parser.add_argument("--weight-decay", type=float, default=5e-4)
+    parser.add_argument("--adamw", action="store_true", help="for networks without BatchNorm, at its own learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)

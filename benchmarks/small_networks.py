@@ -90,15 +90,17 @@ def trained(name: str, data: ImageDataset, folder: Path, *, seed: int = 0) -> nn
     if path.exists():
         model.load_state_dict(load_file(path))
     else:
-        _train(model, data, epochs)
+        train(model, data, epochs, TRAINED_ON)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(model.state_dict(), path)
     return model.eval()
 
 
-def _train(model: nn.Module, data: ImageDataset, epochs: int, size: int = 64, peak: float = 2e-3) -> None:
-    """AdamW, one cycle, crop and flip."""
-    batches = list(batched(data, size, shuffle=True))[: TRAINED_ON // size]
+def train(
+    model: nn.Module, data: ImageDataset, epochs: int, images: int | None = None, size: int = 64, peak: float = 2e-3
+) -> None:
+    """AdamW, one cycle, crop and flip, on all images or on so many of them."""
+    batches = list(batched(data, size, shuffle=True))[: (images or len(data)) // size]
     optimizer = torch.optim.AdamW(model.parameters(), peak, weight_decay=0.05)
     step, steps = 0, epochs * len(batches)
     for _ in range(epochs):
@@ -113,3 +115,4 @@ def _train(model: nn.Module, data: ImageDataset, epochs: int, size: int = 64, pe
             torch.autograd.backward(loss)
             optimizer.step()
             step += 1
+        print(f"{step} of {steps} steps, loss {loss.item():.3f}", flush=True)
