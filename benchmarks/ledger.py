@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 Row = dict[str, Any]
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-3
 
 
 class Ledger:
