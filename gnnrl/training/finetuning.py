@@ -211,7 +211,8 @@ class _Training:
                 return None
             if steps:
                 rate = rate_at((number - 1 + step / steps) / recipe.epochs, recipe.learning_rate, recipe.schedule)
-            progress.step(here.loss, rate)
+            with team.connected():
+                progress.step(here.loss, rate)
             loss_sum, correct, seen = loss_sum + value, correct + hits, seen + samples
             with team.attempt():
                 if self.on_progress is not None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gnnrl import errors
-from gnnrl.errors import GnnrlError, ResourceError
+from gnnrl.errors import GnnrlError, ResourceError, first_line
 from gnnrl.runs.snapshots import Snapshot
 
 _NAMED = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
@@ -60,6 +60,23 @@ class Team:
                 raise
             self._failure = self._failure or error
 
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Say in the user's words that another process is gone.
+
+        Raises:
+            ResourceError: it is.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise ResourceError(
+                    f"another of the {self.size} processes is gone, and says itself why ({first_line(error)}). Begin "
+                    "them again: they go on from the last snapshot"
+                ) from error
+            raise
+
     def total(self, *values: float) -> tuple[float, ...]:
         """Sum values over the processes; raise in all what one of them met.
 
@@ -70,7 +87,8 @@ class Team:
         if self.size == 1:
             return values
         numbers = torch.tensor([*values, float(self._failure is not None)], dtype=torch.float64, device=self._device)
-        dist.all_reduce(numbers)
+        with self.connected():
+            dist.all_reduce(numbers)
         *sums, failures = numbers.tolist()
         if failures:
             self._fail()
@@ -95,7 +113,8 @@ class Team:
         for tensor in tensors:
             if tensor.is_floating_point():
                 mean = tensor.detach().clone(memory_format=torch.contiguous_format)
-                dist.all_reduce(mean)
+                with self.connected():
+                    dist.all_reduce(mean)
                 tensor.copy_(mean / self.size)
 
     def shared(self, found: Snapshot | None) -> Snapshot | None:
@@ -154,11 +173,13 @@ class Team:
     def _broadcast(self, data: bytes, source: int) -> bytes:
         """The bytes of one process, in all of them."""
         length = torch.tensor(len(data), device=self._device)
-        dist.broadcast(length, source)
+        with self.connected():
+            dist.broadcast(length, source)
         content = torch.zeros(int(length), dtype=torch.uint8, device=self._device)
         if self.rank == source:
             content = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(self._device)
-        dist.broadcast(content, source)
+        with self.connected():
+            dist.broadcast(content, source)
         return content.cpu().numpy().tobytes()
 
 
