@@ -19,6 +19,8 @@ from tests.training.team_work import WORKS, outcome
 
 ROOT = Path(__file__).parents[2]
 SIZE = 2
+ENDED = ("begun", "broken", "damaged", "different", "killed")
+"""Works that raise an error."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_two_processes_give_the_weights_of_one(name: str, folder: Path) -> None:
         assert [x or 0 for x in ours] == pytest.approx([x or 0 for x in theirs], rel=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in WORKS if name not in ("begun", "broken", "damaged", "different")])
+@pytest.mark.parametrize("name", [name for name in WORKS if name not in ENDED])
 def test_all_processes_have_the_same_weights(name: str, folder: Path) -> None:
     first, second = weights(folder, name, 0), weights(folder, name, 1)
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -127,6 +129,12 @@ def test_what_is_wrong_in_one_process_is_said_by_all(folder: Path) -> None:
 def test_batches_that_differ_between_processes_are_refused(folder: Path) -> None:
     for rank in range(SIZE):
         assert "were given different batches" in told(folder, "different", rank)["message"]
+
+
+def test_a_process_that_is_lost_is_noticed(folder: Path) -> None:
+    found = told(folder, "killed")
+    assert found["error"] == "ResourceError"
+    assert "another of the 2 processes is gone" in found["message"]
 
 
 @pytest.mark.parametrize("count", range(1, 40))
