@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from gnnrl import __version__
 from gnnrl.cli.benching import bench
-from gnnrl.cli.company import refuse
+from gnnrl.cli.company import helps, refuse
 from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the command line."""
-        self._as_json = _JSON in args
+        self._as_json = _JSON in args and not helps()
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
 
