@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ SHORTER = {
     "torchvision:resnet50": "torchvision:resnet18",
 }
 """What takes minutes as it stands, at a size that takes seconds."""
-NOT_HERE = ("pip install", "scripts/", "python benchmarks/")
-"""Commands that set an environment up, or take hours: `tests/test_benchmarks.py` runs these."""
+NOT_HERE = ("pip install", "scripts/", "python benchmarks/", "torchrun ")
+"""Commands that set an environment up, or take hours: `tests/test_benchmarks.py` runs these; or begin processes:
+`tests/training/test_torchrun.py`."""
+BLOCKS_THAT_NEED = {"finetune_on_ray": "pyarrow"}
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
@@ -103,6 +106,8 @@ def test_every_snippet_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: p
         save_file(cifar_resnet(20).state_dict(), "resnet20.safetensors")
     try:
         for language, text in blocks(page):
+            if any(word in text and find_spec(needed) is None for word, needed in BLOCKS_THAT_NEED.items()):
+                continue
             if language == "python":
                 code = shortened(text)
                 if page.name == "own.md" and "class Net" in code:

@@ -42,7 +42,14 @@ ALLOWED = {
         "gnnrl.errors",
     },
     "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
-    "gnnrl.executors": {"gnnrl.executors", "gnnrl.evaluation", "gnnrl.imports", "gnnrl.errors"},
+    "gnnrl.executors": {
+        "gnnrl.executors",
+        "gnnrl.evaluation",
+        "gnnrl.training",
+        "gnnrl.zoo",
+        "gnnrl.imports",
+        "gnnrl.errors",
+    },
     "gnnrl.searchers": {
         "gnnrl.searchers",
         "gnnrl.agent",

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from gnnrl import __version__
 from gnnrl.cli.benching import bench
+from gnnrl.cli.company import helps, refuse
 from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
@@ -31,6 +32,8 @@ from gnnrl.errors import GnnrlError, explained
 from gnnrl.runs.interruption import Interrupted
 
 _JSON = "--json"
+_TOGETHER = ("finetune", "resume")
+"""Commands that torchrun may begin in several processes."""
 
 
 class Commands(TyperGroup):
@@ -40,7 +43,7 @@ class Commands(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the command line."""
-        self._as_json = _JSON in args
+        self._as_json = _JSON in args and not helps()
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
 
@@ -104,11 +107,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Take the options that belong to no command."""
+    if context.invoked_subcommand not in _TOGETHER:
+        refuse(f"gnnrl {context.invoked_subcommand}")
 
 
 app.command("demo")(demonstrate)

@@ -16,6 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from gnnrl.cli.company import helps
+
 WIDEST = 100
 _PLAIN_STEPS = 10
 _BAR = 20
@@ -147,7 +149,7 @@ class Live:
 
 @contextmanager
 def narration(*, quiet: bool) -> Iterator[Narrator]:
-    """Choose how to tell, and clean the screen up at the end, also after an error.
+    """Choose how to tell, and clean the screen up at the end, also after an error; who only helps tells nothing.
 
     Inside, what users' code prints goes to stderr: stdout is for the result.
 
@@ -156,8 +158,8 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
     """
     console = _console(stderr=True)
     with redirect_stdout(sys.stderr):
-        if not console.is_terminal:
-            yield Silent() if quiet else Lines(console)
+        if helps() or not console.is_terminal:
+            yield Silent() if quiet or helps() else Lines(console)
             return
         columns = (
             SpinnerColumn(finished_text="[green]✓[/]"),

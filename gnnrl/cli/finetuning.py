@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli import options
+from gnnrl.cli import company, options
 from gnnrl.cli.console import Narrator, narration
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.record import naming, written
-from gnnrl.cli.running import running
+from gnnrl.cli.running import run_path, running
 from gnnrl.cli.sources import Source
-from gnnrl.cli.tuning import Tuning, check_tuning, tune_result
+from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
 
 
 def finetune(
@@ -49,6 +49,8 @@ def finetune(
     The dense network's weights are needed only to learn from it (--distill).
 
     gnnrl finetune small --model cifar-resnet20 --data cifar10/ --epochs 20
+
+    On several devices: torchrun --nproc-per-node 4 -m gnnrl finetune small ... --device cuda
     """
     settings = dict(locals())
     as_json = settings.pop("as_json")
@@ -68,15 +70,33 @@ def tune_on(
     Args:
         settings: those of the run that was begun.
         repair: see `RunDirectory`.
+
+    Raises:
+        typer.Exit: this process has helped another one, which tells.
     """
     import_engine(narrator)
+    company.take_place(job.device)
     with limited_threads(job.threads):
+        if company.helps():
+            raise typer.Exit(help_tuning(job))
+        settings = settings or _begun_before(job)
         if settings is None:
             check_tuning(job)
         with running(
             job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
         ) as session:
             return tune_result(job, narrator, session)
+
+
+def _begun_before(job: Tuning) -> dict[str, Any] | None:
+    """The settings of the same run, where torchrun begins the command again; None elsewhere."""
+    if not (company.is_restarted() and run_path(job.out).exists()):
+        return None
+    from gnnrl.runs.directory import read_settings
+
+    settings = read_settings(run_path(job.out))
+    same = settings.get("options") == json.loads(json.dumps(written(job)["options"], default=str))
+    return settings if same else None
 
 
 def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:

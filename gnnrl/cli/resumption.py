@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gnnrl.cli import options
+from gnnrl.cli import company, options
 from gnnrl.cli.console import narration
 from gnnrl.cli.finetuning import show_tuned, tune_on
 from gnnrl.cli.pruning import show_pruned, work_on
@@ -45,6 +45,8 @@ def resume(
     gnnrl resume small
     """
     found = find_run(result)
+    if found.is_finished and company.helps():
+        return
     if found.is_finished:
         tidy(found)
         if not more:
@@ -59,6 +61,7 @@ def resume(
         if isinstance(job, Tuning):
             facts = tune_on(job, narrator, found.settings, repair=repair)
         else:
+            company.refuse("a search")
             facts = work_on(job, narrator, found.settings, repair=repair)
     if isinstance(job, Tuning):
         show_tuned(facts, as_json=as_json)

@@ -5,16 +5,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnnrl.cli.console import Narrator
+from gnnrl.cli import company
+from gnnrl.cli.console import Narrator, Silent
 from gnnrl.cli.options import Augmentation, Precision
 from gnnrl.cli.running import Session
 from gnnrl.cli.sources import Source, is_own, load_network, load_splits
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.runs.interruption import Interruption
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gnnrl.training import FinetuneResult
+    from gnnrl.runs.snapshots import Snapshots
+    from gnnrl.training import FinetuneResult, OnProgress
     from gnnrl.zoo.data import DataSplits
 
 
@@ -56,15 +59,33 @@ def tune(
     narrator: Narrator,
     session: Session,
 ) -> "FinetuneResult":
-    """Train a network in place, from the last snapshot of the run on."""
-    from gnnrl.training import finetune
+    """Train a network in place, from the last snapshot of the run on; together with the processes that help."""
 
     def advance(done: int, total: int, loss: float) -> None:
         narrator.advance(done, total, f"loss {loss:.3f}")
         session.interruption.check()
 
-    narrator.begin("fine-tuning")
-    result = finetune(
+    narrator.begin("fine-tuning" + (f" in {company.size()} processes" if company.size() > 1 else ""))
+    with company.joined():
+        result = _train(settings, model, dense, data, session.directory.snapshots(), advance)
+    if result.diverged:
+        narrator.warn(f"fine-tuning diverged at learning rate {settings.learning_rate:g}; its best epoch is kept")
+    if result.stopped:
+        narrator.note(f"stopped after {len(result.history)} epochs, the best one is kept")
+    return result
+
+
+def _train(
+    settings: Training,
+    model: "nn.Module",
+    dense: "nn.Module",
+    data: "DataSplits",
+    snapshots: "Snapshots | None",
+    on_progress: "OnProgress",
+) -> "FinetuneResult":
+    from gnnrl.training import finetune
+
+    return finetune(
         model,
         data.train,
         epochs=settings.finetune_epochs,
@@ -81,14 +102,9 @@ def tune(
         seed=settings.seed,
         device=settings.device,
         precision=choose_precision(settings),
-        snapshots=session.directory.snapshots(),
-        on_progress=advance,
+        snapshots=snapshots,
+        on_progress=on_progress,
     )
-    if result.diverged:
-        narrator.warn(f"fine-tuning diverged at learning rate {settings.learning_rate:g}; its best epoch is kept")
-    if result.stopped:
-        narrator.note(f"stopped after {len(result.history)} epochs, the best one is kept")
-    return result
 
 
 def choose_precision(settings: Training) -> Any:
@@ -146,6 +162,27 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> dict[str, 
     )
     session.directory.remove()
     return {**told, "test_images": len(data.test), "out": str(job.out)}
+
+
+def help_tuning(job: Tuning) -> int:
+    """Compute what process 0 of torchrun asks for; return an exit code, for it says itself what went wrong.
+
+    Raises:
+        GnnrlError: network or data cannot be loaded here.
+    """
+    from gnnrl import bundle
+
+    fed = load_network(job.source, job.device, Silent())
+    small = bundle.load(fed.model, job.result).requires_grad_(True)
+    data = load_splits(job.data, fed, Silent(), judged=small)
+    interruption = Interruption()
+    try:
+        with company.joined(), interruption.handled():
+            interruption.is_patient = True
+            _train(job, small, fed.model, data, None, lambda *_: interruption.check())
+    except (GnnrlError, KeyboardInterrupt) as error:
+        return int(getattr(error, "exit_code", 130))
+    return 0
 
 
 def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, str]:

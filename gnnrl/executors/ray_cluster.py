@@ -7,10 +7,7 @@ Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications",
 """
 
 import os
-import secrets
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,11 +16,12 @@ from typing import Any
 
 import torch
 
-from gnnrl.errors import ConfigError, ResourceError
+from gnnrl.errors import ConfigError
 from gnnrl.evaluation import Judge, Widths
 from gnnrl.executors.employment import CrewExecutor
 from gnnrl.executors.outcome import Outcome, outcome_of
 from gnnrl.executors.process import unsendable
+from gnnrl.executors.ray_connection import connect, demand_token
 from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
 from gnnrl.imports import folders, require
 
@@ -61,7 +59,7 @@ class RayExecutor(CrewExecutor):
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
         if address is None:
-            _demand_token()
+            demand_token()
         self._ray = require("ray", "ray")
         if (workers is not None and workers < 1) or threads < 1 or gpus < 0:
             raise ConfigError(f"workers and threads must be at least 1, got {workers} and {threads}")
@@ -81,39 +79,12 @@ class RayExecutor(CrewExecutor):
             payload = self._ray.cloudpickle.dumps(judge)
         except Exception as error:
             raise ConfigError(unsendable(judge, error, self._ray.cloudpickle.dumps)) from error
-        own = not self._ray.is_initialized()
-        if own:
-            self._connect()
+        processors = (self.workers or os.cpu_count() or 1) * self._threads
+        own = connect(self._ray, self._address, processors, self._runtime_env)
         options = {"num_cpus": self._threads, "num_gpus": self._gpus, "max_restarts": 0, "max_task_retries": 0}
         crew = _Actors(self._ray, self._ray.put(payload), options, ends_cluster=own)
         workers = self.workers or max(int(self._ray.cluster_resources().get("CPU", 1)) // self._threads, 1)
         self.employ(crew, workers)
-
-    def _connect(self) -> None:
-        """Begin a cluster on this machine, or join one; Ray's handling of signals is not taken over."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        settings: dict[str, Any] = {"address": self._address, "logging_level": "WARNING"}
-        if self._address is None:
-            processors = (self.workers or os.cpu_count() or 1) * self._threads
-            settings |= {"address": "local", "num_cpus": processors, "include_dashboard": False}
-        if self._runtime_env is not None:
-            settings["runtime_env"] = dict(self._runtime_env)
-        is_main = threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            self._ray.init(**settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ResourceError(f"there is no Ray cluster at {self._address or 'this machine'}: {error}") from error
-        finally:
-            if is_main and handler is not None:
-                signal.signal(signal.SIGTERM, handler)
-
-
-def _demand_token() -> None:
-    """Have clusters of this process refuse those who do not know its token; Ray reads this when it is imported."""
-    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 
 class _Worker:

@@ -186,8 +186,8 @@ class LabelSpace:
                 single.append(np.broadcast_arrays(a, b))
         leading = _joined([self._blocks[_leader(leaders, name)] for name in leaders])
         ends = np.stack([leading[_joined(side)] for side in (zip(*single, strict=True) if single else ([], []))])
-        nodes, ends = np.unique(ends, return_inverse=True)
-        edges = coo_array((np.ones(ends.shape[1], np.int8), tuple(ends)), shape=(len(nodes), len(nodes)))
+        nodes, inverse = np.unique(ends, return_inverse=True)
+        edges = coo_array((np.ones(ends.shape[1], np.int8), inverse.reshape(ends.shape)), shape=(len(nodes),) * 2)
         _, first, unit = np.unique(connected_components(edges, directed=False)[1], True, True)
         units = np.arange(self._count)
         units[nodes] = nodes[first[unit]]

@@ -5,8 +5,9 @@ Shapes and batches are those of `gnnrl.training.judging`.
 
 import math
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -17,15 +18,15 @@ from gnnrl.runs.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
 from gnnrl.training.judging import Precision, cross_entropy, logits_of, mode
-from gnnrl.training.progress import Epoch, Progress, beginning, copy_state
+from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe
 from gnnrl.training.schedule import Schedule, rate_at
-from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched, on_device
+from gnnrl.training.sharing import END, Share, shares
+from gnnrl.training.team import Team
+from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched
 
 OnProgress = Callable[[int, int, float], None]
 """Called after every step with (steps done, steps in all, loss); 0 in all where the number of batches is unknown."""
-
-MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,16 @@ def finetune(
     and goes on from `snapshots`; torch's global generator is left as it was. Weight decay spares biases and
     normalisations. The network is moved to the device, its modes are restored.
 
+    In a group of processes (`torch.distributed`, begun by torchrun or Ray Train) all of them train one network: call it
+    in each, with the same arguments. Each computes its share of every batch, so that steps, rates and weights are those
+    of one process, but for rounding, random augmentation and dropout, and BatchNorm, which normalises with the share;
+    its running statistics are averaged after each epoch. Process 0 judges and writes snapshots; `on_progress` is called
+    in all, and what one process raises is raised in all.
+
     Args:
         epochs: passes over the data, at least 1.
         learning_rate: the highest of the schedule.
-        batch_size: ignored where `train_data` yields batches.
+        batch_size: of all processes together; ignored where `train_data` yields batches.
         schedule: "one-cycle" climbs for 30 % of the steps and falls to zero along a cosine, "cosine" only falls.
         augment: "crop" shifts images by up to an eighth of their size, "flip-crop" mirrors half of them, too.
         teacher: the dense network, on the same device; it is not changed.
@@ -82,7 +89,8 @@ def finetune(
         patience: epochs without a better one on `held_out` after which training stops; 0 to go to the end.
         precision: "bfloat16" computes layers in half the bits where that is safe; weights stay as they are.
         snapshots: a folder that keeps the state after each epoch; called again with the same arguments, training goes
-            on from there. The order of batches is kept where it is drawn from torch's global generator.
+            on from there, also in another number of processes. The order of batches is kept where it is drawn from
+            torch's global generator.
 
     Raises:
         ConfigError: a setting is out of its range, no parameter can be trained, or the snapshots are of another
@@ -91,30 +99,17 @@ def finetune(
         EvaluationError: a loss of the first epoch was not finite; the network is as it was.
         ResourceError: a snapshot cannot be written; those before it are intact.
     """
-    recipe = Recipe(
-        epochs,
-        learning_rate,
-        batch_size,
-        weight_decay,
-        label_smoothing,
-        schedule,
-        augment,
-        distill,
-        temperature,
-        ema,
-        patience,
-        seed,
-        device,
-        precision,
-    )
+    optimisation = (epochs, learning_rate, batch_size, weight_decay, label_smoothing, schedule, augment)
+    recipe = Recipe(*optimisation, distill, temperature, ema, patience, seed, device, precision)
     recipe.check(model, has_teacher=teacher is not None, is_watched=held_out is not None)
     batches = batched(train_data, batch_size, shuffle=True)
     watched = None if held_out is None else batched(held_out, batch_size)
     kept = Snapshots(snapshots) if isinstance(snapshots, str | Path) else snapshots
     guide = teacher.to(device) if teacher is not None and distill else None
+    team = Team()
     with torch.random.fork_rng([] if device == "cpu" else None), mode(model, training=True):
         torch.manual_seed(seed)
-        return _Training(recipe, batches, guide, watched, kept, on_progress).run(model.to(device))
+        return _Training(recipe, batches, guide, watched, kept, on_progress, team).run(model.to(device))
 
 
 @dataclass(frozen=True)
@@ -127,30 +122,45 @@ class _Training:
     watched: Batches | None
     snapshots: Snapshots | None
     on_progress: OnProgress | None
+    team: Team
 
     def run(self, model: nn.Module) -> FinetuneResult:
         """Train, from the newest snapshot on."""
-        recipe, steps = self.recipe, len(self.batches) if isinstance(self.batches, Sized) else 0
+        recipe, team, steps = self.recipe, self.team, len(self.batches) if isinstance(self.batches, Sized) else 0
         if not steps and recipe.schedule != "constant":
             raise ConfigError(
                 f"the schedule {recipe.schedule!r} needs to know how many batches there are; use 'constant'."
             )
-        begun = "" if self.snapshots is None else beginning(model, recipe, steps)
+        module = team.module(model)
         average = Average(model, recipe.ema) if recipe.ema else None
-        progress = Progress(model, _optimizer(model, recipe), average, copy_state(model.state_dict()))
-        found = None if self.snapshots is None else self.snapshots.latest()
-        if found is not None:
-            progress.restore(found, begun)
+        progress = Progress(model, optimizer_of(model, recipe), average, copy_state(model.state_dict()))
+        begun = self._go_on(progress, steps)
         while len(progress.history) < recipe.epochs and not self._is_over(progress):
-            epoch = self._epoch(progress, len(progress.history) + 1, steps)
+            epoch = self._epoch(progress, module, len(progress.history) + 1, steps)
+            team.average(progress.buffers())
             if epoch is None or not _is_finite(model):
                 return self._diverged(progress)
             progress.close_epoch(self._watch(epoch, progress))
-            if self.snapshots is not None:
-                progress.save(self.snapshots, begun)
+            with team.attempt():
+                if self.snapshots is not None and team.is_first:
+                    progress.save(self.snapshots, begun)
+            team.total()
         stopped = self._is_over(progress) and len(progress.history) < recipe.epochs
         model.load_state_dict(progress.best if self.watched is not None else copy_state(progress.state))
         return FinetuneResult(tuple(progress.history), diverged=False, stopped=stopped)
+
+    def _go_on(self, progress: Progress, steps: int) -> str:
+        """Take up the newest snapshot of process 0; return a digest of what the training began with."""
+        begun, found = "", None
+        with self.team.attempt():
+            if self.snapshots is not None and self.team.is_first:
+                begun, found = beginning(progress.model, self.recipe, steps), self.snapshots.latest()
+                if found is not None:
+                    check_beginning(found, begun)
+        found = self.team.shared(found)
+        if found is not None:
+            progress.restore(found)
+        return begun
 
     def _is_over(self, progress: Progress) -> bool:
         patience = self.recipe.patience
@@ -167,41 +177,77 @@ class _Training:
         """Judge the weights that count on the held-out samples; leave the network as it is."""
         if self.watched is None:
             return epoch
+        loss = 0.0
+        with self.team.attempt():
+            if self.team.is_first:
+                loss = self._held_out(self.watched, progress)
+        return replace(epoch, held_out=self.team.total(loss)[0])
+
+    def _held_out(self, watched: Batches, progress: Progress) -> float:
         model, now = progress.model, copy_state(progress.model.state_dict())
         model.load_state_dict(dict(progress.state))
         with torch.random.fork_rng([] if self.recipe.device == "cpu" else None):
-            loss = cross_entropy(model, self.watched, self.recipe.device, precision=self.recipe.precision)
+            loss = cross_entropy(model, watched, self.recipe.device, precision=self.recipe.precision)
         model.load_state_dict(now)
-        return replace(epoch, held_out=loss)
+        return loss
 
-    def _epoch(self, progress: Progress, number: int, steps: int) -> Epoch | None:
+    def _epoch(self, progress: Progress, module: nn.Module, number: int, steps: int) -> Epoch | None:
         """Run one epoch; None where a loss was not finite."""
-        recipe, model = self.recipe, progress.model
+        recipe, team = self.recipe, self.team
         start, rate = time.perf_counter(), recipe.learning_rate
-        loss_sum, correct, count = 0.0, 0, 0
-        for step, (inputs, labels) in enumerate(on_device(self.batches, recipe.device)):
-            if len(labels) == 1 and count > step:
-                continue  # a single sample left over has no variance to normalise with
-            if steps:
-                rate = rate_at((number - 1 + step / steps) / recipe.epochs, recipe.learning_rate, recipe.schedule)
-                for group in progress.optimizer.param_groups:
-                    group["lr"] = rate
-            logits, loss = self._forward(model, _augmented(inputs, recipe.augment), labels)
-            value = loss.item()
+        loss_sum, correct, seen = 0.0, 0, 0
+        team.begin_epoch()
+        coming = shares(self.batches, recipe.device, team)
+        for step in count():
+            here = _Computed()
+            with team.attempt():
+                here = self._compute(coming, module, skips_one=seen > step)
+            value, hits, samples = self._together(here)
+            if here.mark == END:
+                break
+            if here.loss is None:
+                continue
             if not math.isfinite(value):
                 return None
-            progress.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            progress.optimizer.step()
-            if progress.average is not None:
-                progress.average.update(model)
-            loss_sum, count = loss_sum + value * len(labels), count + len(labels)
-            correct += int((logits.argmax(1) == labels).sum())
-            if self.on_progress is not None:
-                self.on_progress((number - 1) * steps + step + 1, recipe.epochs * steps, value)
-        if not count:
+            if steps:
+                rate = rate_at((number - 1 + step / steps) / recipe.epochs, recipe.learning_rate, recipe.schedule)
+            with team.connected():
+                progress.step(here.loss, rate)
+            loss_sum, correct, seen = loss_sum + value, correct + hits, seen + samples
+            with team.attempt():
+                if self.on_progress is not None:
+                    self.on_progress((number - 1) * steps + step + 1, recipe.epochs * steps, value / samples)
+        if not seen:
             raise DataError("there are no batches to train on.")
-        return Epoch(number, loss_sum / count, correct / count, rate, time.perf_counter() - start)
+        return Epoch(number, loss_sum / seen, correct / seen, rate, time.perf_counter() - start)
+
+    def _compute(self, coming: Iterator[Share], module: nn.Module, *, skips_one: bool) -> "_Computed":
+        """Compute this process's share of the next batch."""
+        share, team = next(coming, None), self.team
+        if share is None or (share.whole == 1 and skips_one):  # one sample has no variance to normalise with
+            return _Computed(mark=END if share is None else share.mark)
+        with team.own_randomness():
+            logits, loss = self._forward(module, _augmented(share.inputs, self.recipe.augment), share.labels)
+        weighted = loss * (share.own * team.size / share.whole)
+        if not share.own:
+            return _Computed(weighted, mark=share.mark)
+        correct = int((logits.argmax(1) == share.labels).sum())
+        return _Computed(weighted, loss.item() * share.own, correct, share.own, share.mark)
+
+    def _together(self, here: "_Computed") -> tuple[float, int, int]:
+        """Loss, recognised samples and samples of the whole batch.
+
+        Raises:
+            DataError: the processes were given different batches.
+        """
+        told = (here.value, here.correct, here.samples, here.mark, here.mark**2)
+        value, correct, samples, marks, squares = self.team.total(*told)
+        if marks**2 != self.team.size * squares:
+            raise DataError(
+                "the processes were given different batches: give each the same data, whole and in the same order "
+                "(no DistributedSampler); every process takes its share of each batch itself."
+            )
+        return value, int(correct), int(samples)
 
     def _forward(self, model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and loss of a batch."""
@@ -221,17 +267,21 @@ class _Training:
         return logits, loss
 
 
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What one process computed of a batch: a loss to propagate, and sums over its samples; nothing at the end."""
+
+    loss: Tensor | None = None
+    value: float = 0.0
+    correct: int = 0
+    samples: int = 0
+    mark: float = END
+
+
 def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, ...]:
     if kind != "none" and len(inputs) > 1:
         raise DataError("a network of several inputs is trained as they are: choose augment 'none'.")
     return tuple(augmented(value, kind) for value in inputs)
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, recipe.learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
 def _is_finite(model: nn.Module) -> bool:

@@ -19,6 +19,8 @@ from gnnrl.runs.snapshots import Snapshot, Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.recipe import Recipe
 
+MOMENTUM = 0.9
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -62,6 +64,22 @@ class Progress:
         found: Mapping[str, Tensor] = self.model.state_dict() if self.average is None else self.average.state
         return found
 
+    def buffers(self) -> list[Tensor]:
+        """Buffers, such as running statistics, of the network and of its average."""
+        averaged: Mapping[str, Tensor] = {} if self.average is None else self.average.state
+        names = [name for name, _ in self.model.named_buffers()]
+        return [*self.model.buffers(), *(averaged[name] for name in names if name in averaged)]
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """Change the weights along the gradient of a loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model)
+
     def close_epoch(self, epoch: Epoch) -> None:
         """Note an epoch, and its weights if they are the best."""
         self.history.append(epoch)
@@ -95,19 +113,12 @@ class Progress:
         }
         snapshots.save(len(self.history), {name: tensor.clone() for name, tensor in tensors.items()}, facts)
 
-    def restore(self, snapshot: Snapshot, begun: str) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot.
 
         Raises:
-            ConfigError: it is of a training that began with other weights or settings.
             ArtifactError: it is none of a training of this network.
         """
-        facts = snapshot.facts
-        if facts.get("begun") != begun:
-            raise ConfigError(
-                "the snapshots are of a fine-tuning that began with other weights or settings; ask for the same, or "
-                "give another folder"
-            )
         try:
             self._restore(snapshot)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -131,10 +142,31 @@ class Progress:
             torch.cuda.set_rng_state_all([*_under("random", tensors).values()])
 
 
+def optimizer_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with Nesterov momentum; weight decay spares biases and normalisations."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, recipe.learning_rate, momentum=MOMENTUM, nesterov=True)
+
+
 def beginning(model: nn.Module, recipe: Recipe, steps: int) -> str:
     """A digest of what a training begins with: weights, settings, number of batches."""
     settings = json.dumps([asdict(recipe), steps, digest_of(model)], sort_keys=True)
     return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def check_beginning(snapshot: Snapshot, begun: str) -> None:
+    """Check that a snapshot is of a training that began so.
+
+    Raises:
+        ConfigError: it began with other weights or settings.
+    """
+    if snapshot.facts.get("begun") != begun:
+        raise ConfigError(
+            "the snapshots are of a fine-tuning that began with other weights or settings; ask for the same, or give "
+            "another folder"
+        )
 
 
 def copy_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ one in the order of `forward`, and last the labels, int64 [n].
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
 from gnnrl.errors import DataError
 from gnnrl.zoo.data import ImageDataset
@@ -44,9 +45,14 @@ class IndexedBatches:
         return math.ceil(self.size / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for indices in self.indices():
+            yield self.fetch(indices)
+
+    def indices(self) -> Iterator[Tensor]:
+        """Which samples each batch has."""
         order = torch.randperm(self.size) if self.shuffle else torch.arange(self.size)
         for start in range(0, self.size, self.batch_size):
-            yield self.fetch(order[start : start + self.batch_size])
+            yield order[start : start + self.batch_size]
 
 
 def batched(data: LabelledData, batch_size: int, *, shuffle: bool = False) -> Batches:
@@ -55,30 +61,42 @@ def batched(data: LabelledData, batch_size: int, *, shuffle: bool = False) -> Ba
         return IndexedBatches(data.batch, len(data), batch_size, shuffle=shuffle)
     if isinstance(data, TensorDataset) and len(data.tensors) >= 2:
         return IndexedBatches(data.__getitem__, len(data), batch_size, shuffle=shuffle)
+    if isinstance(data, IterableDataset):
+        return DataLoader(data, batch_size)
     if isinstance(data, Dataset):
-        return DataLoader(data, batch_size, shuffle=shuffle)
+        size = len(data)  # type: ignore[arg-type]  # as DataLoader asks of a dataset
+        return IndexedBatches(partial(_collated, data), size, batch_size, shuffle=shuffle)
     return data
 
 
+def _collated(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, ...]:
+    return tuple(default_collate([data[index] for index in indices.tolist()]))
+
+
 def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    """Move batches to a device, as all inputs and the labels, images in channels-last layout.
+    """Move batches to a device; see `placed`."""
+    for batch in batches:
+        yield placed(batch, device)
+
+
+def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Move a batch to a device, as all inputs and the labels, images in channels-last layout.
 
     Raises:
         DataError: a batch is not made of inputs and labels, its tensors differ in their number of samples, or the
             labels are not one integer for each.
     """
-    for batch in batches:
-        if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
-            raise DataError(
-                f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {type(batch).__name__}."
-            )
-        *inputs, labels = batch
-        count = len(inputs[0])
-        if any(len(value) != count for value in inputs):
-            raise DataError(f"the inputs of a batch have {', '.join(str(len(x)) for x in inputs)} samples.")
-        if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
-            raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
-        yield tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
+    if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
+        raise DataError(
+            f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {type(batch).__name__}."
+        )
+    *inputs, labels = batch
+    count = len(inputs[0])
+    if any(len(value) != count for value in inputs):
+        raise DataError(f"the inputs of a batch have {', '.join(str(len(x)) for x in inputs)} samples.")
+    if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
+        raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
+    return tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
 
 
 def _laid_out(value: Tensor) -> Tensor:

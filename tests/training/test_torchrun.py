@@ -1,0 +1,86 @@
+"""`torchrun -m gnnrl finetune`: one result, one voice, and on from an interruption."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gnnrl import bundle
+from gnnrl.cli import company, console
+from gnnrl.cli.application import app
+from gnnrl.errors import ConfigError
+from gnnrl.zoo.digits import DIGITS_WEIGHTS
+from tests.training.test_team import torchrun
+
+NETWORK = ("--model", "digits-resnet", "--data", "digits", "--threads", "1")
+PRUNE = ("prune", *NETWORK, "--weights", str(DIGITS_WEIGHTS), "--searcher", "uniform", "--finetune-epochs", "0")
+TUNE = ("finetune", "small", *NETWORK, "--epochs", "2", "--batch-size", "200", "--augment", "none")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pruned network that was fine-tuned by two processes."""
+    found = tmp_path_factory.mktemp("torchrun")
+    pruned = run(*PRUNE, "--out", str(found / "small"))
+    assert pruned.exit_code == 0, pruned.output
+    return found
+
+
+def test_two_processes_save_one_result_and_speak_with_one_voice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    done = torchrun("-m", "gnnrl", *TUNE, "--out", "together", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    facts = json.loads(done.stdout)
+    alone = run(*TUNE, "--out", "alone", "--json")
+    assert facts["epochs"] == 2
+    assert facts["score"]["before"] == pytest.approx(json.loads(alone.stdout)["score"]["before"])
+    assert facts["score"]["finetuned"] == pytest.approx(json.loads(alone.stdout)["score"]["finetuned"], abs=0.05)
+    assert bundle.read_manifest("together")["score"]["finetuned"] == facts["score"]["finetuned"]
+    assert sorted(path.name for path in folder.iterdir()) == ["alone", "small", "together"]
+
+
+def test_a_restarted_command_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--max-restarts` torchrun gives the same command again: its run is taken up."""
+    monkeypatch.chdir(folder)
+    advance = console.Silent.advance
+
+    def stop(self: console.Silent, done: int, total: int, note: str = "") -> None:
+        advance(self, done, total, note)
+        if note.startswith("loss") and done == 7:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console.Silent, "advance", stop)
+        assert run(*TUNE, "--out", "again", "--json").exit_code == 143
+    assert "holds an interrupted run" in run(*TUNE, "--out", "again").stderr
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    other = run(*TUNE, "--out", "again", "--seed", "1")
+    assert "holds an interrupted run" in other.stderr
+    resumed = run(*TUNE, "--out", "again", "--json")
+    assert resumed.exit_code == 0, resumed.output
+    assert not Path("again.run").exists()
+
+
+@pytest.mark.parametrize("command", [["inspect", "--model", "digits-resnet"], [*PRUNE, "--out", "x"]])
+def test_commands_of_one_process_say_so(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = run(*command)
+    assert found.exit_code == 2
+    assert f"gnnrl {command[0]} is done by one process, not by 2 of torchrun" in found.stderr
+
+
+def test_every_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    company.take_place("cuda:1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    company.take_place("cpu")
+    with pytest.raises(ConfigError, match="ask for --device cuda, not cuda:1"):
+        company.take_place("cuda:1")
