@@ -239,9 +239,17 @@ def test_a_sweep_saves_a_network_for_each_limit() -> None:
     assert [point["constraint"] for point in points] == ["params<=70%", "params<=40%", "macs<=50%"]
     assert points[0]["size"] > points[2]["size"] > points[1]["size"]
     assert Path("sweep/sweep.svg").is_file()
+    page = Path("sweep/report.html")
+    text = page.read_text()
+    page.unlink()
+    assert json.loads(run("report", "sweep", "--json").stdout) == {"report": str(page), "bytes": len(text.encode())}
+    assert page.read_text() == text
     for point in points:
         assert point["constraint"] in result.stdout
         bundle.load(resolve_model("digits-resnet"), point["out"])
+        link = f"{Path(point['out']).name}/report.html"
+        assert f'href="{link}"' in text
+        assert (page.parent / link).is_file()
 
 
 def test_amounts_of_a_sweep_need_one_metric() -> None:

@@ -94,6 +94,7 @@ def prune(
     elif limits:
         stdout().print(tabulate(facts))
         stdout().print(f"Saved in {facts['out']}, a folder for each limit, after {facts['seconds']:.0f} s.")
+        stdout().print(f"  in a browser: {facts['report']}")
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:

@@ -18,7 +18,7 @@ from gnnrl.cli.running import running
 from gnnrl.cli.sources import load_splits
 from gnnrl.errors import ConfigError
 
-FILE, FIGURE = "sweep.json", "sweep.svg"
+FIGURE = "sweep.svg"
 
 
 def read_limits(text: str, constraint: str) -> list[str]:
@@ -43,7 +43,9 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
     watch = Stopwatch()
     import_engine(narrator)
     with limited_threads(job.threads):
+        from gnnrl.bundle import REPORT
         from gnnrl.compression import compress
+        from gnnrl.report.sweep import FILE as SWEEP
         from gnnrl.searchers.table import evaluations_of
         from gnnrl.tradeoff import name_limit, point, prepare_all
 
@@ -67,16 +69,26 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
                 result = compress(fed.model, fed.example_inputs, each.constraint, study=study, **settings)
                 facts = save_result(each, fed, result, data, narrator, session)
             points.append({**point(result), "latency_ms": facts["latency_ms"], "out": str(each.out), "facts": facts})
-            _write(job.out, points)
+            _write(job.out / SWEEP, job.out / REPORT, points)
     drawn = _draw(job.out, points, narrator)
-    common = {"model": job.source.model, "data": job.data, "out": str(job.out), "figure": drawn}
+    common = {
+        "model": job.source.model,
+        "data": job.data,
+        "out": str(job.out),
+        "figure": drawn,
+        "report": str(job.out / REPORT),
+    }
     return {**common, "points": points, "seconds": round(watch.seconds(), 2)}
 
 
-def _write(folder: Path, points: list[dict[str, Any]]) -> None:
-    partial = folder / f"{FILE}.partial"
-    partial.write_text(json.dumps({"points": points}, indent=1) + "\n")
-    partial.replace(folder / FILE)
+def _write(path: Path, page: Path, points: list[dict[str, Any]]) -> None:
+    """Write what is known by now, and the report of it."""
+    from gnnrl.files import write_whole
+    from gnnrl.report.sweep import parse_sweep, render_sweep
+
+    text = json.dumps({"points": points}, indent=1) + "\n"
+    write_whole(path, text.encode())
+    write_whole(page, render_sweep(parse_sweep(text)).encode())
 
 
 def _draw(folder: Path, points: list[dict[str, Any]], narrator: Narrator) -> str | None:
