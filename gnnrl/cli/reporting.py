@@ -25,7 +25,7 @@ def report(
     live: Annotated[
         bool, typer.Option("--live", help="Show a running search in the browser, on this machine only, until Ctrl-C.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="For --live; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="For --live; 0: any that is free.")] = 0,
     as_json: options.JsonOption = False,
 ) -> None:
     """Write the report of a saved result or sweep again: one HTML file that needs nothing else.
