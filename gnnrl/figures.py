@@ -8,6 +8,7 @@ import numpy as np
 
 from gnnrl.comparison import Comparison, Run
 from gnnrl.imports import require
+from gnnrl.report.names import STAGES
 from gnnrl.report.sweep import common_metric
 
 _POINTS = 200
@@ -57,7 +58,9 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None
         ordered = sorted(points, key=lambda point: float(point["shares"][metric]))
         for index, stage in enumerate(stage for stage in ordered[0]["score"] if stage not in ("dense", "pruned")):
             scores = [point["score"][stage] for point in ordered]
-            axis.plot([point["shares"][metric] for point in ordered], scores, "o-", label=stage, color=f"C{index}")
+            axis.plot(
+                [point["shares"][metric] for point in ordered], scores, "o-", label=STAGES[stage], color=f"C{index}"
+            )
         axis.axhline(ordered[0]["score"]["dense"], color="0.4", linestyle=":", label="dense")
         axis.set(xlabel=f"{metric}, share of the dense network", ylabel="score")
         axis.xaxis.set_major_formatter(require("matplotlib.ticker", "plot").PercentFormatter(1))

@@ -14,7 +14,17 @@ from gnnrl.errors import ConfigError
 from gnnrl.network.cost import Constraint
 from gnnrl.study import Study
 
-_PREPARING = ("calibration", "importance", "repair", "rules", "network", "calibration_images", "seed", "device")
+_PREPARING = (
+    "calibration",
+    "importance",
+    "repair",
+    "rules",
+    "network",
+    "calibration_images",
+    "seed",
+    "device",
+    "ledger",
+)
 _COUNTED = ("macs", "params", "bytes", "activations")
 
 
@@ -63,7 +73,7 @@ def prepare_all(model: nn.Module, example_inputs: Any, constraints: Sequence[str
     on_stage = settings.get("on_stage") or (lambda stage: None)
     study = Study.prepare(model, example_inputs, constraints[0], evaluate=settings["evaluate"], begin=on_stage, **known)
     for constraint in constraints[1:]:
-        study = study.onto(constraint, settings.get("rules"))
+        study = study.onto(constraint, settings.get("rules"), settings.get("ledger"))
     return study
 
 

@@ -45,7 +45,9 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
     with limited_threads(job.threads):
         from gnnrl.bundle import REPORT
         from gnnrl.compression import compress
+        from gnnrl.latency.ledger import Ledger
         from gnnrl.report.sweep import FILE as SWEEP
+        from gnnrl.runs.timings import ledger_of
         from gnnrl.searchers.table import evaluations_of
         from gnnrl.tradeoff import name_limit, point, prepare_all
 
@@ -55,16 +57,18 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         }
         for each in jobs.values():
             check_settings(each)
-        fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator)
+        times = Ledger()
+        fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator, ledger=times)
         data = load_splits(job.data, fed, narrator)
         shared = shared_arguments(job, fed.model, network, data)
-        study = prepare_all(fed.model, fed.example_inputs, limits, **shared)
+        study = prepare_all(fed.model, fed.example_inputs, limits, ledger=times, **shared)
         best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
         points: list[dict[str, Any]] = []
         for each in jobs.values():
             best.restart()
             narrator.note(f"limit {each.constraint}")
             with running(each.out, written(each), narrator, force=job.force, arguments=naming(each)) as session:
+                ledger_of(session.directory, times.measured)
                 settings = {**searching(each, fed, data, narrator, best, session), **shared}
                 result = compress(fed.model, fed.example_inputs, each.constraint, study=study, **settings)
                 facts = save_result(each, fed, result, data, narrator, session)
@@ -105,11 +109,13 @@ def _draw(folder: Path, points: list[dict[str, Any]], narrator: Narrator) -> str
 
 def tabulate(facts: Mapping[str, Any]) -> Table:
     """Tabulate a row for each limit, the dense network first."""
+    from gnnrl.report.names import STAGES
+
     points = facts["points"]
     stages = [name for name in points[0]["score"] if name not in ("dense", "pruned")]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("limit", no_wrap=True)
-    for title in ("size", "MACs", "parameters", "ms an image", *(f"top-1 {name}" for name in stages)):
+    for title in ("size", "MACs", "parameters", "ms an image", *(f"top-1 {STAGES[name]}" for name in stages)):
         table.add_column(title, justify="right")
     first = points[0]
     dense = [f"{first['facts'][name]['dense']:,}" for name in ("macs", "params")]

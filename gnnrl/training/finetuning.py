@@ -221,6 +221,22 @@ class _Training:
         return logits, loss
 
 
+def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
+    """Let a function train a network in place, and leave the network in evaluation mode.
+
+    Raises:
+        EvaluationError: it left weights that are no finite numbers.
+    """
+    function(model)
+    model.eval()
+    damaged = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if damaged:
+        raise EvaluationError(
+            f"fine-tuning left NaN or infinite numbers in {damaged[0]} ({len(damaged)} tensors in all): it diverged; "
+            "lower its learning rate, or clip its gradients"
+        )
+
+
 def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, ...]:
     if kind != "none" and len(inputs) > 1:
         raise DataError("a network of several inputs is trained as they are: choose augment 'none'.")
