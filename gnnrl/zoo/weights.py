@@ -129,7 +129,7 @@ def _other_outputs(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> st
         return ""
     ((mine, theirs),) = ends
     return (
-        f"Only the outputs differ, {theirs[0]} instead of {mine[0]}: make the network so in a file of yours, net.py with\n"
+        f"Only the outputs differ, {theirs[0]} instead of {mine[0]}: make the network so in a file of yours, net.py:\n"
         f"  def net(): return resnet18(num_classes={theirs[0]})\n"
         "and name it net.py:net; --input-shape, --mean and --std say the rest."
     )
