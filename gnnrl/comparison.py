@@ -170,6 +170,9 @@ def compare(
 ) -> Comparison:
     """Run every searcher with every seed on one network; closed forms once, since they know no chance.
 
+    A limit on latency is one on the model of it, which the closed-form plan corrected: the same for all searchers, so
+    that they compare. The plans themselves are not timed, as that of `compress` is.
+
     Args:
         searchers: names, `module:attribute`, or your own; see `compress`, as for all other arguments.
         seeds: one run of each searcher for each.

@@ -31,9 +31,11 @@ from gnnrl.report.notebook import show_result
 from gnnrl.report.record import Record, record_of
 from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
+from gnnrl.runs.timings import ledger_of
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher
 from gnnrl.study import Study, as_evaluate, check_evaluations
+from gnnrl.training.finetuning import train_by
 
 STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
@@ -206,8 +208,9 @@ def compress(
         "seed": seed,
     }
     with held(run) as directory:
+        ledger = ledger_of(directory)
         if study is not None:
-            study = study.onto(constraint, rules)
+            study = study.onto(constraint, rules, ledger)
         else:
             study = Study.prepare(
                 model,
@@ -224,6 +227,7 @@ def compress(
                 device=device,
                 begin=clock.begin,
                 progress=on_calibration,
+                ledger=ledger,
             )
         clock.begin("search")
         memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
@@ -254,8 +258,7 @@ def _finished(
     repaired = copy.deepcopy(small) if finetune else small
     if finetune:
         clock.begin("finetune")
-        finetune(small)
-        small.eval()
+        train_by(finetune, small)
     clock.begin("test")
     candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
     score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
@@ -284,13 +287,7 @@ def _memory(
     asked = {name: value for name, value in settings.items() if name != "episodes"}
     rest = {"rules": asdict(rules or WidthRules()), "calibration_images": calibration_images}
     directory.identify({**asked, **rest, **study.identity()})
-    memory = SearchMemory(directory)
-    if memory.trials and study.latency is not None:
-        raise ConfigError(
-            f"{directory.path}: a run that limits latency cannot go on, since layers measured again take other times; "
-            "begin anew (--force), or limit macs"
-        )
-    return memory
+    return SearchMemory(directory)
 
 
 def _as_test(test: Evaluate | Iterable[Any]) -> Evaluate:

@@ -8,6 +8,8 @@ import numpy as np
 
 from gnnrl.comparison import Comparison, Run
 from gnnrl.imports import require
+from gnnrl.report.names import STAGES
+from gnnrl.report.sweep import common_metric
 
 _POINTS = 200
 
@@ -52,12 +54,16 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None
     with matplotlib.rc_context({"svg.hashsalt": "gnnrl", "svg.fonttype": "none"}):
         figure = figure_class(figsize=(6, 4), layout="constrained")
         axis = figure.subplots()
-        ordered = sorted(points, key=lambda point: float(point["size"]))
+        metric = common_metric([point["metric"] for point in points])
+        ordered = sorted(points, key=lambda point: float(point["shares"][metric]))
         for index, stage in enumerate(stage for stage in ordered[0]["score"] if stage not in ("dense", "pruned")):
             scores = [point["score"][stage] for point in ordered]
-            axis.plot([point["size"] for point in ordered], scores, "o-", label=stage, color=f"C{index}")
+            axis.plot(
+                [point["shares"][metric] for point in ordered], scores, "o-", label=STAGES[stage], color=f"C{index}"
+            )
         axis.axhline(ordered[0]["score"]["dense"], color="0.4", linestyle=":", label="dense")
-        axis.set(xlabel=f"{ordered[0]['metric']}, share of the dense network", ylabel="score")
+        axis.set(xlabel=f"{metric}, share of the dense network", ylabel="score")
+        axis.xaxis.set_major_formatter(require("matplotlib.ticker", "plot").PercentFormatter(1))
         axis.legend(fontsize="small")
         axis.grid(alpha=0.3)
         figure.savefig(path, format="svg", metadata={"Date": None})

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import started
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
+from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
@@ -51,6 +52,7 @@ class Study:
         repair: see `Evaluator`.
         dense: reward of the dense network.
         latency: the limit on latency, if there is one.
+        ledger: times that are known.
     """
 
     model: nn.Module
@@ -64,6 +66,7 @@ class Study:
     repair: str
     dense: float
     latency: Constraint | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
     @classmethod
     def prepare(
@@ -83,6 +86,7 @@ class Study:
         device: str | torch.device | None = None,
         begin: Callable[[str], None] = lambda stage: None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        ledger: Ledger | None = None,
     ) -> "Study":
         """Trace, calibrate, compute curves and scores, and judge the dense network; arguments are those of `compress`.
 
@@ -91,6 +95,7 @@ class Study:
         Args:
             begin: called with "trace", "latency" and "calibrate" as they begin.
             progress: called with (done, in all) while error curves are computed.
+            ledger: times that are known, where latency is limited.
 
         Raises:
             GnnrlError: see `gnnrl.errors`.
@@ -103,27 +108,32 @@ class Study:
         inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
         begin("trace")
         network = network or trace(dense, inputs)
-        limit = limits_latency(constraint)
+        limit, ledger = limits_latency(constraint), ledger or Ledger()
         if limit is not None:
-            network = _timed(dense, network, inputs, begin)
+            network = _timed(dense, network, inputs, ledger, begin)
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
         curves, scores = _signals(dense, network, record, importance, seed, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
-        return cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit)._corrected()
+        study = cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit, ledger)
+        return study._corrected()
 
-    def onto(self, constraint: str, rules: WidthRules | None = None) -> "Study":
+    def onto(self, constraint: str, rules: WidthRules | None = None, ledger: Ledger | None = None) -> "Study":
         """The same network with another limit; nothing is traced or calibrated again.
+
+        Args:
+            ledger: times that are known, where latency is limited.
 
         Raises:
             UnreachableConstraint: no plan within the rules meets it.
         """
-        limit, network = limits_latency(constraint), self.network
+        limit, network, ledger = limits_latency(constraint), self.network, ledger or Ledger()
         if limit is not None:
-            network = _timed(self.model, network, self.inputs)
-        return replace(self, projection=Projection.build(network, constraint, rules), latency=limit)._corrected()
+            network = _timed(self.model, network, self.inputs, ledger)
+        projection = Projection.build(network, constraint, rules)
+        return replace(self, projection=projection, latency=limit, ledger=ledger)._corrected()
 
     def _corrected(self) -> "Study":
         """The study with a model of the latency that is right for the closed-form plan."""
@@ -154,7 +164,8 @@ class Study:
     def _milliseconds(self, widths: Component) -> tuple[float, float]:
         """Latency of the dense and of the pruned network."""
         plans = np.stack([self.network.widths, widths])
-        dense, pruned = 1e3 * time_plans(self.model, self.network, self.inputs, plans, orders=self.orders)
+        seconds = time_plans(self.model, self.network, self.inputs, plans, orders=self.orders, ledger=self.ledger)
+        dense, pruned = 1e3 * seconds
         return float(dense), float(pruned)
 
     def evaluator(self, memory: Memory | None = None) -> Evaluator:
@@ -200,6 +211,7 @@ class Study:
         evaluator.executor = None
         if memory is not None:
             memory.check_used(len(evaluator.trials))
+            evaluator.memory = None  # what is judged from here on is no part of the search
         return evaluator
 
     def identity(self) -> dict[str, Any]:
@@ -213,13 +225,13 @@ class Study:
 
 
 def _timed(
-    model: nn.Module, network: Network, inputs: Any, begin: Callable[[str], None] = lambda stage: None
+    model: nn.Module, network: Network, inputs: Any, ledger: Ledger, begin: Callable[[str], None] = lambda stage: None
 ) -> Network:
     """The network with the latency that was measured of it, now or before."""
     if "latency" in network.cost.metrics:
         return uncorrected(network)
     begin("latency")
-    return measure_latency(model, network, inputs)
+    return measure_latency(model, network, inputs, ledger=ledger)
 
 
 def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:

@@ -14,7 +14,18 @@ from gnnrl.errors import ConfigError
 from gnnrl.network.cost import Constraint
 from gnnrl.study import Study
 
-_PREPARING = ("calibration", "importance", "repair", "rules", "network", "calibration_images", "seed", "device")
+_PREPARING = (
+    "calibration",
+    "importance",
+    "repair",
+    "rules",
+    "network",
+    "calibration_images",
+    "seed",
+    "device",
+    "ledger",
+)
+_COUNTED = ("macs", "params", "bytes", "activations")
 
 
 def sweep(
@@ -62,7 +73,7 @@ def prepare_all(model: nn.Module, example_inputs: Any, constraints: Sequence[str
     on_stage = settings.get("on_stage") or (lambda stage: None)
     study = Study.prepare(model, example_inputs, constraints[0], evaluate=settings["evaluate"], begin=on_stage, **known)
     for constraint in constraints[1:]:
-        study = study.onto(constraint, settings.get("rules"))
+        study = study.onto(constraint, settings.get("rules"), settings.get("ledger"))
     return study
 
 
@@ -79,19 +90,19 @@ def name_limit(constraint: str) -> str:
 def point(result: CompressionResult) -> dict[str, Any]:
     """One point of the curve as JSON values: the limit, the size as a share of the dense network, the scores.
 
-    `size` is of the metric that is limited first; latency is the measured one.
+    `size` is of the metric that is limited first; `shares` are of all metrics, of latency as measured, where limited.
     """
     constraint = str(result.settings["constraint"])
     metric = Constraint.parse(constraint)[0].metric
     dense, pruned = result.cost["dense"], result.cost["pruned"]
-    if metric == "latency" and result.latency is not None:
-        size = result.latency.pruned_ms / result.latency.dense_ms
-    else:
-        size = getattr(pruned, metric) / getattr(dense, metric)
+    shares = {name: getattr(pruned, name) / max(getattr(dense, name), 1) for name in _COUNTED}
+    if result.latency is not None:
+        shares["latency"] = result.latency.pruned_ms / result.latency.dense_ms
     return {
         "constraint": constraint,
         "metric": metric,
-        "size": round(size, 4),
+        "size": round(shares[metric], 4),
+        "shares": {name: round(share, 4) for name, share in shares.items()},
         "macs": pruned.macs,
         "params": pruned.params,
         "reward": result.reward,

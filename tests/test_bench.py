@@ -1,6 +1,7 @@
 """`gnnrl bench`: measuring processes that answer, tables of what they say, and names that are refused."""
 
 import json
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import torch
 from typer.testing import CliRunner
 
 from gnnrl import bundle
-from gnnrl.cli import benching
+from gnnrl.cli import benching, contest
 from gnnrl.cli.application import app
 from gnnrl.cli.benching import Ring, tabulate
 from gnnrl.cli.console import Silent, stdout
 from gnnrl.cli.contestants import Contestant, serve
 from gnnrl.cli.sources import Source
+from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.plan import Plan
@@ -63,7 +65,8 @@ def test_a_process_measures_what_it_is_told_and_ends_with_its_memory(saved: Path
 
     serve(pipe, replace(EAGER, result=saved if pruned else None))
 
-    ready, one, many, megabytes = pipe.answers
+    *busy, ready, one, many, megabytes = pipe.answers
+    assert busy == [("busy", "first pass with a batch of 1"), ("busy", "first pass with a batch of 4")]
     assert ready == ("ready", "")
     assert all(seconds > 0 for seconds in (*one, *many))
     assert megabytes >= 0
@@ -99,6 +102,23 @@ def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypa
         assert 0 < row["latency_ms"]["p5"] <= row["latency_ms"]["median"] <= row["latency_ms"]["p95"]
         assert row["images_per_second"] > 0
         assert row["calls"] > 0
+
+
+def test_what_a_silent_process_does_is_told_until_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "_PULSE_SECONDS", 0.01)
+    told: list[str] = []
+    ours, theirs = multiprocessing.Pipe()
+    theirs.send(("busy", "compiling"))
+
+    with pytest.raises(ConfigError, match="given up after 0 s; --give-up says when"):
+        contest._prepared(ours, told.append, 0.05)
+
+    assert told[:3] == ["starting", "compiling", "compiling, 0 s"]
+    theirs.send(("ready", ""))
+    contest._prepared(ours, told.append, 5)
+    theirs.close()
+    with pytest.raises(ConfigError, match="died"):
+        contest._prepared(ours, told.append, 5)
 
 
 def test_percentiles_are_those_of_all_calls() -> None:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+import typer
 from rich.console import Console
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
@@ -107,6 +108,21 @@ def test_every_option_is_explained(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    told = result.stdout.split()
+    for parameter in parameters:
+        named = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
+        assert named in told, named
+        assert parameter.help, named
+
+
+def test_help_begins_with_what_everybody_needs_and_is_short() -> None:
+    text = run("prune", "--help").stdout
+    first = text.partition("Start here")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^  (--\S+)", first, re.MULTILINE) == ["--model", "--data", "--weights", "--constraint", "--out"]
+    assert text.index("gnnrl prune --model") < text.index("Start here")
+    assert len(text.splitlines()) <= 120
 
 
 def test_python_m_gnnrl_is_gnnrl_and_tells_its_version() -> None:
@@ -239,9 +255,17 @@ def test_a_sweep_saves_a_network_for_each_limit() -> None:
     assert [point["constraint"] for point in points] == ["params<=70%", "params<=40%", "macs<=50%"]
     assert points[0]["size"] > points[2]["size"] > points[1]["size"]
     assert Path("sweep/sweep.svg").is_file()
+    page = Path("sweep/report.html")
+    text = page.read_text()
+    page.unlink()
+    assert json.loads(run("report", "sweep", "--json").stdout) == {"report": str(page), "bytes": len(text.encode())}
+    assert page.read_text() == text
     for point in points:
         assert point["constraint"] in result.stdout
         bundle.load(resolve_model("digits-resnet"), point["out"])
+        link = f"{Path(point['out']).name}/report.html"
+        assert f'href="{link}"' in text
+        assert (page.parent / link).is_file()
 
 
 def test_amounts_of_a_sweep_need_one_metric() -> None:

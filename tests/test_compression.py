@@ -283,15 +283,21 @@ def test_a_limit_on_latency_gives_a_network_that_is_so_fast(monkeypatch: pytest.
         for name in ("measure_latency", "time_plans"):
             monkeypatch.setattr(study, name, partial(getattr(study, name), clock=clock))
         settings = {"model": model, "constraint": "latency<=60%, params<=90%", "rules": WidthRules(round_to=1)}
-        result = compressed(**settings, on_stage=stages.append, run=tmp_path / "run")
-        with pytest.raises(ConfigError, match="limits latency cannot go on"):
-            compressed(**settings, run=tmp_path / "run")
+        result = compressed(**settings, on_stage=stages.append)
 
     assert result.latency is not None
     assert 0.9 < result.latency.used <= 1
     assert result.cost["pruned"].macs <= 0.6 * result.cost["dense"].macs
     assert stages[:3] == ["trace", "latency", "calibrate"]
     assert json.loads((result.save(tmp_path / "out") / "manifest.json").read_text())["latency"]["used"] <= 1
+
+
+def test_weights_that_a_training_ruined_are_blamed_on_the_training() -> None:
+    def ruin(network: nn.Module) -> None:
+        next(network.parameters()).data[0] = torch.nan
+
+    with pytest.raises(EvaluationError, match=r"fine-tuning left NaN or infinite numbers in \S+ \(1 tensors in all\)"):
+        compressed(finetune=ruin)
 
 
 def test_a_training_that_is_no_function_is_refused_at_once() -> None:

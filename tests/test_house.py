@@ -29,7 +29,7 @@ ALLOWED = {
     "gnnrl.training": {"gnnrl.training", "gnnrl.runs", "gnnrl.zoo", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.latency": {"gnnrl.latency", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.runs": {"gnnrl.runs", "gnnrl.evaluation", "gnnrl.files", "gnnrl.errors"},
+    "gnnrl.runs": {"gnnrl.runs", "gnnrl.evaluation", "gnnrl.latency.ledger", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.per_class": {"gnnrl.training", "gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},

@@ -28,6 +28,7 @@ from gnnrl.cli.options import suggestion
 from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
 from gnnrl.cli.resumption import resume
+from gnnrl.cli.teaching import Teaching, overview
 from gnnrl.errors import GnnrlError, explained
 from gnnrl.runs.interruption import Interrupted
 
@@ -54,6 +55,10 @@ class Commands(TyperGroup):
             hint = suggestion(args[0], list(self.commands))
             ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {known}.")
         return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what there is."""
+        formatter.write(overview(self, ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -117,16 +122,16 @@ def _start(
         refuse(f"gnnrl {context.invoked_subcommand}")
 
 
-app.command("demo")(demonstrate)
-app.command("inspect")(inspect)
-app.command("prune")(prune)
-app.command("resume")(resume)
-app.command("finetune")(finetune)
-app.command("compare")(compare)
-app.command("evaluate")(evaluate)
-app.command("export")(export)
-app.command("report")(report)
-app.command("bench")(bench)
+app.command("demo", cls=Teaching)(demonstrate)
+app.command("inspect", cls=Teaching)(inspect)
+app.command("prune", cls=Teaching)(prune)
+app.command("resume", cls=Teaching)(resume)
+app.command("finetune", cls=Teaching)(finetune)
+app.command("compare", cls=Teaching)(compare)
+app.command("evaluate", cls=Teaching)(evaluate)
+app.command("export", cls=Teaching)(export)
+app.command("report", cls=Teaching)(report)
+app.command("bench", cls=Teaching)(bench)
 
 
 def main() -> None:

@@ -1,10 +1,8 @@
 """`gnnrl bench`: a saved result against its dense network, on this machine: latency, throughput, memory."""
 
 import json
-import multiprocessing
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +15,12 @@ from rich.table import Table
 
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration, stdout
-from gnnrl.cli.contestants import Contestant, Engine, serve
+from gnnrl.cli.contest import receive, running
+from gnnrl.cli.contestants import Contestant, Engine
 from gnnrl.cli.sources import Source, load_network
 from gnnrl.errors import ConfigError, GnnrlError
 
 _NETWORKS = ("dense", "pruned")
-_PATIENCE_SECONDS = 600
 
 EnginesOption = Annotated[
     str,
@@ -31,6 +29,9 @@ EnginesOption = Annotated[
         help="eager: PyTorch as it is; onnxruntime: exported as ONNX (gnnrl-compress[onnx]); compile: torch.compile, "
         "which needs a C++ compiler, and minutes. What is not there is told and left out.",
     ),
+]
+GiveUpOption = Annotated[
+    int, typer.Option("--give-up", min=1, metavar="SECONDS", help="Leave an engine out that is silent for so long.")
 ]
 RoundsOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Turns that each network takes; more for a busy machine.")
@@ -46,6 +47,7 @@ def bench(
     engines: EnginesOption = "eager,onnxruntime,compile",
     batch: BatchesOption = 64,
     rounds: RoundsOption = 8,
+    give_up: GiveUpOption = 600,
     device: options.DeviceOption = "cpu",
     threads: options.ThreadsOption = None,
     as_json: options.JsonOption = False,
@@ -56,6 +58,7 @@ def bench(
     Every network runs in a process of its own in every engine; they measure in turns.
 
     gnnrl bench small --model cifar-resnet20 --threads 1
+    gnnrl bench small --model cifar-resnet20 --engines eager,onnxruntime
     """
     chosen = _engines(engines)
     with narration(quiet=as_json) as narrator:
@@ -67,7 +70,7 @@ def bench(
         read_manifest(result)
         count = threads or torch.get_num_threads()
         source = Source(model=model, input_shape=input_shape)
-        ring = Ring(source, result, (1, batch), device, count, rounds)
+        ring = Ring(source, result, (1, batch), device, count, rounds, give_up)
         measured, missing = _measure(ring, chosen, narrator)
     facts = {
         "result": str(result),
@@ -106,6 +109,7 @@ class Ring:
     Attributes:
         batches: one input, for the latency, and the batch of the throughput.
         rounds: turns that each network takes.
+        most_seconds: of silence.
     """
 
     source: Source
@@ -114,6 +118,7 @@ class Ring:
     device: str
     threads: int
     rounds: int
+    most_seconds: float = 600
 
     def contestant(self, engine: Engine, name: str, folder: Path) -> Contestant:
         """One network in one engine."""
@@ -143,7 +148,7 @@ def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple
                     _export(ring, Path(scratch), narrator)
                 narrator.begin(f"measuring {engine}")
                 pair = [ring.contestant(engine, name, Path(scratch)) for name in _NETWORKS]
-                with running(pair) as pipes:
+                with running(pair, narrator, ring.most_seconds) as pipes:
                     measured[engine] = _turns(ring, pipes, narrator)
             except GnnrlError as error:
                 missing[engine] = str(error)
@@ -168,44 +173,6 @@ def _export(ring: Ring, folder: Path, narrator: Narrator) -> None:
             raise ConfigError(f"the network's code fixes the batch: {record.static_reason}")
 
 
-@contextmanager
-def running(contestants: Sequence[Contestant]) -> Iterator[list[Any]]:
-    """Processes that are ready, by their pipes; they end with the block.
-
-    Raises:
-        ConfigError: one of them cannot run; says why.
-    """
-    context = multiprocessing.get_context("spawn")
-    pairs = [context.Pipe() for _ in contestants]
-    processes = [
-        context.Process(target=serve, args=(theirs, contestant), daemon=True)
-        for contestant, (_, theirs) in zip(contestants, pairs, strict=True)
-    ]
-    try:
-        for process, (ours, theirs) in zip(processes, pairs, strict=True):
-            process.start()
-            theirs.close()
-            state, reason = _receive(ours)
-            if state == "failed":
-                raise ConfigError(reason)
-        yield [ours for ours, _ in pairs]
-    finally:
-        for process, (ours, _) in zip(processes, pairs, strict=True):
-            ours.close()
-            if process.pid is not None:
-                process.terminate()
-                process.join()
-
-
-def _receive(pipe: Any) -> Any:
-    try:
-        if not pipe.poll(_PATIENCE_SECONDS):
-            raise ConfigError(f"a measuring process said nothing for {_PATIENCE_SECONDS} s")
-        return pipe.recv()
-    except EOFError:
-        raise ConfigError("a measuring process died; is there enough memory?") from None
-
-
 def _turns(ring: Ring, pipes: Sequence[Any], narrator: Narrator) -> dict[str, Any]:
     """Let the networks measure in turns, and collect what they say."""
     found: list[list[list[float]]] = [[[] for _ in ring.batches] for _ in pipes]
@@ -213,7 +180,7 @@ def _turns(ring: Ring, pipes: Sequence[Any], narrator: Narrator) -> dict[str, An
     for turn in range(total):
         for seconds, pipe in zip(found, pipes, strict=True):
             pipe.send(turn % len(ring.batches))
-            seconds[turn % len(ring.batches)] += _receive(pipe)
+            seconds[turn % len(ring.batches)] += receive(pipe, ring.most_seconds)
         narrator.advance(turn + 1, total)
     facts = {}
     for name, pipe, (one, many) in zip(_NETWORKS, pipes, found, strict=True):
@@ -222,7 +189,7 @@ def _turns(ring: Ring, pipes: Sequence[Any], narrator: Narrator) -> dict[str, An
         facts[name] = {
             "latency_ms": {"median": _ms(median(one)), "p5": _ms(low), "p95": _ms(high)},
             "images_per_second": round(ring.batches[1] / median(many), 1),
-            "peak_memory_mb": round(_receive(pipe), 1),
+            "peak_memory_mb": round(receive(pipe, ring.most_seconds), 1),
             "calls": len(one),
         }
     return facts

@@ -30,7 +30,7 @@ SearchersOption = Annotated[
         "file.py:name.",
     ),
 ]
-SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each searcher, with the seeds 0, 1, ...")]
+SeedsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each searcher, with the seeds 0, 1, ...")]
 FolderOption = Annotated[
     Path,
     typer.Option(

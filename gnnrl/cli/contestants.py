@@ -40,7 +40,7 @@ class Contestant:
 def serve(pipe: Any, contestant: Contestant) -> None:
     """Load, say so, then answer each number of a batch with the seconds of a block of calls, and the end with memory.
 
-    Sends ("ready", ""), or ("failed", why) and ends.
+    Sends ("busy", with what) before each first pass, then ("ready", ""); or ("failed", why) and ends.
     """
     with redirect_stdout(sys.stderr):
         import torch
@@ -49,7 +49,11 @@ def serve(pipe: Any, contestant: Contestant) -> None:
         before = _resident("VmRSS")
         try:
             with torch.no_grad():
-                calls = [_warm(call) for call in _calls(contestant)]
+                calls = _calls(contestant)
+                for size, call in zip(contestant.batches, calls, strict=True):
+                    first = "compiling for" if contestant.engine == "compile" else "first pass with"
+                    pipe.send(("busy", f"{first} a batch of {size}"))
+                    call()
         except Exception as error:
             pipe.send(("failed", _reason(error)))
             return
@@ -105,11 +109,6 @@ def _sessions(contestant: Contestant, inputs: list[Any]) -> list[Callable[[], An
 
 def _bound(call: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
     return lambda: call(*arguments)
-
-
-def _warm(call: Callable[[], Any]) -> Callable[[], Any]:
-    call()
-    return call
 
 
 def _reason(error: Exception) -> str:

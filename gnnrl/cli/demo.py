@@ -26,7 +26,7 @@ def demonstrate(
         ),
     ] = None,
     seed: SeedOption = 0,
-    episodes: Annotated[int, typer.Option(min=1, help="Plans that the search may judge.")] = 100,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Plans that the search may judge.")] = 100,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:

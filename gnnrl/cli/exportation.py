@@ -33,6 +33,7 @@ def export(
         Format | None,
         typer.Option(
             "--format",
+            metavar="onnx|pt2|patch",
             help="onnx: for onnxruntime and others (.onnx); pt2: for torch.export.load (.pt2); patch: Python that "
             "narrows the dense network, with a plain state dict beside it (.py). Default: by the suffix of --out.",
         ),

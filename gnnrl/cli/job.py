@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gnnrl.evaluation import Evaluate, Trial
+    from gnnrl.latency.ledger import Ledger
     from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
 
@@ -51,11 +52,14 @@ class Job(Training):
     widths: Widths = field(default_factory=Widths)
 
 
-def prepare(job: Job, narrator: Narrator, *, trained: bool = True) -> tuple[Fed, "Network"]:
+def prepare(
+    job: Job, narrator: Narrator, *, trained: bool = True, ledger: "Ledger | None" = None
+) -> tuple[Fed, "Network"]:
     """Load and trace the network, and refuse what can be refused before any data is read.
 
     Args:
         trained: whether the network needs its weights.
+        ledger: times that are known, where latency is limited.
     """
     check_before(job, trained=trained)
     fed = load_network(job.source, job.device, narrator)
@@ -64,7 +68,7 @@ def prepare(job: Job, narrator: Narrator, *, trained: bool = True) -> tuple[Fed,
             f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
             "call model.requires_grad_(True), or give --finetune-epochs 0"
         )
-    return fed, refuse_unreachable(job, fed, narrator)
+    return fed, refuse_unreachable(job, fed, narrator, ledger)
 
 
 def check_before(job: Job, *, trained: bool = True) -> None:
@@ -91,7 +95,7 @@ def check_settings(job: Job, *, trained: bool = True) -> None:
         )
 
 
-def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
+def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator, ledger: "Ledger | None" = None) -> "Network":
     """Trace the network and check that the limit can be met, before any data is read.
 
     Raises:
@@ -102,7 +106,7 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
-    network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator)
+    network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator, ledger)
     Projection.build(network, job.constraint, job.widths.rules())
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
@@ -110,7 +114,14 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator) -> "Network":
     return network
 
 
-def timed(network: "Network", constraint: str, model: "nn.Module", inputs: Any, narrator: Narrator) -> "Network":
+def timed(
+    network: "Network",
+    constraint: str,
+    model: "nn.Module",
+    inputs: Any,
+    narrator: Narrator,
+    ledger: "Ledger | None" = None,
+) -> "Network":
     """The network with a latency, where that is limited."""
     from gnnrl.latency.agreement import limits_latency
     from gnnrl.latency.measurement import measure_latency
@@ -118,7 +129,7 @@ def timed(network: "Network", constraint: str, model: "nn.Module", inputs: Any, 
     if not limits_latency(constraint):
         return network
     narrator.begin("measuring layers")
-    return measure_latency(model, network, inputs, progress=narrator.advance)
+    return measure_latency(model, network, inputs, progress=narrator.advance, ledger=ledger)
 
 
 def searching(

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
+
+from gnnrl.cli.teaching import START
 
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
@@ -33,29 +35,34 @@ SEARCHERS = (
 """Names of `gnnrl.searchers.table`, which takes seconds to import; a test keeps them equal."""
 
 _MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
-_SEARCH, _WIDTHS, _TUNE, _INPUT = "Search", "Widths", "Fine-tuning", "Input"
+_SEARCH, _WIDTHS, _TUNE, _INPUT = "Search", "Widths", "Fine-tuning", "Network and images"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
 ModelOption = Annotated[
-    str, typer.Option("--model", metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)
+    str,
+    typer.Option("--model", metavar="MODEL", rich_help_panel=START, help=f"The network: {_MODEL}", show_default=False),
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option(help="Its trained weights: .safetensors, or a state dict in .pt or .pth.", metavar="FILE"),
+    typer.Option(
+        metavar="FILE", rich_help_panel=START, help="Its trained weights: .safetensors, or a state dict in .pt or .pth."
+    ),
 ]
 PretrainedOption = Annotated[
     bool,
     typer.Option(
-        "--pretrained", help="Take the weights that its authors publish (digits-resnet: shipped; torchvision, timm)."
+        "--pretrained",
+        rich_help_panel=_INPUT,
+        help="Take the weights that its authors publish (torchvision, timm; digits-resnet's are shipped).",
     ),
 ]
 DataOption = Annotated[
     str,
     typer.Option(
-        help="Labelled images: a folder or archive (tar, zip) of class folders, a folder with train and test as "
-        "folders or archives, 'digits', torchvision:CIFAR10, or package.module:factory or file.py:factory, which "
-        "returns datasets (train, test).",
         metavar="PATH",
+        rich_help_panel=START,
+        help="Labelled images: a folder or archive (tar, zip) of class folders, or of such a train and test; digits; "
+        "torchvision:CIFAR10; package.module:factory or file.py:factory, which returns datasets (train, test).",
         show_default=False,
     ),
 ]
@@ -64,7 +71,7 @@ InputShapeOption = Annotated[
     typer.Option(
         metavar="1,3,32,32",
         rich_help_panel=_INPUT,
-        help="Shape of one input, batch first. Needed for networks of your own; others know theirs.",
+        help="Shape of one input, batch first; needed for networks of your own.",
     ),
 ]
 MeanOption = Annotated[
@@ -72,7 +79,7 @@ MeanOption = Annotated[
     typer.Option(
         metavar="0.5,0.5,0.5",
         rich_help_panel=_INPUT,
-        help="Mean of each channel of the images, in 0..1. Default: the network's own, else ImageNet's.",
+        help="Mean of the channels of the images, in 0..1. Default: the network's own, else ImageNet's.",
     ),
 ]
 StdOption = Annotated[
@@ -81,8 +88,10 @@ StdOption = Annotated[
 ConstraintOption = Annotated[
     str,
     typer.Option(
-        help="The limit: a share (macs<=50%, latency<=60%) or a number (params<=1.5M, bytes<=400k, activations<=2M, "
-        "latency<=5ms); several joined by commas. Quote it: the shell reads < as a redirection."
+        metavar="LIMIT",
+        rich_help_panel=START,
+        help="On macs, params, bytes, activations (their peak) or latency: a share (latency<=60%) or an amount "
+        "(params<=1.5M, latency<=5ms); several joined by commas. In quotes, or the shell redirects.",
     ),
 ]
 
@@ -91,8 +100,8 @@ SweepOption = Annotated[
     str | None,
     typer.Option(
         metavar="30%,50%,70%",
-        help="Several limits in one go: amounts of the metric of --constraint, or limits (macs<=50%). Network and data "
-        "are looked at once; each limit has a search and a folder in --out, beside sweep.json and sweep.svg.",
+        help="Several limits in one go, of the metric of --constraint: a folder for each in --out, and the "
+        "accuracy-size curve in its report.html.",
     ),
 ]
 
@@ -122,54 +131,60 @@ SearcherOption = Annotated[
         rich_help_panel=_SEARCH,
         callback=check_searcher,
         metavar="NAME",
-        help="ppo: the graph policy, from the closed-form plan on; ddpg, amc, cma, tpe, evolution, annealing, greedy, "
-        "random, random-prior: other searches; uniform, ranked, curves: one plan without a search; your own: "
-        "package.module:function or file.py:function.",
+        help="ppo: the graph policy. Others: ddpg, amc, cma, tpe, evolution, annealing, greedy, random, random-prior. "
+        "One plan without a search: uniform, ranked, curves. Your own: file.py:function or package.module:function.",
     ),
 ]
 EpisodesOption = Annotated[
-    int, typer.Option(min=1, rich_help_panel=_SEARCH, help="Plans that the search may judge on the reward images.")
+    int,
+    typer.Option(
+        metavar="N", min=1, rich_help_panel=_SEARCH, help="Plans that the search may judge on the reward images."
+    ),
 ]
 ImportanceOption = Annotated[
-    Importance, typer.Option(rich_help_panel=_SEARCH, help="Which channels of a layer go first.")
+    Importance,
+    typer.Option(
+        metavar="|".join(get_args(Importance)), rich_help_panel=_SEARCH, help="Which channels of a layer go first."
+    ),
 ]
 RepairOption = Annotated[
     Repair,
     typer.Option(
+        metavar="|".join(get_args(Repair)),
         rich_help_panel=_SEARCH,
-        help="What mends a pruned network before it is judged. ls: least squares and batch normalisation.",
+        help="What mends a pruned network before it is judged: least squares and batch normalisation, or that alone.",
     ),
 ]
 MetricOption = Annotated[
     Metric,
     typer.Option(
+        metavar="|".join(get_args(Metric)),
         rich_help_panel=_SEARCH,
-        help="The reward. top1; loss: of the labels; kl: how near outputs stay to the dense network's, which tells "
-        "close plans apart best and needs no labels.",
+        help="The reward. loss: of the labels; kl: how near outputs stay to the dense network's, which tells close "
+        "plans apart best.",
     ),
 ]
 RewardImagesOption = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        metavar="N",
-        rich_help_panel=_SEARCH,
-        help="Judge plans on so many of the reward images. Default: all; kl ranks well on 1,000.",
+        metavar="N", min=1, rich_help_panel=_SEARCH, help="Judge on so many reward images; kl ranks well on 1,000."
     ),
 ]
 CalibrationOption = Annotated[
     int,
-    typer.Option(min=2, rich_help_panel=_SEARCH, help="Training images that importance and repair look at."),
+    typer.Option(
+        metavar="N", min=2, rich_help_panel=_SEARCH, help="Training images that importance and repair look at."
+    ),
 ]
 MinWidthOption = Annotated[
-    int, typer.Option(min=1, rich_help_panel=_WIDTHS, help="Channels that every layer keeps at least.")
+    int, typer.Option(metavar="N", min=1, rich_help_panel=_WIDTHS, help="Channels that every layer keeps at least.")
 ]
 RoundToOption = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
         rich_help_panel=_WIDTHS,
-        help="Widths are multiples of this; auto: of 16 in groups of 128 channels or more, of 8 from 64 on, else of 1.",
+        help="Widths are multiples of this; auto: of 16 from 128 channels on, of 8 from 64 on, else of 1.",
     ),
 ]
 KeepOption = Annotated[
@@ -185,75 +200,93 @@ BoundsOption = Annotated[
     typer.Option(
         metavar="PATTERN=LOW:HIGH",
         rich_help_panel=_WIDTHS,
-        help="Least and greatest width of layers, as shares ('layer4.*=0.3:0.8') or channels ('layer4=16:64'). May be "
-        "repeated.",
+        help="Least and greatest width, as shares ('layer4.*=0.3:0.8') or channels ('layer4=16:64'). May be repeated.",
     ),
 ]
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="heads|hidden|stream|channels",
+        metavar="KIND",
         rich_help_panel=_WIDTHS,
-        help="Kinds of groups that may shrink, the others stay whole: attention heads, hidden layers of "
-        "feed-forward blocks, residual streams, other channels. May be repeated.",
+        help="Shrink only heads (of attention), hidden (of feed-forward blocks), stream (residual) or channels (all "
+        "others). May be repeated.",
     ),
 ]
 FinetuneOption = Annotated[
     int,
-    typer.Option("--finetune-epochs", min=0, rich_help_panel=_TUNE, help="Passes over the training images; 0: none."),
+    typer.Option(
+        "--finetune-epochs", metavar="N", min=0, rich_help_panel=_TUNE, help="Passes over the training images; 0: none."
+    ),
 ]
 EpochsOption = Annotated[
-    int, typer.Option("--epochs", min=1, rich_help_panel=_TUNE, help="Passes over the training images.")
+    int, typer.Option("--epochs", metavar="N", min=1, rich_help_panel=_TUNE, help="Passes over the training images.")
 ]
 LearningRateOption = Annotated[
     float,
-    typer.Option(min=1e-8, max=100, rich_help_panel=_TUNE, help="The highest of a one-cycle schedule (SGD)."),
+    typer.Option(
+        metavar="X", min=1e-8, max=100, rich_help_panel=_TUNE, help="The highest of a one-cycle schedule (SGD)."
+    ),
 ]
-BatchSizeOption = Annotated[int, typer.Option(min=2, rich_help_panel=_TUNE, help="Training images in a step.")]
+BatchSizeOption = Annotated[
+    int, typer.Option(metavar="N", min=2, rich_help_panel=_TUNE, help="Training images in a step.")
+]
 SmoothingOption = Annotated[
-    float, typer.Option(min=0, max=0.99, rich_help_panel=_TUNE, help="Share of every label given to all classes.")
+    float,
+    typer.Option(
+        metavar="X", min=0, max=0.99, rich_help_panel=_TUNE, help="Share of every label given to all classes."
+    ),
 ]
 DistillOption = Annotated[
     float,
     typer.Option(
-        min=0, max=1, rich_help_panel=_TUNE, help="Weight of what the dense network says, against the labels; 0: none."
+        metavar="X",
+        min=0,
+        max=1,
+        rich_help_panel=_TUNE,
+        help="Weight of the dense network's outputs, against the labels; 0: none.",
     ),
 ]
 TemperatureOption = Annotated[
-    float, typer.Option(min=0.1, max=100, rich_help_panel=_TUNE, help="Softness of what the dense network says.")
+    float, typer.Option(metavar="X", min=0.1, max=100, rich_help_panel=_TUNE, help="Softness of these outputs.")
 ]
 EmaOption = Annotated[
     float,
     typer.Option(
-        min=0, max=0.99999, rich_help_panel=_TUNE, help="Decay of an average of the weights, such as 0.999; 0: none."
+        metavar="X",
+        min=0,
+        max=0.99999,
+        rich_help_panel=_TUNE,
+        help="Decay of an average of the weights, such as 0.999; 0: none.",
     ),
 ]
 PatienceOption = Annotated[
     int,
     typer.Option(
+        metavar="N",
         min=0,
         rich_help_panel=_TUNE,
-        help="Stop after so many epochs that are no better on the reward images, and keep the best; 0: never.",
+        help="Stop after so many epochs without gain on the reward images, and keep the best; 0: never.",
     ),
 ]
 AugmentOption = Annotated[
     Augmentation,
     typer.Option(
+        metavar="|".join(get_args(Augmentation)),
         rich_help_panel=_TUNE,
-        help="Shift images at random (crop), and mirror them, where a mirror image means the same.",
+        help="Shift images at random (crop), and mirror them (flip).",
     ),
 ]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(
+        metavar="|".join(get_args(Executor)),
         rich_help_panel=_SEARCH,
-        help="Where plans are judged: here one by one; in --workers processes; on a Ray cluster (gnnrl-compress[ray]). "
-        "The plan that is found does not depend on it.",
+        help="Where plans are judged: here, in --workers processes, or on a Ray cluster; the plan found is the same.",
     ),
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, rich_help_panel=_SEARCH, help="Plans judged at once, each on one thread. Default: processors."),
+    typer.Option(metavar="N", min=1, rich_help_panel=_SEARCH, help="Plans judged at once. Default: one a processor."),
 ]
 AddressOption = Annotated[
     str | None,
@@ -263,19 +296,24 @@ AddressOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Precision,
-    typer.Option(help="Of rewards and fine-tuning. bfloat16: often twice as fast. auto: where the machine has it."),
+    typer.Option(
+        metavar="|".join(get_args(Precision)),
+        help="Of rewards and fine-tuning; bfloat16 is often twice as fast, auto where there is it.",
+    ),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same plan.")]
-DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same plan.")]
+DeviceOption = Annotated[str, typer.Option(metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Processor threads. Default: as many as PyTorch takes; 1 on a busy machine.")
+    int | None, typer.Option(metavar="N", min=1, help="Processor threads. Default: PyTorch's; 1 on a busy machine.")
 ]
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Where the result goes; must be empty or not exist.")
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", rich_help_panel=START, help="Where the result goes; must be empty or not exist."
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the result that is in --out.")]
 DryRunOption = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Only show groups, reachable sizes, what rules fix and the time it would take."),
+    bool, typer.Option("--dry-run", help="Only show what can shrink, how far, and how long the search would take.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]

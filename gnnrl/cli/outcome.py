@@ -19,7 +19,9 @@ def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
     Raises:
         GnnrlError: see `gnnrl.errors`.
     """
-    fed, network = prepare(job, narrator)
+    from gnnrl.runs.timings import ledger_of
+
+    fed, network = prepare(job, narrator, ledger=ledger_of(session.directory))
     data = load_splits(job.data, fed, narrator)
     result = _compress(job, fed, network, data, narrator, session)
     return save_result(job, fed, result, data, narrator, session)

@@ -69,9 +69,12 @@ def prune(
     config: ConfigOption = None,
     print_config: PrintConfigOption = False,
 ) -> None:
-    """Shrink a network of yours to a size limit: search, prune, repair, fine-tune, verify, save.
+    r"""Shrink a network of yours to a size limit: search, prune, repair, fine-tune, verify, save.
 
-    gnnrl prune --model cifar-resnet20 --weights resnet20.pth --data cifar10/ --constraint "macs<=50%" --out small
+    gnnrl prune --model digits-resnet --pretrained --data digits --dry-run
+    gnnrl prune --model torchvision:resnet18 --pretrained --data photos
+    gnnrl prune --model net.py:Net --input-shape 1,3,64,64 --weights net.pt \
+        --data photos --constraint "latency<=60%" --searcher curves
     """
     settings = dict(locals())
     if print_config:
@@ -94,6 +97,7 @@ def prune(
     elif limits:
         stdout().print(tabulate(facts))
         stdout().print(f"Saved in {facts['out']}, a folder for each limit, after {facts['seconds']:.0f} s.")
+        stdout().print(f"  in a browser: {facts['report']}")
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:

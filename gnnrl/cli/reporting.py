@@ -14,7 +14,9 @@ from gnnrl.cli.console import narration
 def report(
     result: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="What demo or prune saved; with --live, their --out.", show_default=False),
+        typer.Argument(
+            metavar="DIR", help="What demo or prune saved, a sweep too; with --live, their --out.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -23,10 +25,10 @@ def report(
     live: Annotated[
         bool, typer.Option("--live", help="Show a running search in the browser, on this machine only, until Ctrl-C.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="For --live; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="For --live; 0: any that is free.")] = 0,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Write the report of a saved result again: one HTML file that needs nothing else.
+    """Write the report of a saved result or sweep again: one HTML file that needs nothing else.
 
     gnnrl report gnnrl-demo
     """
@@ -39,10 +41,11 @@ def report(
         from gnnrl.errors import ConfigError
         from gnnrl.report.page import render
         from gnnrl.report.record import read_record
+        from gnnrl.report.sweep import FILE, read_sweep, render_sweep
 
-        record = read_record(result)
         path = out or result / REPORT
-        page = render(record, str(result))
+        swept = (result / FILE).is_file()
+        page = render_sweep(read_sweep(result)) if swept else render(read_record(result), str(result))
         try:
             path.write_text(page)
         except OSError as error:

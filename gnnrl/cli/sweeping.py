@@ -18,7 +18,7 @@ from gnnrl.cli.running import running
 from gnnrl.cli.sources import load_splits
 from gnnrl.errors import ConfigError
 
-FILE, FIGURE = "sweep.json", "sweep.svg"
+FIGURE = "sweep.svg"
 
 
 def read_limits(text: str, constraint: str) -> list[str]:
@@ -43,7 +43,11 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
     watch = Stopwatch()
     import_engine(narrator)
     with limited_threads(job.threads):
+        from gnnrl.bundle import REPORT
         from gnnrl.compression import compress
+        from gnnrl.latency.ledger import Ledger
+        from gnnrl.report.sweep import FILE as SWEEP
+        from gnnrl.runs.timings import ledger_of
         from gnnrl.searchers.table import evaluations_of
         from gnnrl.tradeoff import name_limit, point, prepare_all
 
@@ -53,30 +57,42 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         }
         for each in jobs.values():
             check_settings(each)
-        fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator)
+        times = Ledger()
+        fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator, ledger=times)
         data = load_splits(job.data, fed, narrator)
         shared = shared_arguments(job, fed.model, network, data)
-        study = prepare_all(fed.model, fed.example_inputs, limits, **shared)
+        study = prepare_all(fed.model, fed.example_inputs, limits, ledger=times, **shared)
         best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
         points: list[dict[str, Any]] = []
         for each in jobs.values():
             best.restart()
             narrator.note(f"limit {each.constraint}")
             with running(each.out, written(each), narrator, force=job.force, arguments=naming(each)) as session:
+                ledger_of(session.directory, times.measured)
                 settings = {**searching(each, fed, data, narrator, best, session), **shared}
                 result = compress(fed.model, fed.example_inputs, each.constraint, study=study, **settings)
                 facts = save_result(each, fed, result, data, narrator, session)
             points.append({**point(result), "latency_ms": facts["latency_ms"], "out": str(each.out), "facts": facts})
-            _write(job.out, points)
+            _write(job.out / SWEEP, job.out / REPORT, points)
     drawn = _draw(job.out, points, narrator)
-    common = {"model": job.source.model, "data": job.data, "out": str(job.out), "figure": drawn}
+    common = {
+        "model": job.source.model,
+        "data": job.data,
+        "out": str(job.out),
+        "figure": drawn,
+        "report": str(job.out / REPORT),
+    }
     return {**common, "points": points, "seconds": round(watch.seconds(), 2)}
 
 
-def _write(folder: Path, points: list[dict[str, Any]]) -> None:
-    partial = folder / f"{FILE}.partial"
-    partial.write_text(json.dumps({"points": points}, indent=1) + "\n")
-    partial.replace(folder / FILE)
+def _write(path: Path, page: Path, points: list[dict[str, Any]]) -> None:
+    """Write what is known by now, and the report of it."""
+    from gnnrl.files import write_whole
+    from gnnrl.report.sweep import parse_sweep, render_sweep
+
+    text = json.dumps({"points": points}, indent=1) + "\n"
+    write_whole(path, text.encode())
+    write_whole(page, render_sweep(parse_sweep(text)).encode())
 
 
 def _draw(folder: Path, points: list[dict[str, Any]], narrator: Narrator) -> str | None:
@@ -93,11 +109,13 @@ def _draw(folder: Path, points: list[dict[str, Any]], narrator: Narrator) -> str
 
 def tabulate(facts: Mapping[str, Any]) -> Table:
     """Tabulate a row for each limit, the dense network first."""
+    from gnnrl.report.names import STAGES
+
     points = facts["points"]
     stages = [name for name in points[0]["score"] if name not in ("dense", "pruned")]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("limit", no_wrap=True)
-    for title in ("size", "MACs", "parameters", "ms an image", *(f"top-1 {name}" for name in stages)):
+    for title in ("size", "MACs", "parameters", "ms an image", *(f"top-1 {STAGES[name]}" for name in stages)):
         table.add_column(title, justify="right")
     first = points[0]
     dense = [f"{first['facts'][name]['dense']:,}" for name in ("macs", "params")]

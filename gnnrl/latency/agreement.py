@@ -128,17 +128,17 @@ def _form(network: Network) -> Latency:
 
 
 def _corrected(projection: Projection, factor: float) -> Projection:
-    return replace(projection, network=_multiplied(projection.network, factor))
+    network = projection.network
+    return replace(projection, network=_with_form(network, _form(network).corrected(factor)))
 
 
 def uncorrected(network: Network) -> Network:
     """A network whose latency is what was measured of it, before any plan corrected it: shares are of that."""
-    return _multiplied(network, 1 / _form(network).factor)
+    return _with_form(network, replace(_form(network), factor=1.0))
 
 
-def _multiplied(network: Network, factor: float) -> Network:
-    metric = network.cost.metrics["latency"]
-    metric = replace(metric, form=_form(network).corrected(factor))
+def _with_form(network: Network, form: Latency) -> Network:
+    metric = replace(network.cost.metrics["latency"], form=form)
     return replace(network, cost=network.cost.including("latency", metric))
 
 

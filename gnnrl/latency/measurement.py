@@ -5,6 +5,7 @@ Each distinct layer is timed alone on a grid of its sizes; a few whole networks 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import ConfigError
 from gnnrl.latency.kernels import Kernel, Variables, blocked, find_kernels
+from gnnrl.latency.ledger import Ledger, name_of
 from gnnrl.latency.stopwatch import Call, Clock, median_seconds
 from gnnrl.latency.tables import Latency, Tables, monotone
 from gnnrl.network.cost import Metric
@@ -42,6 +44,7 @@ def measure_latency(
     *,
     clock: Clock = perf_counter,
     progress: Callable[[int, int], None] | None = None,
+    ledger: Ledger | None = None,
 ) -> Network:
     """Measure the layers of a network on the device where it is, with as many threads as PyTorch uses now.
 
@@ -49,6 +52,7 @@ def measure_latency(
         network: what `trace` returned for this model.
         example_inputs: the batch whose forward pass is limited.
         progress: called with (measurements that are over, measurements).
+        ledger: times that are known, which are not measured again.
 
     Returns:
         the network with the metric `latency`, for limits such as `latency<=60%` or `latency<=5ms`.
@@ -59,14 +63,14 @@ def measure_latency(
     model = unwrapped(model)
     like = _like(model)
     kernels, variables = find_kernels(network, like)
-    tables = _tables(kernels, variables, like, len(network.cost.sizes.fixed), clock, progress)
+    tables = _tables(kernels, variables, like, len(network.cost.sizes.fixed), clock, progress, ledger or Ledger())
     peak = network.cost.metrics["activations"].form
     assert isinstance(peak, Peak)
     fixed = np.array(variables.fixed, np.int64)
     sizes = network.cost.sizes.extended(fixed, variables.counts)
     form = Latency(tables, peak.terms)
     anchors = np.array([_anchor(network, share) for share in _ANCHORS])
-    seconds = time_plans(model, network, example_inputs, anchors, clock=clock)
+    seconds = time_plans(model, network, example_inputs, anchors, clock=clock, ledger=ledger)
     fitted = _fitted(form, sizes.at(anchors), _MILLISECONDS * seconds)
     return replace(network, cost=network.cost.including("latency", Metric(sizes, fitted)))
 
@@ -80,16 +84,23 @@ def time_plans(
     orders: Sequence[Component] | None = None,
     rounds: int = _NETWORK_ROUNDS,
     clock: Clock = perf_counter,
+    ledger: Ledger | None = None,
 ) -> NDArray[np.float64]:
     """Median seconds of a forward pass of really pruned networks, which take turns.
 
     Args:
         plans: widths [N, G].
         orders: removal order of each group's units; the first ones by default.
+        ledger: times that are known, which are not measured again.
     """
     orders = orders or [np.arange(group.size) for group in network.groups]
     kept = [[order[len(order) - width :] for order, width in zip(orders, plan, strict=True)] for plan in plans]
-    return time_models([remove(model, network, units) for units in kept], example_inputs, rounds=rounds, clock=clock)
+
+    def measure() -> NDArray[np.float64]:
+        models = [remove(model, network, units) for units in kept]
+        return time_models(models, example_inputs, rounds=rounds, clock=clock)
+
+    return (ledger or Ledger()).seconds(name_of("plans", plans.tolist()), len(plans), measure)
 
 
 @torch.no_grad()
@@ -128,13 +139,15 @@ def _tables(
     offset: int,
     clock: Clock,
     progress: Callable[[int, int], None] | None,
+    ledger: Ledger,
 ) -> tuple[Tables, ...]:
     """Time each distinct kernel on its grid; `offset` is the place of the first row among the network's sizes."""
     distinct = {kernel.signature: kernel for kernel in kernels}
     grids = {name: variables.grid(kernel) for name, kernel in distinct.items()}
     points = [(name, point) for name, grid in grids.items() for point in product(*grid)]
     makers = [_maker(distinct[name], point, like) for name, point in points]
-    seconds = median_seconds(makers, rounds=_ROUNDS, repeats=_REPEATS, clock=clock, progress=progress)
+    measure = partial(median_seconds, makers, rounds=_ROUNDS, repeats=_REPEATS, clock=clock, progress=progress)
+    seconds = ledger.seconds(name_of("layers", points), len(points), measure)
     times: dict[str, list[float]] = {}
     for (name, _), value in zip(points, _MILLISECONDS * seconds, strict=True):
         times.setdefault(name, []).append(float(value))

@@ -80,27 +80,31 @@ class Run(BaseModel):
 def find_runs(network: Network, plan: Plan | None = None) -> tuple[Run, ...]:
     """Lay a network out; without a plan before and after are the same."""
     layers = _Layers(network, plan)
-    order: list[tuple[str, list[Layer]]] = []
+    order: list[tuple[str, list[int]]] = []
     for instance in find_hierarchy(network).instances:
-        found = [layers.layer(network.operations[number]) for number in instance.operations if layers.has(number)]
+        found = [number for number in instance.operations if layers.has(number)]
         if not found:
             continue
-        name = _block_name(instance.name, alone=instance.name == found[0].name)
+        name = _block_name(instance.name, alone=instance.name == layers.name(found[0]))
         if order and order[-1][0] == name:
             order[-1][1].extend(found)
         else:
             order.append((name, found))
     built = [
-        Block(name=name if len(members) > 1 else members[0].name, layers=tuple(members)) for name, members in order
+        Block(
+            name=name if len(numbers) > 1 else layers.name(numbers[0]),
+            layers=tuple(layers.layer(network.operations[number]) for number in sorted(numbers)),
+        )
+        for name, numbers in order
     ]
     alike = groupby(built, key=lambda block: tuple(layer.kind for layer in block.layers))
     return tuple(Run(blocks=tuple(members)) for _, members in alike)
 
 
 def _block_name(name: str, *, alone: bool) -> str:
-    """The element of a list that an instance lies in, else the module around a layer that stands alone, else itself."""
+    """The element of a list that an instance is or lies in, else the module around a single layer, else itself."""
     parts = name.split(".")
-    for end in range(len(parts) - 1, 0, -1):
+    for end in range(len(parts) - alone, 0, -1):
         if re.search(r"(^|_)\d+$", parts[end - 1]):
             return ".".join(parts[:end])
     return ".".join(parts[:-1]) or name if alone else name
@@ -127,6 +131,10 @@ class _Layers:
         operation = self._network.operations[number]
         return "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name)
 
+    def name(self, number: int) -> str:
+        operation = self._network.operations[number]
+        return operation.module or operation.parameters["weight"]
+
     def layer(self, operation: Operation) -> Layer:
         weight = operation.parameters["weight"]
         shape = self._network.shapes[weight]
@@ -135,7 +143,7 @@ class _Layers:
         fixed = shape[dim] if owner is None else int((owner == 0).sum())
         group = self._frozen.get((weight, dim)) if fixed else None
         return Layer(
-            name=operation.module or weight,
+            name=self.name(operation.index),
             kind=_kind(operation, shape),
             dense=shape[dim],
             pruned=shape[dim] if owner is None else int(self._alive[owner].sum()),

@@ -1,86 +1,71 @@
-"""Charts of a search, as SVG: what each plan scored, and how plans differ."""
+"""Charts of a search and of a sweep, as SVG: what each plan scored, how plans differ, accuracy against size."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from math import floor, log10
 
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from gnnrl.report.axes import HEIGHT, WIDTH, Axes, spread, ticks
 from gnnrl.report.elements import element, picture, title
+from gnnrl.report.names import STAGES, metric_name, reward_name
+from gnnrl.report.names import score as show_score
 from gnnrl.report.record import Judged, Width
 
-_WIDTH, _HEIGHT = 440, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 30, 42
 _MOST_POINTS = 1500
-_TICKS = 5
 
 
 def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
-    """Draw all plans as points and the best so far as a line, against evaluations."""
+    """Draw all plans as points and the best so far as a line, against evaluations.
+
+    Args:
+        reward: what the scores are: "top1", "loss", "kl" or "score".
+    """
     scores = [trial.score for trial in trials]
     best = list(accumulate(scores, max))
-    low, high = _range(scores)
     last = max(len(trials), 2)
-
-    def x(number: float) -> float:
-        return _LEFT + (number - 1) / (last - 1) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(score: float) -> float:
-        return _TOP + (high - min(max(score, low), high)) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
-
+    axes = Axes((1, last), _range(scores), "plans judged", reward_name(reward), y_share=reward == "top1")
     step = -(-len(trials) // _MOST_POINTS)
+    rises = {n for n, score in enumerate(scores, 1) if n == 1 or score > best[n - 2]}
+    drawn = sorted(rises.union(range(1, len(trials) + 1, step)), key=lambda n: n in rises)
     points = [
-        element("circle", title(f"plan {n}: {scores[n - 1]:.4g}"), cx=x(n), cy=y(scores[n - 1]), r=2.6, class_="point")
-        for n in range(1, len(trials) + 1, step)
+        _point(axes, (n, scores[n - 1]), f"plan {n}: {show_score(scores[n - 1], reward)}", "rise" if n in rises else "")
+        for n in drawn
     ]
-    path = f"M{x(1):.1f},{y(best[0]):.1f}"
-    for number, score in enumerate(best[1:], 2):
-        if score > best[number - 2] or number == len(best):
-            path += f"H{x(number):.1f}" + (f"V{y(score):.1f}" if score > best[number - 2] else "")
-    grid = [_level(y(tick), _tick(tick)) for tick in _ticks(low, high)]
-    numbers = sorted({1, *(int(tick) for tick in _ticks(1, last) if tick >= 1 and tick == int(tick)), len(trials)})
-    shown = [n for n in numbers if n in (1, len(trials)) or min(n - 1, len(trials) - n) > last / 10]
-    marks = [element("text", n, x=x(n), y=_HEIGHT - _BOTTOM + 18, text_anchor="middle") for n in shown]
+    path = f"M{axes.x(1):.1f},{axes.y(best[0]):.1f}"
+    for number in sorted(rises - {1}):
+        path += f"H{axes.x(number):.1f}V{axes.y(scores[number - 1]):.1f}"
+    path += f"H{axes.x(len(best)):.1f}"
     line = element("path", d=path, class_="best")
-    names = (
-        element("text", "plans judged", x=(_LEFT + _WIDTH) / 2, y=_HEIGHT - 4, text_anchor="middle"),
-        element("text", reward, x=4, y=14),
+    numbers = sorted({1, *(int(tick) for tick in ticks(1, last) if tick >= 1 and tick == int(tick)), len(trials)})
+    shown = [n for n in numbers if n in (1, len(trials)) or min(n - 1, len(trials) - n) > last / 10]
+    label = f"{reward_name(reward)} of {len(trials)} plans; the best {show_score(max(scores), reward)}"
+    return picture(
+        WIDTH,
+        HEIGHT,
+        axes.draw(shown),
+        *points[: -len(rises)],
+        line,
+        *points[-len(rises) :],
+        label=label,
+        class_="chart",
     )
-    label = f"{reward} of {len(trials)} plans; the best {max(scores):.4g}"
-    return picture(_WIDTH, _HEIGHT, *grid, *marks, *names, *points, line, label=label, class_="chart")
 
 
 def _range(scores: Sequence[float]) -> tuple[float, float]:
     """What the axis shows: all plans but far outliers below, which are drawn at its foot."""
     high, low = max(scores), min(scores)
     quarter, half = np.quantile(scores, [0.1, 0.5])
-    low = max(low, float(half - 4 * max(half - quarter, (high - half), 1e-12)))
-    if high - low < 1e-9 * max(abs(high), 1):
-        low, high = low - abs(low) * 0.05 - 1e-6, high + abs(high) * 0.05 + 1e-6
-    margin = 0.05 * (high - low)
-    return low - margin, high + margin
+    return spread(max(low, float(half - 4 * max(half - quarter, (high - half), 1e-12))), high)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers within a range, about five."""
-    raw = (high - low) / _TICKS
-    unit = 10 ** floor(log10(raw))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
-    first = -(-low // step)
-    return [(first + number) * step for number in range(_TICKS + 2) if (first + number) * step <= high]
-
-
-def _tick(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".").replace("-", "−") if value else "0"
-
-
-def _level(y: float, text: str) -> Markup:
-    line = element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
-    return line + element("text", text, x=_LEFT - 7, y=y + 4, text_anchor="end")
+def _point(axes: Axes, place: tuple[float, float], told: str, kind: str = "") -> Markup:
+    """A dot that says what it is."""
+    x, y = place
+    return element("circle", title(told), cx=axes.x(x), cy=axes.y(y), r=2.6, class_=f"point {kind}".strip())
 
 
 def draw_plans(trials: Sequence[Judged], widths: Sequence[Width]) -> Markup:
@@ -102,3 +87,39 @@ def draw_plans(trials: Sequence[Judged], widths: Sequence[Width]) -> Markup:
         if not alpha.size
         else Markup('<img class="heat" src="{}" alt="{}">').format(source, text)
     )
+
+
+def draw_curve(points: Sequence[tuple[float, Mapping[str, float]]], dense: float, metric: str, size: str) -> Markup:
+    """Draw score against size: a line for each stage, named at its right end, and the dense network as a level.
+
+    Args:
+        points: size as a share of the dense network, and score by stage; at least one, all with the same stages.
+        dense: score of the dense network.
+        metric: what the scores are: "top1" or "score".
+        size: what the sizes are of.
+    """
+    ordered = sorted(points, key=lambda point: point[0])
+    sizes = [share for share, _ in ordered]
+    stages = [name for name in STAGES if name in ordered[0][1] and name not in ("dense", "pruned")]
+    scores = [dense, *(told[name] for _, told in ordered for name in stages)]
+    axes = Axes(
+        spread(min(sizes), max(sizes)),
+        spread(min(scores), max(scores)),
+        f"{size}, share of the dense network",
+        metric_name(metric),
+        x_share=True,
+        y_share=metric == "top1",
+    )
+    level = element("line", x1=axes.x(axes.x_range[0]), x2=WIDTH, y1=axes.y(dense), y2=axes.y(dense), class_="dense")
+    drawn = [axes.draw(), level]
+    for name in stages:
+        last = name == stages[-1]
+        places = [(share, told[name]) for share, told in ordered]
+        path = "M" + "L".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in places)
+        drawn.append(element("path", d=path, class_="best" if last else "before"))
+        drawn += [
+            _point(axes, (x, y), f"{STAGES[name]}: {show_score(y, metric)} at {x:.1%}", "rise" if last else "")
+            for x, y in places
+        ]
+    label = f"{metric_name(metric)} of {len(points)} networks against {size}"
+    return picture(WIDTH, HEIGHT, *drawn, label=label, class_="chart")

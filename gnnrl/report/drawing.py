@@ -9,7 +9,7 @@ from math import sqrt
 from markupsafe import Markup
 
 from gnnrl.report.blocks import Block, Layer, Run
-from gnnrl.report.elements import element, picture, title
+from gnnrl.report.elements import breakable, element, picture, title
 from gnnrl.report.names import plural
 
 _GAP, _HEIGHT, _THINNEST = 3, 96, 2
@@ -40,7 +40,10 @@ def draw_network(runs: Sequence[Run]) -> Markup:
                 "figure",
                 element("div", *blocks, class_="blocks"),
                 element(
-                    "figcaption", run.name, element("b", f" ×{many}") if many > 1 else "", element("p", _kinds(run))
+                    "figcaption",
+                    breakable(run.name),
+                    element("b", f" ×{many}") if many > 1 else "",
+                    element("p", _kinds(run)),
                 ),
                 class_="run",
             )
@@ -96,4 +99,4 @@ def _kinds(run: Run) -> str:
             told.append((kind, 1))
     if len(told) > 4:
         return plural(len(run.kinds), "layer")
-    return ", ".join(kind if many == 1 else f"{many} × {kind}" for kind, many in told)
+    return ", ".join(kind if many == 1 else f"{many}\u00a0×\u00a0{kind}" for kind, many in told)

@@ -1,5 +1,7 @@
 """Elements of HTML and SVG, from Python: whatever is not an element already is escaped."""
 
+import re
+
 from markupsafe import Markup, escape
 
 
@@ -43,6 +45,11 @@ def picture(
 def title(text: object) -> Markup:
     """What a pointer that rests on an element is told."""
     return element("title", text)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken before its dots and slashes, and else only after 16 characters."""
+    return Markup("<wbr>").join(re.findall(r"[./]?[^./]{1,16}|[./]", name))
 
 
 def _text(value: object) -> str:

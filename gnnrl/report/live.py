@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from gnnrl.bundle import HISTORY
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.report.charts import draw_plans, draw_search
-from gnnrl.report.names import duration, plural, reward_name, score
+from gnnrl.report.names import duration, plural, score
 from gnnrl.report.page import Tile, render, style, templates
 from gnnrl.report.record import Judged, Width, read_record
 
@@ -115,7 +115,7 @@ def render_progress(progress: Progress, name: str) -> str:
             policy=_POLICY,
             title=f"{options.get('model') or name} at {options.get('constraint') or 'its limit'}",
             tiles=_tiles(progress, metric),
-            search=draw_search(trials, reward_name(metric)) if len(trials) > 1 else "",
+            search=draw_search(trials, metric) if len(trials) > 1 else "",
             plans=draw_plans(trials, _widest(trials)) if several else "",
             state=_state(progress),
             seconds=2 if len(trials) < 500 else 10,

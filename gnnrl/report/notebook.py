@@ -58,7 +58,7 @@ def show_result(record: Record) -> str:
         _table((metric_name(record.metric), ""), scores, numbers=1),
         _table(("", "before", "after", "left"), sizes, numbers=3),
         draw_network(record.runs),
-        draw_search(record.trials, record.reward_title) if len(record.trials) > 1 else "",
+        draw_search(record.trials, record.reward) if len(record.trials) > 1 else "",
     )
 
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from statistics import median
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,14 +16,14 @@ from markupsafe import Markup
 
 from gnnrl import __version__
 from gnnrl.network.obstacles import shorten
+from gnnrl.report.accuracy import class_rows, noise, score_rows
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.drawing import draw_network, is_linear
-from gnnrl.report.elements import element, picture
-from gnnrl.report.names import STAGES, count, duration, metric_name, minus, plural, score, score_change
+from gnnrl.report.elements import breakable
+from gnnrl.report.names import count, duration, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
 
 _MOST_ROWS = 32
-_MOST_CLASSES = 10
 _FEWEST_PLANS = 8
 
 
@@ -46,7 +47,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["limit"] = show_limit
-    found.filters["dotted"] = lambda name: Markup("<wbr>.").join(name.split("."))
+    found.filters["breakable"] = breakable
     return found
 
 
@@ -78,8 +79,9 @@ def _content(record: Record, place: str) -> dict[str, Any]:
         "record": record,
         "summary": summary(record),
         "tiles": list(tiles(record)),
-        "scores": list(_scores(record)),
+        "scores": list(score_rows(record)),
         "score_title": metric_name(record.metric) + images,
+        "noise": noise(record),
         "sizes": list(size_rows(record)),
         "verified": _verified(record),
         "network": draw_network(record.runs),
@@ -89,7 +91,7 @@ def _content(record: Record, place: str) -> dict[str, Any]:
         "stream": any(width.kind == "stream" for width in record.widths),
         "most_rows": _MOST_ROWS,
         **_search(record),
-        **_classes(record),
+        **class_rows(record),
         "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r})",
         "commands": [shlex.join(command) for command in record.commands],
         "advice": _advice(record),
@@ -122,23 +124,6 @@ def tiles(record: Record) -> Iterator[Tile]:
         yield Tile(
             "latency", f"{record.latency_ms.pruned:.2f} ms", f"{record.latency_ms.dense:.2f} ms dense, ×{faster:.2f}"
         )
-
-
-def _scores(record: Record) -> Iterator[dict[str, str]]:
-    dense = record.score["dense"]
-    titles = {**STAGES, "pruned": "pruned, nothing repaired"}
-    for name in record.stages:
-        value = record.score[name]
-        yield {
-            "name": titles[name],
-            "value": score(value, record.metric),
-            "change": score_change(dense, value, record.metric) if name != "dense" else "",
-            "mood": _mood(value - dense) if name == record.stages[-1] else "",
-        }
-
-
-def _mood(change: float) -> str:
-    return "good" if change > 0 else "bad" if change < 0 else ""
 
 
 def size_rows(record: Record) -> Iterator[dict[str, str]]:
@@ -202,62 +187,18 @@ def _search(record: Record) -> dict[str, Any]:
         return {"search": "", "plans": "", "search_text": ""}
     best = max(trials, key=lambda trial: trial.score)
     shown = "top1" if record.reward == "top1" else "score"
-    seconds = sum(trial.seconds for trial in trials)
+    each = duration(median(trial.seconds for trial in trials))
     text = (
-        f"{record.searcher} judged {plural(len(trials), 'plan')} in {duration(seconds)}. The first scored "
+        f"{record.searcher} judged {plural(len(trials), 'plan')}, {each} each. The first scored "
         f"{score(trials[0].score, shown)}, the best {score(best.score, shown)} (plan {trials.index(best) + 1}). "
-        f"The score is {record.reward_title}."
+        f"The score is {reward_name(record.reward)}."
     )
     several = len(trials) >= _FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
     return {
-        "search": draw_search(trials, record.reward_title)
-        if len(trials) > 1
-        else Markup("<p>There was no search.</p>"),
+        "search": draw_search(trials, record.reward) if len(trials) > 1 else Markup("<p>There was no search.</p>"),
         "plans": draw_plans(trials, record.widths) if several else "",
         "search_text": text,
     }
-
-
-def _classes(record: Record) -> dict[str, Any]:
-    found = record.classes
-    if found is None or not found.names:
-        return {"classes": [], "classes_text": ""}
-    rows = sorted(
-        zip(found.names, found.images, found.dense, found.final, strict=True), key=lambda row: (row[3] - row[2], row[0])
-    )
-    down, up = (sum(sign * (row[3] - row[2]) > 0 for row in rows) for sign in (-1, 1))
-    text = f"On the test images, {plural(down, 'class')} lost and {up} gained".replace("classs", "classes")
-    shown = rows
-    if len(rows) > 2 * _MOST_CLASSES + 4:
-        shown = [*rows[:_MOST_CLASSES], *rows[-_MOST_CLASSES:]]
-        text += f"; the {_MOST_CLASSES} that lost and the {_MOST_CLASSES} that gained most are shown, of {len(rows)}"
-    widest = max(max(abs(row[3] - row[2]) for row in shown), 0.02)
-    return {
-        "classes_text": f"{text}.",
-        "classes": [
-            {
-                "name": name,
-                "images": images,
-                "dense": f"{before:.1%}",
-                "final": f"{after:.1%}",
-                "change": minus(f"{100 * (after - before):+.1f}") if after != before else "0",
-                "mood": _mood(after - before),
-                "bar": _change_bar((after - before) / widest),
-            }
-            for name, images, before, after in shown
-        ],
-    }
-
-
-def _change_bar(change: float) -> Markup:
-    """A bar to the left for a loss, to the right for a gain; `change` in [-1, 1]."""
-    length = 50 * abs(change)
-    axis = element("line", x1=50, x2=50, y1=0, y2=10, class_="axis")
-    kind = "gain" if change > 0 else "loss"
-    bar = element("rect", x=50.0 if change > 0 else 50 - length, y=1, width=length, height=8, class_=kind)
-    return picture(
-        100, 10, bar, axis, label=f"{'gain' if change > 0 else 'loss'} {abs(change):.0%} of the largest", stretch=True
-    )
 
 
 def _advice(record: Record) -> str:

@@ -7,7 +7,7 @@ that anybody may have written: sizes and types are checked, and nothing in it is
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,6 @@ from gnnrl import bundle
 from gnnrl.errors import ArtifactError
 from gnnrl.network.obstacles import find_obstacles, show_location
 from gnnrl.report.blocks import Run, find_runs
-from gnnrl.report.names import reward_name
 
 if TYPE_CHECKING:
     from gnnrl.compression import CompressionResult
@@ -73,7 +72,7 @@ class Classes(Part):
     """Accuracy of each class on the test images, before and after: shares in [0, 1]."""
 
     names: tuple[str, ...]
-    images: tuple[int, ...]
+    images: tuple[Annotated[int, Field(ge=0)], ...]
     dense: tuple[float, ...]
     final: tuple[float, ...]
 
@@ -97,7 +96,7 @@ class Record(Part):
     score: dict[str, float]
     metric: str = "score"
     reward: str = "score"
-    test_images: int | None = None
+    test_images: int | None = Field(default=None, ge=0)
     macs: Change
     params: Change
     file_bytes: Change
@@ -125,11 +124,6 @@ class Record(Part):
     def final(self) -> float:
         """Score of the network that was saved."""
         return self.score[self.stages[-1]]
-
-    @property
-    def reward_title(self) -> str:
-        """What the search raised, in words."""
-        return reward_name(self.reward)
 
 
 def record_of(result: "CompressionResult", facts: Mapping[str, Any]) -> Record:

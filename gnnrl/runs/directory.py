@@ -1,7 +1,7 @@
 """The directory of one run: what was asked, what was judged, what was trained, and who works in it.
 
 RUN/settings.json     command and options, versions, and what the work is on (`identity`)
-RUN/journal.jsonl     every judged plan, in order
+RUN/journal.jsonl     every judged plan and every measured time, in order
 RUN/snapshots/        states of the fine-tuning
 RUN/lock              held by the process that works here; the kernel frees it, however the process ends
 RUN/holder            its number and machine
@@ -29,6 +29,8 @@ from gnnrl.runs.snapshots import Snapshots
 
 FORMAT = 1
 SETTINGS, JOURNAL, SNAPSHOTS = "settings.json", "journal.jsonl", "snapshots"
+TIMES = "times"
+"""Kind of the journal's records of measured times."""
 _LOCK, _HOLDER = "lock", "holder"
 _LARGEST = 2**24
 _TOLERANCE = 1e-3
@@ -116,7 +118,7 @@ class RunDirectory:
     @property
     def is_empty(self) -> bool:
         """Whether nothing would be lost with it."""
-        return not self.journal.records and not (self.path / SNAPSHOTS).exists()
+        return all(record["kind"] == TIMES for record in self.journal.records) and not (self.path / SNAPSHOTS).exists()
 
     def remove(self) -> None:
         """Remove the directory with all that is in it."""

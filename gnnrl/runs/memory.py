@@ -13,7 +13,7 @@ from typing import Any
 
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError
 from gnnrl.evaluation import Trial
-from gnnrl.runs.directory import RunDirectory
+from gnnrl.runs.directory import TIMES, RunDirectory
 from gnnrl.runs.journal import Journal, Record
 
 _SEARCH, _TRIAL, _FAILURE = "search", "trial", "failure"
@@ -114,7 +114,7 @@ def read_trials(journal: Journal) -> list[Trial]:
             if trial.number != len(trials):
                 raise ArtifactError(f"{journal.path}: line {line} is trial {trial.number}, not {len(trials)}")
             trials.append(trial)
-        elif record["kind"] not in (_SEARCH, _FAILURE):
+        elif record["kind"] not in (_SEARCH, _FAILURE, TIMES):
             raise ArtifactError(f"{journal.path}: line {line} is {record['kind']!r}, which no search writes")
     return trials
 

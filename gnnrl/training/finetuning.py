@@ -112,6 +112,22 @@ def finetune(
         return _Training(recipe, batches, guide, watched, kept, on_progress, team).run(model.to(device))
 
 
+def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
+    """Let a function train a network in place, and leave the network in evaluation mode.
+
+    Raises:
+        EvaluationError: it left weights that are no finite numbers.
+    """
+    function(model)
+    model.eval()
+    damaged = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if damaged:
+        raise EvaluationError(
+            f"fine-tuning left NaN or infinite numbers in {damaged[0]} ({len(damaged)} tensors in all): it diverged; "
+            "lower its learning rate, or clip its gradients"
+        )
+
+
 @dataclass(frozen=True)
 class _Training:
     """What a training works with."""

@@ -39,7 +39,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             f"{path}: these are the weights of another network than {type(model).__name__}:\n"
             + "\n".join(f"  - {difference}" for difference in differences[:SHOWN_DIFFERENCES])
             + (f"\n  - and {more} more" if more > 0 else "")
-            + "\nGive the network that the weights were made for, or the weights of this one."
+            + "\n"
+            + (_other_outputs(own, tensors) or "Give the network that the weights were made for, or those of this one.")
         )
     for name, tensor in tensors.items():
         if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.isfinite().all():
@@ -117,6 +118,21 @@ def _add_tied(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
 
 def _identity(tensor: Tensor) -> tuple[object, ...]:
     return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def _other_outputs(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """What to do where the network fits but for the number of its outputs; nothing where it does not."""
+    other = [name for name in own if name in found and found[name].shape != own[name].shape]
+    ends = {(own[name].shape[:1], found[name].shape[:1]) for name in other}
+    same = all(own[name].shape[1:] == found[name].shape[1:] for name in other)
+    if own.keys() != found.keys() or not same or len(ends) != 1 or len({name.rpartition(".")[0] for name in other}) > 1:
+        return ""
+    ((mine, theirs),) = ends
+    return (
+        f"Only the outputs differ, {theirs[0]} instead of {mine[0]}: make the network so in a file of yours, net.py:\n"
+        f"  def net(): return resnet18(num_classes={theirs[0]})\n"
+        "and name it net.py:net; --input-shape, --mean and --std say the rest."
+    )
 
 
 def _compare(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

@@ -12,8 +12,10 @@ from PIL import Image
 
 from gnnrl.report.live import read_progress, render_progress
 from gnnrl.report.page import render
+from gnnrl.report.sweep import Sweep, render_sweep
 from tests.report.results import result
 from tests.report.test_live import write_run
+from tests.report.test_sweep import network
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (apt-get install chromium)")
@@ -62,6 +64,7 @@ def views(tmp_path: Path) -> dict[str, tuple[str, str]]:
     return {
         "report": (report(), "Accuracy by class"),
         "live": (live, "time left"),
+        "sweep": (render_sweep(Sweep(points=(network(0.5), network(0.3)))), "share of the dense network"),
         "network": (found.network._repr_html_(), "MACs a channel"),
         "plan": (found.plan._repr_html_(), "channels"),
         "result": (found._repr_html_(), "parameters"),

@@ -20,6 +20,7 @@ from gnnrl.pruning.plan import Plan
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.card import write_card
 from gnnrl.report.charts import draw_search
+from gnnrl.report.elements import breakable
 from gnnrl.report.notebook import show_network, show_plan, show_result
 from gnnrl.report.page import render
 from gnnrl.report.record import Judged, Record, finetuned, read_record, write_record
@@ -210,6 +211,56 @@ def test_the_best_plan_so_far_never_falls_and_outliers_stay_in_the_chart() -> No
     assert all(0 <= float(y) <= 270 for y in re.findall(r'cy="([-\d.]+)"', chart))
 
 
+def test_plans_that_rose_stand_on_the_line_and_the_others_below_it() -> None:
+    scores = [0.5, 0.4, 0.6, 0.61, 0.2]
+    chart = str(draw_search([Judged(score=score, seconds=1, widths=(1,)) for score in scores], "top1"))
+    others, rises = chart.split('class="best"')
+
+    assert (others.count('class="point"'), others.count("rise")) == (2, 0)
+    assert (rises.count('class="point"'), rises.count('class="point rise"')) == (0, 3)
+
+
+@pytest.mark.parametrize(("reward", "tick"), [("top1", "40%"), ("loss", "0.4"), ("kl", "0.4")])
+def test_an_axis_of_shares_is_in_percent_as_the_rest_of_the_page(reward: str, tick: str) -> None:
+    chart = draw_search([Judged(score=score, seconds=1, widths=(1,)) for score in (0.25, 0.75)], reward)
+    shown = re.findall(r'text-anchor="end">(.*?)<', str(chart))
+
+    assert tick in shown
+    assert all(text.endswith("%") == (reward == "top1") for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("images", "final", "said"),
+    [
+        (500, 0.98, "0.2 points, and the accuracy of all such images may lie 1.3 points off"),
+        (500, 0.98, "a change of −1.0 points is within that"),
+        (500, 1.0, "may lie 0.38 points off (95% interval)."),
+        (50_000, 0.5, "may lie 0.44 points off (95% interval)."),
+    ],
+)
+def test_a_page_says_what_few_test_images_can_tell(images: int, final: float, said: str) -> None:
+    record = result().record().model_copy(update={"test_images": images, "score": {"dense": 0.99, "repaired": final}})
+
+    assert said in Page(render(record, "out")).text
+
+
+def test_the_time_of_the_search_is_said_once() -> None:
+    record = result().record()
+    trials = tuple(trial.model_copy(update={"seconds": 3.0}) for trial in record.trials)
+    told = record.model_copy(update={"trials": trials, "stage_seconds": {"search": 55.0}})
+    text = Page(render(told, "out")).text
+
+    assert "12 plans, 3.0 s each" in text
+    assert "search 55 s" in text
+    assert "36 s" not in text
+
+
+def test_names_break_at_their_dots_and_long_ones_anywhere_else() -> None:
+    assert breakable("features.3.conv_reduce/x") == "features<wbr>.3<wbr>.conv_reduce<wbr>/x"
+    assert breakable("x" * 40) == "<wbr>".join(("x" * 16, "x" * 16, "x" * 8))
+    assert breakable("<b>.") == "&lt;b&gt;<wbr>."
+
+
 @pytest.mark.parametrize("scores", [[0.0, 0.0], [1e-9, 2e-9], [-5.0, -5.0, -4.0], [1e6, 1e6 + 1]])
 def test_any_scores_give_a_chart(scores: list[float]) -> None:
     assert "<svg" in draw_search([Judged(score=score, seconds=1, widths=(1,)) for score in scores], "reward")
@@ -250,6 +301,7 @@ def test_a_report_of_a_large_network_is_small() -> None:
             ["conv1", "layer1.0 … 2", "layer2.0", "layer2.1 … 2", "layer3.0", "layer3.1 … 2"],
         ),
         ("timm:vit_tiny_patch16_224", (1, 3, 224, 224), ["patch_embed.proj", "blocks.0 … 11", "head"]),
+        ("timm:efficientnet_b0", (1, 3, 32, 32), ["conv_stem", "blocks.0.0", "blocks.1.0", "blocks.1.1"]),
         ("torchvision:vgg11", (1, 3, 32, 32), ["features", "classifier"]),
     ],
 )

@@ -101,6 +101,16 @@ def test_weights_of_another_network_are_refused_with_the_first_five_differences(
     assert "Give the network that the weights were made for" in message
 
 
+def test_a_network_with_other_outputs_is_told_how_to_get_there(tmp_path: Path) -> None:
+    source = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    message = refused(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 10)), tmp_path / "w.safetensors", "another network")
+    assert "Only the outputs differ, 3 instead of 10" in message
+    assert "num_classes=3" in message
+    inner = nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 3))
+    assert "Give the network" in refused(inner, tmp_path / "w.safetensors", "another network")
+
+
 def test_missing_tensor_is_named(tmp_path: Path) -> None:
     state = small(0).state_dict()
     del state["0.bias"]

@@ -1,0 +1,105 @@
+"""What `--help` prints: what everybody needs first, then the other options by subject, each in a line or two.
+
+A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
+"""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperOption
+
+START = "Start here"
+_REST = "More"
+_LEFT, _WIDEST = 24, 100
+
+
+class Teaching(TyperCommand):
+    """A command whose help teaches."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the whole help."""
+        own = [parameter for parameter in self.params if not getattr(parameter, "hidden", False)]
+        needed = " ".join(_signature(parameter) for parameter in own if parameter.required)
+        formatter.write(f"Usage: {' '.join((ctx.command_path, needed)).strip()} [OPTIONS]\n\n{_told(self.help or '')}")
+        panels: dict[str, list[tuple[str, str]]] = {START: []}
+        for parameter in [*own, self.get_help_option(ctx)]:
+            if parameter is not None:
+                panels.setdefault(_panel(parameter), []).append((_signature(parameter), _explained(parameter)))
+        rest = panels.pop(_REST, [])
+        for name, rows in [*panels.items(), (_REST if any(panels.values()) else "Options", rest)]:
+            if rows:
+                formatter.write(show_rows(name, rows))
+
+
+def overview(group: Any, ctx: Any) -> str:
+    """The help of a group: its commands, each with what it does, and its options."""
+    commands = [
+        (name, " ".join((group.commands[name].help or "").split("\n\n")[0].split()))
+        for name in group.list_commands(ctx)
+    ]
+    own = [*group.params, group.get_help_option(ctx)]
+    rows = [(_signature(parameter), _explained(parameter)) for parameter in own if parameter is not None]
+    used = f"Usage: {ctx.command_path} COMMAND [OPTIONS]\n\n{_told(group.help or '')}"
+    return used + show_rows("Commands", commands) + show_rows("Options", rows) + f"\n{_told(group.epilog or '')}"
+
+
+def show_rows(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns below a title; what is too long for the first one has a line of its own."""
+    lines = ["", _bold(title)]
+    room = _width() - _LEFT
+    for name, told in rows:
+        first, *others = textwrap.wrap(told, room, break_on_hyphens=False) or [""]
+        if len(name) > _LEFT - 4:
+            lines.append(f"  {name}")
+            lines.append(f"{'':{_LEFT}}{first}")
+        else:
+            lines.append(f"  {name:{_LEFT - 2}}{first}".rstrip())
+        lines += [f"{'':{_LEFT}}{line}" for line in others]
+    return "\n".join(lines) + "\n"
+
+
+def _told(text: str) -> str:
+    """The docstring: prose is wrapped, examples stay as they are."""
+    parts = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.strip().splitlines()
+        if lines and lines[0].startswith("gnnrl "):
+            parts.append("\n".join(f"  {line}" for line in lines))
+        else:
+            parts.append(textwrap.fill(" ".join(lines), _width(), break_on_hyphens=False))
+    return "\n\n".join(parts) + "\n"
+
+
+def _panel(parameter: Any) -> str:
+    first = START if parameter.required or isinstance(parameter, TyperArgument) else _REST
+    return str(getattr(parameter, "rich_help_panel", None) or first)
+
+
+def _signature(parameter: Any) -> str:
+    """An option as it is written, such as `--episodes N`; a flag has no value."""
+    if isinstance(parameter, TyperArgument):
+        return str(parameter.metavar or parameter.name)
+    name = max(parameter.opts, key=len)
+    name = "-h, --help" if name == "--help" else name
+    return name if parameter.is_flag or not parameter.metavar else f"{name} {parameter.metavar}"
+
+
+def _explained(parameter: Any) -> str:
+    """The help of an option with its default, where it has one that the help does not tell."""
+    told, default = parameter.help or "", parameter.default
+    shown = isinstance(parameter, TyperOption) and parameter.show_default and not parameter.is_flag
+    return f"{told} (default {default})" if shown and default is not None and not callable(default) else told
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((80, 24)).columns, _WIDEST) - 1
+
+
+def _bold(text: str) -> str:
+    plain = os.environ.get("NO_COLOR") or not sys.stdout.isatty()
+    return text if plain else typer.style(text, bold=True)

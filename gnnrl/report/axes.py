@@ -1,0 +1,87 @@
+"""The axes of a chart, as SVG: where a number lies in the picture, and round numbers with their grid."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor, log10
+
+from markupsafe import Markup
+
+from gnnrl.report.elements import element
+from gnnrl.report.names import minus
+
+WIDTH, HEIGHT = 440, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 30, 42
+_TICKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Ranges of numbers, and what they are.
+
+    Attributes:
+        x_range, y_range: least and greatest number that is shown, the least one smaller.
+        x_name, y_name: their names.
+        x_share, y_share: the numbers are shares, shown as percentages.
+    """
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    x_name: str
+    y_name: str
+    x_share: bool = False
+    y_share: bool = False
+
+    def x(self, value: float) -> float:
+        """Where a number lies from the left."""
+        low, high = self.x_range
+        return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        """Where a number lies from above; what is out of range lies at the edge."""
+        low, high = self.y_range
+        return _TOP + (high - min(max(value, low), high)) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
+
+    def draw(self, marks: Iterable[float] | None = None) -> Markup:
+        """Draw the grid, the numbers and the names.
+
+        Args:
+            marks: numbers below the chart; round ones by default.
+        """
+        levels = [self._level(value) for value in ticks(*self.y_range)]
+        below = [
+            element("text", show(value, self.x_share), x=self.x(value), y=HEIGHT - _BOTTOM + 18, text_anchor="middle")
+            for value in (ticks(*self.x_range) if marks is None else marks)
+        ]
+        names = (
+            element("text", self.x_name, x=(_LEFT + WIDTH) / 2, y=HEIGHT - 4, text_anchor="middle"),
+            element("text", self.y_name, x=4, y=14),
+        )
+        return Markup("").join((*levels, *below, *names))
+
+    def _level(self, value: float) -> Markup:
+        y = self.y(value)
+        line = element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
+        return line + element("text", show(value, self.y_share), x=_LEFT - 7, y=y + 4, text_anchor="end")
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers within a range, about five."""
+    raw = (high - low) / _TICKS
+    unit = 10 ** floor(log10(raw))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
+    first = -(-low // step)
+    return [(first + number) * step for number in range(_TICKS + 2) if (first + number) * step <= high]
+
+
+def spread(low: float, high: float) -> tuple[float, float]:
+    """A range with a margin; around a single number a narrow one."""
+    if high - low < 1e-9 * max(abs(high), 1):
+        low, high = low - abs(low) * 0.05 - 1e-6, high + abs(high) * 0.05 + 1e-6
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
+
+
+def show(value: float, share: bool) -> str:
+    """A number as short as it can be: 0.25, or 25% where it is a share."""
+    digits = f"{100 * value:.4f}" if share else f"{value:.6f}"
+    return minus(digits.rstrip("0").rstrip(".") if value else "0") + ("%" if share else "")

@@ -1,0 +1,61 @@
+"""The times that a run measured, in its journal: a run with a limit on latency goes on with what it measured first.
+
+{"kind":"times","of":"layers 1f0c…","seconds":[...]}      layers alone
+{"kind":"times","of":"plans 77ab…","seconds":[...]}       whole networks
+"""
+
+import math
+from collections.abc import Sequence
+
+from gnnrl.errors import ArtifactError
+from gnnrl.latency.ledger import Ledger, Measured
+from gnnrl.runs.directory import TIMES, RunDirectory
+from gnnrl.runs.journal import Journal, Record
+
+
+def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledger:
+    """The times of a run; without a run, times that are forgotten.
+
+    Args:
+        first: times that were measured before the run began, written down if it has none.
+
+    Raises:
+        ArtifactError: the journal holds something else.
+    """
+    if run is None:
+        return Ledger()
+    journal = run.journal
+
+    def keep(measured: Measured) -> None:
+        journal.append(TIMES, of=measured.of, seconds=list(measured.seconds))
+
+    known = read_times(journal)
+    if not known:
+        for measured in first:
+            keep(measured)
+    return Ledger(known or first, keep)
+
+
+def read_times(journal: Journal) -> list[Measured]:
+    """All times of a journal.
+
+    Raises:
+        ArtifactError: one of them is none.
+    """
+    found = []
+    for line, record in enumerate(journal.records, 1):
+        if record["kind"] == TIMES:
+            try:
+                found.append(_measured(record))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ArtifactError(f"{journal.path}: line {line} holds no times: {error}") from error
+    return found
+
+
+def _measured(record: Record) -> Measured:
+    of, seconds = record["of"], record["seconds"]
+    if not isinstance(of, str) or not isinstance(seconds, list) or not seconds:
+        raise ValueError("they have a name and are a list")
+    if not all(type(value) in (int, float) and math.isfinite(value) and value > 0 for value in seconds):
+        raise ValueError("seconds are positive and finite")
+    return Measured(of, tuple(map(float, seconds)))
