@@ -33,7 +33,7 @@ from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher
-from gnnrl.study import Study, as_evaluate, check_evaluations
+from gnnrl.study import Study, as_evaluate, check_search
 
 STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
@@ -194,7 +194,7 @@ def compress(
     clock = Clock(on_stage)
     read = None if test is None else _as_test(test)
     search, where = find_searcher(searcher), find_executor(executor)
-    check_evaluations(episodes)
+    check_search(episodes, seed)
     if finetune is not None and not callable(finetune):
         raise ConfigError(f"finetune must be a function that trains a network in place, got {finetune!r}")
     settings = {

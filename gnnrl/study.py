@@ -17,6 +17,7 @@ from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import started
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.measurement import measure_latency, time_plans
+from gnnrl.network.admission import check_data
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -97,6 +98,7 @@ class Study:
         """
         judge = as_evaluate(evaluate)
         _check(importance, calibration, repair)
+        check_data(unwrapped(model))
         dense = copy.deepcopy(unwrapped(model)).eval()
         dense = dense if device is None else dense.to(device)
         place = _device(dense)
@@ -242,14 +244,16 @@ def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
     return top1(model, batches, str(_device(model)))
 
 
-def check_evaluations(episodes: int) -> None:
-    """Refuse a search without evaluations.
+def check_search(episodes: int, seed: int = 0) -> None:
+    """Refuse a search without evaluations, and a seed that no generator takes.
 
     Raises:
-        ConfigError: fewer than one.
+        ConfigError: fewer than one, or a number out of range.
     """
     if episodes < 1:
         raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**63 - 1, got seed={seed}")
 
 
 def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:

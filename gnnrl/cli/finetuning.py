@@ -11,7 +11,7 @@ from gnnrl.cli.console import Narrator, narration
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
-from gnnrl.cli.sources import Source
+from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, tune_result
 
 
@@ -69,6 +69,7 @@ def tune_on(
         settings: those of the run that was begun.
         repair: see `RunDirectory`.
     """
+    check_named(job.source, job.data, job.device)
     import_engine(narrator)
     with limited_threads(job.threads):
         if settings is None:

@@ -265,7 +265,7 @@ PrecisionOption = Annotated[
     Precision,
     typer.Option(help="Of rewards and fine-tuning. bfloat16: often twice as fast. auto: where the machine has it."),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same plan.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same plan.")]
 DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Processor threads. Default: as many as PyTorch takes; 1 on a busy machine.")

@@ -16,7 +16,7 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
 from gnnrl.cli.settings import ConfigOption, PrintConfigOption, show_settings
-from gnnrl.cli.sources import Source
+from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
@@ -114,6 +114,7 @@ def work_on(
         Interrupted: the command was told to end; `gnnrl resume` goes on.
     """
     watch = Stopwatch()
+    check_named(job.source, job.data, job.device)
     import_engine(narrator)
     with limited_threads(job.threads):
         if settings is None:

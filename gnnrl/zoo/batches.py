@@ -20,6 +20,7 @@ Augmentation = Literal["none", "crop", "flip-crop"]
 Batches = Iterable[tuple[Tensor, ...]]
 """Yields (x, y) or (x1, x2, ..., y), as often as it is iterated: a DataLoader, or a list."""
 LabelledData = Dataset[Any] | Batches
+MAX_BATCHES = 1_000_000
 
 
 class IndexedBatches:
@@ -64,13 +65,19 @@ def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...
     """Move batches to a device, as all inputs and the labels, images in channels-last layout.
 
     Raises:
-        DataError: a batch is not made of inputs and labels, its tensors differ in their number of samples, or the
-            labels are not one integer for each.
+        DataError: a batch is not made of inputs and labels, its tensors differ in their number of samples, the labels
+            are not one integer for each, or there is no end to batches.
     """
-    for batch in batches:
+    has_end = _has_end(batches)
+    for number, batch in enumerate(batches):
+        if number >= MAX_BATCHES and not has_end:
+            raise DataError(
+                f"more than {MAX_BATCHES:,} batches came from a {type(batches).__name__} without a length: is it "
+                "endless? Give it an end (itertools.islice), or a __len__ that says how many there are."
+            )
         if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
             raise DataError(
-                f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {type(batch).__name__}."
+                f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {_described(batch)}."
             )
         *inputs, labels = batch
         count = len(inputs[0])
@@ -79,6 +86,20 @@ def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...
         if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
             raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
         yield tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
+
+
+def _has_end(batches: Batches) -> bool:
+    try:
+        return len(batches) >= 0  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
+def _described(batch: Any) -> str:
+    """The type of a batch, with those of its parts where it has some."""
+    if isinstance(batch, tuple | list) and 0 < len(batch) <= 4:
+        return f"({', '.join(type(part).__name__ for part in batch)})"
+    return type(batch).__name__
 
 
 def _laid_out(value: Tensor) -> Tensor:
