@@ -101,7 +101,10 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     folder = Path(directory)
     manifest = _read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
+        raise ArtifactError(
+            f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}; save "
+            "the result again with this version"
+        )
     digests = manifest.get("sha256")
     if not isinstance(digests, dict) or set(digests) - {HISTORY} != {WEIGHTS, PLAN}:
         raise ArtifactError(

@@ -250,12 +250,6 @@ def test_amounts_of_a_sweep_need_one_metric() -> None:
     assert "write macs<=50% instead of 50%" in message
 
 
-def test_force_replaces_only_what_gnnrl_saved() -> None:
-    Path("home").mkdir()
-    Path("home/precious.txt").touch()
-    assert "not a saved result" in refused(2, *prune("--out", "home", "--force"))
-
-
 def test_unknown_names_are_refused_with_a_suggestion() -> None:
     assert "digits-resnet" in refused(2, "inspect", "digit-resnet")
     assert "cifar-resnet20" in refused(2, "prune", "--model", "cifar-resnet200x", "--pretrained", "--data", "digits")

@@ -114,9 +114,14 @@ def check_named(source: Source, data: str, device: str = "cpu") -> None:
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device!r} is no device; choose cpu, cuda, cuda:1, mps or xpu")
     if source.weights is not None and not source.weights.is_file():
-        raise ArtifactError(f"{source.weights}: no such file of weights.")
+        raise ArtifactError(
+            f"{source.weights}: no such file of weights; give a .safetensors, .pt or .pth that is there"
+        )
     if data != "digits" and ":" not in data and not Path(data).exists():
-        raise DataError(f"{data}: no such file or folder.")
+        raise DataError(
+            f"{data}: no such file or folder; give a folder or archive of class folders, digits, torchvision:NAME or "
+            "file.py:factory"
+        )
 
 
 def check_device(device: str) -> None:

@@ -4,12 +4,14 @@ The model is run once with data, then exported on fake tensors as it is (trainin
 changed.
 """
 
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import nn
@@ -88,8 +90,8 @@ def plain_attention() -> Iterator[None]:
 def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
-    """The program of a network, by `torch.export`, whose errors are passed on, without the graphs that it logs."""
-    with warnings.catch_warnings(), _unlogged():
+    """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
+    with warnings.catch_warnings(), _unlogged(), redirect_stderr(_Graphless(sys.stderr)):
         # said of every recurrent layer, which torch puts right again
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
@@ -103,6 +105,28 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+class _Graphless(io.TextIOBase):
+    """A stream without the graph that torch prints where an export fails; all else is passed on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        """Write, unless it is a graph or the end of its line."""
+        is_graph = "def forward(self, arg0_1" in text and "torch.ops." in text
+        is_end, self._dropped = self._dropped and text == "\n", is_graph
+        return len(text) if is_graph or is_end else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether people watch."""
+        return self._stream.isatty()
 
 
 def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:

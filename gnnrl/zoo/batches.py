@@ -72,7 +72,7 @@ def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...
     for number, batch in enumerate(batches):
         if number >= MAX_BATCHES and not has_end:
             raise DataError(
-                f"more than {MAX_BATCHES:,} batches came from a {type(batches).__name__} without a length: is it "
+                f"more than {MAX_BATCHES:,} batches came from {type(batches).__name__}, which has no length: is it "
                 "endless? Give it an end (itertools.islice), or a __len__ that says how many there are."
             )
         if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
