@@ -78,13 +78,13 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
         ConfigError: it is a file, cannot be written, or is there and not empty; `force` replaces saved results only.
     """
     path = Path(target)
+    check_home(path)
     if path.is_file():
         raise ConfigError(f"{path} is a file; choose a directory for the result")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise ConfigError(f"{path} is not empty; choose another directory, or replace it with --force (force=True)")
     if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
-    check_home(path)
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -101,7 +101,10 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     folder = Path(directory)
     manifest = _read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
+        raise ArtifactError(
+            f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}; save "
+            "the result again with this version"
+        )
     digests = manifest.get("sha256")
     if not isinstance(digests, dict) or set(digests) - {HISTORY} != {WEIGHTS, PLAN}:
         raise ArtifactError(

@@ -25,8 +25,8 @@ from gnnrl.executors.table import find_executor, started
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
-from gnnrl.searchers.task import Searcher, Task, run
-from gnnrl.study import Study, as_evaluate, check_evaluations
+from gnnrl.searchers.task import Searcher, Task, check_search, run
+from gnnrl.study import Study, as_evaluate
 
 FORMAT = 1
 _TOLERANCE = 1e-4
@@ -185,7 +185,7 @@ def compare(
         GnnrlError: see `gnnrl.errors`.
     """
     clock = Clock(on_stage)
-    check_evaluations(episodes)
+    check_search(episodes)
     where = find_executor(executor)
     found = {name_of(searcher): (searcher, find_searcher(searcher)) for searcher in searchers}
     if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):

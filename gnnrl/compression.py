@@ -33,8 +33,8 @@ from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.runs.timings import ledger_of
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
-from gnnrl.searchers.task import Searcher
-from gnnrl.study import Study, as_evaluate, check_evaluations
+from gnnrl.searchers.task import Searcher, check_search
+from gnnrl.study import Study, as_evaluate
 from gnnrl.training.finetuning import train_by
 
 STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
@@ -180,7 +180,8 @@ def compress(
         rules: allowed widths.
         network: what `trace` returned for this model, to save tracing it again.
         device: where to compute; by default where the model is.
-        study: what is known of this model and these data already; then nothing is traced or calibrated.
+        study: what is known of this model and these data already; then nothing is traced or calibrated, and
+            `importance`, `repair` and `calibration_images` are those of the study.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
         on_calibration: called with (groups done, groups in all) while error curves are computed.
@@ -196,15 +197,15 @@ def compress(
     clock = Clock(on_stage)
     read = None if test is None else _as_test(test)
     search, where = find_searcher(searcher), find_executor(executor)
-    check_evaluations(episodes)
+    check_search(episodes, seed)
     if finetune is not None and not callable(finetune):
         raise ConfigError(f"finetune must be a function that trains a network in place, got {finetune!r}")
     settings = {
         "constraint": str(constraint),
         "searcher": name_of(searcher),
         "episodes": episodes,
-        "importance": importance,
-        "repair": repair,
+        "importance": importance if study is None else study.importance,
+        "repair": repair if study is None else study.repair,
         "seed": seed,
     }
     with held(run) as directory:
@@ -254,13 +255,15 @@ def _finished(
     pruned = remove(dense, network, plan.kept)
     verification = verify(dense, pruned, network, plan.kept, study.inputs)
     small = evaluator.build(plan)
-    final = read or study.judge
-    repaired = copy.deepcopy(small) if finetune else small
-    if finetune:
+    final = study.judge if read is None else read
+    repaired = small if finetune is None else copy.deepcopy(small)
+    if finetune is not None:
         clock.begin("finetune")
         train_by(finetune, small)
     clock.begin("test")
-    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | ({"finetuned": small} if finetune else {})
+    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | (
+        {} if finetune is None else {"finetuned": small}
+    )
     score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
     clock.end()
     return CompressionResult(

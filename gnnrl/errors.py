@@ -84,11 +84,24 @@ class VerificationError(GnnrlError):
     """The pruned network is not what the plan promised: a fault of gnnrl, worth a report."""
 
 
+class GnnrlWarning(UserWarning):
+    """What the user should look at, though the work goes on."""
+
+
 def first_line(error: Exception) -> str:
     """What an error says that matters: its first line that says something."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("Constraints violated")]
     return (told or lines or [type(error).__name__])[0][:300].rstrip(".")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short, of the machine or of a GPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
 
 
 def wants_contiguous(error: RuntimeError) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, EvaluationError, GnnrlError, ResourceError
+from gnnrl.errors import ConfigError, DataError, EvaluationError, GnnrlError, ResourceError, is_out_of_memory
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -263,14 +263,17 @@ def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network")
 
     Raises:
         EvaluationError: it failed, or its result is not a finite number.
+        DataError: what it reads is unusable, as it says itself.
         ResourceError: it ran out of memory.
     """
     try:
         with _repeatable():
             value: Any = evaluate(model)
         score = float(value)
+    except DataError:
+        raise
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise ResourceError(
                 f"the evaluation of {what} ran out of memory; judge smaller batches: {error}"
             ) from error
@@ -294,7 +297,3 @@ def _repeatable() -> Iterator[None]:
         finally:
             random.setstate(state)
             np.random.set_state(numbers)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -23,6 +23,7 @@ _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errn
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _PARTIAL = ".partial-"
 _ABANDONED = 3600.0
+_LONGEST = 60
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
@@ -33,11 +34,11 @@ def check_file(path: str | Path, *, force: bool = False) -> Path:
         ConfigError: the path is a directory, cannot be written, or is there and not to be replaced.
     """
     target = Path(path)
+    check_home(target)
     if target.is_dir():
         raise ConfigError(f"{target} is a directory; choose a file for the export")
     if target.exists() and not force:
         raise ConfigError(f"{target} is there already; choose another file, or replace it with --force (force=True)")
-    check_home(target)
     return target
 
 
@@ -45,11 +46,20 @@ def check_home(target: Path) -> None:
     """Refuse a place in a directory that cannot be written.
 
     Raises:
-        ConfigError: the nearest directory that exists is none, or may not be written to.
+        ConfigError: the name is none, or the nearest directory that exists may not be written to.
     """
-    home = next(parent for parent in target.absolute().parents if parent.exists())
+    try:
+        target.exists()
+        home = next(parent for parent in target.absolute().parents if parent.exists())
+    except OSError as error:
+        raise ConfigError(f"{_short(target)} cannot be written: {error.strerror}; choose another name") from error
     if not home.is_dir() or not os.access(home, os.W_OK):
         raise ConfigError(f"{target} cannot be written: {home} is no directory that you may write to")
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 @contextmanager

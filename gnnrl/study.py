@@ -18,6 +18,7 @@ from gnnrl.executors.table import started
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
+from gnnrl.network.admission import check_data
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -49,6 +50,7 @@ class Study:
         curves: error curves of the groups.
         scores: importance of the units.
         orders: removal order of each group's units.
+        importance: name of the criterion.
         repair: see `Evaluator`.
         dense: reward of the dense network.
         latency: the limit on latency, if there is one.
@@ -63,6 +65,7 @@ class Study:
     curves: list[Curve]
     scores: Scores
     orders: list[Component]
+    importance: str
     repair: str
     dense: float
     latency: Constraint | None = None
@@ -88,7 +91,7 @@ class Study:
         progress: Callable[[int, int], None] = lambda done, total: None,
         ledger: Ledger | None = None,
     ) -> "Study":
-        """Trace, calibrate, compute curves and scores, and judge the dense network; arguments are those of `compress`.
+        """Trace, judge the dense network, calibrate, compute curves and scores; arguments are those of `compress`.
 
         Where latency is limited, layers are measured, and the model of them is corrected by the closed-form plan.
 
@@ -102,6 +105,7 @@ class Study:
         """
         judge = as_evaluate(evaluate)
         _check(importance, calibration, repair)
+        check_data(unwrapped(model))
         dense = copy.deepcopy(unwrapped(model)).eval()
         dense = dense if device is None else dense.to(device)
         place = _device(dense)
@@ -113,12 +117,12 @@ class Study:
             network = _timed(dense, network, inputs, ledger, begin)
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
+        score = judged(judge, copy.deepcopy(dense), "the dense network")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
         curves, scores = _signals(dense, network, record, importance, seed, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
-        score = judged(judge, copy.deepcopy(dense), "the dense network")
-        study = cls(dense, inputs, projection, judge, record, curves, scores, orders, repair, score, limit, ledger)
-        return study._corrected()
+        known = (record, curves, scores, orders, importance, repair, score)
+        return cls(dense, inputs, projection, judge, *known, limit, ledger)._corrected()
 
     def onto(self, constraint: str, rules: WidthRules | None = None, ledger: Ledger | None = None) -> "Study":
         """The same network with another limit; nothing is traced or calibrated again.
@@ -252,16 +256,6 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
 
 def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
     return top1(model, batches, str(_device(model)))
-
-
-def check_evaluations(episodes: int) -> None:
-    """Refuse a search without evaluations.
-
-    Raises:
-        ConfigError: fewer than one.
-    """
-    if episodes < 1:
-        raise ConfigError(f"a search needs at least one evaluation, got episodes={episodes}")
 
 
 def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from gnnrl import bundle
-from gnnrl.cli import options, tables
+from gnnrl.cli import options, tables, tuning_options
 from gnnrl.cli.application import app
 from gnnrl.cli.console import Lines, narration
 from gnnrl.errors import GnnrlError
@@ -136,7 +136,7 @@ def test_choices_are_those_of_the_library() -> None:
     assert set(get_args(options.Importance)) == {"curves", *CRITERIA}
     assert set(get_args(options.Repair)) == set(REPAIRS)
     assert set(get_args(options.Metric)) == set(get_args(Metric))
-    assert set(get_args(options.Augmentation)) == set(get_args(Augmentation))
+    assert set(get_args(tuning_options.Augmentation)) == set(get_args(Augmentation))
 
 
 def test_demo_prints_one_object_and_saves_a_network_that_evaluates_to_its_score() -> None:
@@ -272,12 +272,6 @@ def test_amounts_of_a_sweep_need_one_metric() -> None:
     message = refused(2, *prune("--constraint", "macs<=50%,params<=50%", "--sweep", "70%,40%"))
 
     assert "write macs<=50% instead of 50%" in message
-
-
-def test_force_replaces_only_what_gnnrl_saved() -> None:
-    Path("home").mkdir()
-    Path("home/precious.txt").touch()
-    assert "not a saved result" in refused(2, *prune("--out", "home", "--force"))
 
 
 def test_unknown_names_are_refused_with_a_suggestion() -> None:

@@ -16,10 +16,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from gnnrl import bundle
-from gnnrl.cli.application import app
 from gnnrl.cli.job import Job
 from gnnrl.cli.record import read_job, written
 from gnnrl.cli.running import Found
@@ -196,18 +194,6 @@ def test_archives(name: str, position: int, content: bytes) -> None:
 
 
 # --- attacks ---
-
-
-def test_a_pickle_as_weights_is_refused_and_not_run(tmp_path: Path) -> None:
-    mark = tmp_path / "was-run"
-    torch.save({"weight": Attack(mark)}, tmp_path / "zip.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Attack(mark), protocol=2))
-    for name in ("zip.pth", "plain.pth"):
-        command = ("prune", "--model", "digits-resnet", "--weights", tmp_path / name, "--data", "digits")
-        found = CliRunner().invoke(app, [*map(str, command), "--out", str(tmp_path / "small")])
-        assert found.exit_code == 6, found.output
-        assert "Traceback" not in found.output
-        assert not mark.exists()
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "plan.json"])

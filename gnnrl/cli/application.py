@@ -29,10 +29,11 @@ from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
 from gnnrl.cli.resumption import resume
 from gnnrl.cli.teaching import Teaching, overview
-from gnnrl.errors import GnnrlError, explained
+from gnnrl.errors import GnnrlError, ResourceError, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
 
 _JSON = "--json"
+_LESS = "Smaller batches, fewer calibration images or workers need less; or take a machine with more"
 _TOGETHER = ("finetune", "resume")
 """Commands that torchrun may begin in several processes."""
 
@@ -81,6 +82,11 @@ def reported(as_json: bool) -> Iterator[None]:
         _print_object(as_json, error, "interrupted; nothing was saved")
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            message = explained(error).replace(str(error), f"memory is short: {first_line(error)}. {_LESS}")
+            print_error(message)
+            _print_object(as_json, error, message)
+            raise typer.Exit(ResourceError.exit_code) from error
         _print_object(as_json, error, getattr(error, "format_message", error.__str__)())
         raise
 

@@ -14,7 +14,7 @@ from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration, stdout
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.job import Best, Job, check_settings, refuse_unreachable, shared_arguments
-from gnnrl.cli.sources import Source, load_network, load_splits
+from gnnrl.cli.sources import Source, check_named, load_network, load_splits
 from gnnrl.cli.widths import Widths
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def compare(
     job = Job(source=source, widths=Widths.take(settings), **settings)
     names = [options.check_searcher(name.strip()) for name in names]
     with narration(quiet=as_json) as narrator:
+        check_named(job.source, job.data, job.device)
         import_engine(narrator)
         with limited_threads(job.threads):
             comparison = _work(job, names, range(count), narrator)

@@ -22,7 +22,7 @@ WIDEST = 100
 _PLAIN_STEPS = 10
 _BAR = 20
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def stdout() -> Console:
@@ -37,7 +37,7 @@ def print_error(message: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text without escape sequences and control characters: what users' code writes must not steer a terminal."""
+    """Text without escapes, control characters and turns of direction: what others write must not steer a terminal."""
     return _CONTROL.sub("", _ESCAPE.sub("", text))
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli import company, options
+from gnnrl.cli import company, options, tuning_options
 from gnnrl.cli.console import Narrator, narration
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import run_path, running
-from gnnrl.cli.sources import Source
+from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
 
 
@@ -27,15 +27,15 @@ def finetune(
     pretrained: options.PretrainedOption = False,
     force: options.ForceOption = False,
     as_json: options.JsonOption = False,
-    finetune_epochs: options.EpochsOption = 10,
-    learning_rate: options.LearningRateOption = 0.03,
-    batch_size: options.BatchSizeOption = 128,
-    augment: options.AugmentOption = "crop",
-    label_smoothing: options.SmoothingOption = 0.0,
-    distill: options.DistillOption = 0.0,
-    temperature: options.TemperatureOption = 4.0,
-    ema: options.EmaOption = 0.0,
-    patience: options.PatienceOption = 0,
+    finetune_epochs: tuning_options.EpochsOption = 10,
+    learning_rate: tuning_options.LearningRateOption = 0.03,
+    batch_size: tuning_options.BatchSizeOption = 128,
+    augment: tuning_options.AugmentOption = "crop",
+    label_smoothing: tuning_options.SmoothingOption = 0.0,
+    distill: tuning_options.DistillOption = 0.0,
+    temperature: tuning_options.TemperatureOption = 4.0,
+    ema: tuning_options.EmaOption = 0.0,
+    patience: tuning_options.PatienceOption = 0,
     precision: options.PrecisionOption = "float32",
     seed: options.SeedOption = 0,
     device: options.DeviceOption = "cpu",
@@ -74,6 +74,7 @@ def tune_on(
     Raises:
         typer.Exit: this process has helped another one, which tells.
     """
+    check_named(job.source, job.data, job.device)
     import_engine(narrator)
     company.take_place(job.device)
     with limited_threads(job.threads):

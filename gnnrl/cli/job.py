@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.options import Executor, Importance, Metric, Repair
 from gnnrl.cli.running import Session
-from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, is_own, load_network
+from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, check_device, is_own, load_network
 from gnnrl.cli.tuning import Training, choose_precision, tune
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
@@ -83,12 +83,16 @@ def check_settings(job: Job, *, trained: bool = True) -> None:
     """Refuse what needs neither network nor data to be seen as wrong."""
     from gnnrl.network.cost import Constraint
     from gnnrl.searchers.table import find_searcher
+    from gnnrl.zoo.models import input_spec
 
+    check_device(job.device)
     Constraint.parse(job.constraint)
     find_searcher(job.searcher)
     executor_of(job)
     job.widths.rules()
     source = job.source
+    if ":" not in source.model:
+        input_spec(source.model)
     if trained and not (source.weights or source.pretrained or is_own(source.model)):
         raise ConfigError(
             f"{source.model} has random weights: give --weights FILE, or --pretrained where its authors publish some"

@@ -8,7 +8,7 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration
-from gnnrl.cli.sources import Source, load_network, load_splits
+from gnnrl.cli.sources import Source, check_named, load_network, load_splits
 
 
 def evaluate(
@@ -23,13 +23,15 @@ def evaluate(
 ) -> None:
     """Load a saved result into a fresh network and measure its top-1 on the test images."""
     with narration(quiet=True) as narrator:
+        source = Source(model=model, input_shape=input_shape, mean=mean, std=std)
+        check_named(source, data, device)
         narrator.begin("loading PyTorch")
         from dataclasses import replace
 
         from gnnrl.bundle import load
         from gnnrl.training import evaluator
 
-        fed = load_network(Source(model=model, input_shape=input_shape, mean=mean, std=std), device, narrator)
+        fed = load_network(source, device, narrator)
         small = load(fed.model, result)
         splits = load_splits(data, replace(fed, model=small), narrator)
         narrator.begin("testing")

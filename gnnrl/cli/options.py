@@ -13,7 +13,6 @@ from gnnrl.cli.teaching import START
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
 Metric = Literal["top1", "loss", "kl"]
-Augmentation = Literal["none", "crop", "flip-crop"]
 Executor = Literal["serial", "process", "ray"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -35,7 +34,7 @@ SEARCHERS = (
 """Names of `gnnrl.searchers.table`, which takes seconds to import; a test keeps them equal."""
 
 _MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
-_SEARCH, _WIDTHS, _TUNE, _INPUT = "Search", "Widths", "Fine-tuning", "Network and images"
+_SEARCH, _WIDTHS, _INPUT = "Search", "Widths", "Network and images"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
 ModelOption = Annotated[
@@ -212,70 +211,6 @@ OnlyOption = Annotated[
         "others). May be repeated.",
     ),
 ]
-FinetuneOption = Annotated[
-    int,
-    typer.Option(
-        "--finetune-epochs", metavar="N", min=0, rich_help_panel=_TUNE, help="Passes over the training images; 0: none."
-    ),
-]
-EpochsOption = Annotated[
-    int, typer.Option("--epochs", metavar="N", min=1, rich_help_panel=_TUNE, help="Passes over the training images.")
-]
-LearningRateOption = Annotated[
-    float,
-    typer.Option(
-        metavar="X", min=1e-8, max=100, rich_help_panel=_TUNE, help="The highest of a one-cycle schedule (SGD)."
-    ),
-]
-BatchSizeOption = Annotated[
-    int, typer.Option(metavar="N", min=2, rich_help_panel=_TUNE, help="Training images in a step.")
-]
-SmoothingOption = Annotated[
-    float,
-    typer.Option(
-        metavar="X", min=0, max=0.99, rich_help_panel=_TUNE, help="Share of every label given to all classes."
-    ),
-]
-DistillOption = Annotated[
-    float,
-    typer.Option(
-        metavar="X",
-        min=0,
-        max=1,
-        rich_help_panel=_TUNE,
-        help="Weight of the dense network's outputs, against the labels; 0: none.",
-    ),
-]
-TemperatureOption = Annotated[
-    float, typer.Option(metavar="X", min=0.1, max=100, rich_help_panel=_TUNE, help="Softness of these outputs.")
-]
-EmaOption = Annotated[
-    float,
-    typer.Option(
-        metavar="X",
-        min=0,
-        max=0.99999,
-        rich_help_panel=_TUNE,
-        help="Decay of an average of the weights, such as 0.999; 0: none.",
-    ),
-]
-PatienceOption = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        min=0,
-        rich_help_panel=_TUNE,
-        help="Stop after so many epochs without gain on the reward images, and keep the best; 0: never.",
-    ),
-]
-AugmentOption = Annotated[
-    Augmentation,
-    typer.Option(
-        metavar="|".join(get_args(Augmentation)),
-        rich_help_panel=_TUNE,
-        help="Shift images at random (crop), and mirror them (flip).",
-    ),
-]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(
@@ -301,7 +236,7 @@ PrecisionOption = Annotated[
         help="Of rewards and fine-tuning; bfloat16 is often twice as fast, auto where there is it.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same plan.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Same seed, same plan.")]
 DeviceOption = Annotated[str, typer.Option(metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Processor threads. Default: PyTorch's; 1 on a busy machine.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from gnnrl.cli import options
+from gnnrl.cli import options, tuning_options
 from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.job import Job, check_before
@@ -16,7 +16,7 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
 from gnnrl.cli.settings import ConfigOption, PrintConfigOption, show_settings
-from gnnrl.cli.sources import Source
+from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
@@ -54,15 +54,15 @@ def prune(
     keep: options.KeepOption = None,
     bounds: options.BoundsOption = None,
     only: options.OnlyOption = None,
-    finetune_epochs: options.FinetuneOption = 3,
-    learning_rate: options.LearningRateOption = 0.03,
-    batch_size: options.BatchSizeOption = 128,
-    augment: options.AugmentOption = "crop",
-    label_smoothing: options.SmoothingOption = 0.0,
-    distill: options.DistillOption = 0.0,
-    temperature: options.TemperatureOption = 4.0,
-    ema: options.EmaOption = 0.0,
-    patience: options.PatienceOption = 0,
+    finetune_epochs: tuning_options.FinetuneOption = 3,
+    learning_rate: tuning_options.LearningRateOption = 0.03,
+    batch_size: tuning_options.BatchSizeOption = 128,
+    augment: tuning_options.AugmentOption = "crop",
+    label_smoothing: tuning_options.SmoothingOption = 0.0,
+    distill: tuning_options.DistillOption = 0.0,
+    temperature: tuning_options.TemperatureOption = 4.0,
+    ema: tuning_options.EmaOption = 0.0,
+    patience: tuning_options.PatienceOption = 0,
     input_shape: options.InputShapeOption = None,
     mean: options.MeanOption = None,
     std: options.StdOption = None,
@@ -118,6 +118,7 @@ def work_on(
         Interrupted: the command was told to end; `gnnrl resume` goes on.
     """
     watch = Stopwatch()
+    check_named(job.source, job.data, job.device)
     import_engine(narrator)
     with limited_threads(job.threads):
         if settings is None:

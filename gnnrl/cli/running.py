@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse
-from gnnrl.runs import RunWarning
+from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, GnnrlWarning, RunInUse, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ def running(
         try:
             with directory:
                 yield Session(directory, interruption)
-        except (GnnrlError, Interrupted) as error:
-            if not isinstance(error, RunInUse) and directory.path.exists():
+        except (Exception, Interrupted) as error:
+            is_told = isinstance(error, GnnrlError | Interrupted) or is_out_of_memory(error)
+            if is_told and not isinstance(error, RunInUse) and directory.path.exists():
                 error.add_note(f"Go on with: {command}")
             raise
 
@@ -95,17 +95,17 @@ def _hold(out: Path, settings: Mapping[str, Any], command: str, *, force: bool, 
 
 @contextmanager
 def telling_warnings(narrator: Narrator) -> Iterator[None]:
-    """Let the narrator tell what runs warn of."""
+    """Let the narrator tell what gnnrl warns of."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 
         def tell(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, RunWarning):
+            if issubclass(category, GnnrlWarning):
                 narrator.warn(str(message))
             else:
                 show(message, category, *place, **more)
 
-        warnings.simplefilter("always", RunWarning)
+        warnings.simplefilter("always", GnnrlWarning)
         warnings.showwarning = tell
         yield
 

@@ -35,16 +35,40 @@ def read_settings(path: Path) -> dict[str, Any]:
         if path.suffix == ".toml":
             found: Any = tomllib.loads(text)
         elif path.suffix in (".yaml", ".yml"):
-            found = require("yaml", "yaml").safe_load(text)
+            found = _read_yaml(text)
         else:
             raise ConfigError(f"{path}: settings are read from .toml, .yaml and .yml")
     except ConfigError:
         raise
     except Exception as error:  # each reader has errors of its own
-        raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path} cannot be read: {_told(error)}") from error
     if not isinstance(found, dict):
         raise ConfigError(f'{path} must hold settings such as  constraint = "macs<=50%"')
     return found
+
+
+def _read_yaml(text: str) -> Any:
+    """Read YAML without code; a key that is given twice is refused, where PyYAML takes the last one."""
+    yaml = require("yaml", "yaml")
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        seen: set[Any] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value in seen:
+                raise ValueError(f"{key.value!r} is given twice (line {key.start_mark.line + 1})")
+            seen.add(key.value)
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _told(error: Exception) -> str:
+    """What a reader found wrong, and in which line; PyYAML says it in several lines."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return str(error).splitlines()[0]
+    return f"{problem} (at line {mark.line + 1}, column {mark.column + 1})"
 
 
 def take_settings(context: typer.Context, path: Path | None) -> Path | None:

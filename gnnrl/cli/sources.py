@@ -1,12 +1,13 @@
 """Networks and images as a command line names them, loaded and made to fit each other."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ArtifactError, ConfigError, DataError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gnnrl.zoo.data import DataSplits
 
 EVALUATION_BATCH = 250
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,7 @@ def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
     from gnnrl.zoo.models import resolve_model
     from gnnrl.zoo.weights import load_weights
 
+    check_device(device)
     narrator.begin("loading the network")
     model = resolve_model(source.model, pretrained=source.pretrained)
     if source.weights is not None:
@@ -68,7 +71,7 @@ def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
     shape, mean, std = _read_input(source)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     narrator.note(f"{source.model}, {parameters:,} parameters")
-    return Fed(model.to(_check_device(device)), shape, mean, std)
+    return Fed(model.to(device), shape, mean, std)
 
 
 def _read_input(source: Source) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
@@ -102,15 +105,40 @@ def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tupl
     return numbers
 
 
-def _check_device(device: str) -> str:
+def check_named(source: Source, data: str, device: str = "cpu") -> None:
+    """Refuse files that are not there and a device of no kind, before PyTorch is loaded.
+
+    Raises:
+        ConfigError, ArtifactError, DataError: what is wrong with device, weights or data.
+    """
+    if not _DEVICE.fullmatch(device):
+        raise ConfigError(f"--device {device!r} is no device; choose cpu, cuda, cuda:1, mps or xpu")
+    if source.weights is not None and not source.weights.is_file():
+        raise ArtifactError(
+            f"{source.weights}: no such file of weights; give a .safetensors, .pt or .pth that is there"
+        )
+    if data != "digits" and ":" not in data and not Path(data).exists():
+        raise DataError(
+            f"{data}: no such file or folder; give a folder or archive of class folders, digits, torchvision:NAME or "
+            "file.py:factory"
+        )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        ConfigError: nothing can be computed there.
+    """
     import torch
 
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"--device {device!r} cannot be used here ({reason}); choose cpu, cuda or cuda:0") from error
-    return device
+        raise ConfigError(
+            f"--device {device!r} cannot be used here ({first_line(error)}); choose cpu, or a device that this machine "
+            "and this build of PyTorch have"
+        ) from error
 
 
 def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | None" = None) -> "DataSplits":
@@ -120,7 +148,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
         ConfigError: the network does not take images.
         DataError: the data is unusable, or has more classes than the network tells apart.
     """
-    from gnnrl.training import top1
+    from gnnrl.training.judging import top1
     from gnnrl.zoo.batches import batched
     from gnnrl.zoo.data import load_data
     from gnnrl.zoo.named_data import is_named, named_data
@@ -143,6 +171,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
         narrator.warn(f"{len(data.skipped)} images cannot be decoded and are left out, {data.skipped[0]} among them")
     model = judged or fed.model
     device = str(next(model.parameters()).device)
+    _check_classes(source, data, model, device)
     share = top1(model, batched(data.reward, EVALUATION_BATCH), device)
     if share < 1.5 / len(data.classes):
         narrator.warn(
@@ -150,3 +179,18 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
             "guessing. Do weights, --mean, --std and the order of the classes belong to this data?"
         )
     return data
+
+
+def _check_classes(source: str, data: "DataSplits", model: "nn.Module", device: str) -> None:
+    """Refuse data of more classes than the network has outputs, also where the first images are of the others."""
+    from gnnrl.training.judging import all_logits
+    from gnnrl.zoo.batches import batched
+
+    first = [next(iter(batched(data.reward, 2)))]
+    ((logits, _),) = all_logits(model, first, device)
+    outputs = logits.shape[1]
+    if len(data.classes) > outputs:
+        raise DataError(
+            f"{source} has {len(data.classes)} classes, the network tells {outputs} apart: give the data that the "
+            "network was made for, or a network with an output for each class"
+        )

@@ -15,7 +15,7 @@ from gnnrl.cli.job import Best, Job, check_settings, prepare, searching, shared_
 from gnnrl.cli.outcome import save_result
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
-from gnnrl.cli.sources import load_splits
+from gnnrl.cli.sources import check_named, load_splits
 from gnnrl.errors import ConfigError
 
 FIGURE = "sweep.svg"
@@ -25,13 +25,16 @@ def read_limits(text: str, constraint: str) -> list[str]:
     """Limits of a sweep: amounts such as `30%` are of the metric that `--constraint` limits.
 
     Raises:
-        ConfigError: an amount, where several metrics are limited.
+        ConfigError: an amount, where several metrics are limited; no limit, or one twice.
     """
     metrics = [part.partition("<")[0].strip() for part in constraint.split(",")]
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if any("<" not in part for part in parts) and len(metrics) > 1:
         raise ConfigError(f"--sweep {text!r}: {constraint} limits several metrics; write macs<=50% instead of 50%")
-    return [part if "<" in part else f"{metrics[0]}<={part}" for part in parts]
+    limits = [part if "<" in part else f"{metrics[0]}<={part}" for part in parts]
+    if not limits or len(set(limits)) < len(limits):
+        raise ConfigError(f"--sweep {text!r} needs limits, each of them once, such as 30%,50%,70%")
+    return limits
 
 
 def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         GnnrlError: see `gnnrl.errors`; results that were saved before stay.
     """
     watch = Stopwatch()
+    check_named(job.source, job.data, job.device)
     import_engine(narrator)
     with limited_threads(job.threads):
         from gnnrl.bundle import REPORT

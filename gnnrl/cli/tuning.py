@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli import company
 from gnnrl.cli.console import Narrator, Silent
-from gnnrl.cli.options import Augmentation, Precision
+from gnnrl.cli.options import Precision
 from gnnrl.cli.running import Session
 from gnnrl.cli.sources import Source, is_own, load_network, load_splits
+from gnnrl.cli.tuning_options import Augmentation
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.runs.interruption import Interruption
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
+_MOST_WORKERS, _MOST_WORKERS_EACH = 64, 4
+
 
 class ProcessExecutor(CrewExecutor):
     """Judges in processes that each hold a copy of the network, the calibration and the evaluation function.
@@ -57,6 +59,12 @@ class ProcessExecutor(CrewExecutor):
         self.workers = workers or os.cpu_count() or 1
         if self.workers < 1 or threads < 1:
             raise ConfigError(f"workers and threads must be at least 1, got {workers} and {threads}")
+        processors = os.cpu_count() or 1
+        if self.workers > max(_MOST_WORKERS, _MOST_WORKERS_EACH * processors):
+            raise ConfigError(
+                f"{workers} worker processes are too many for the {processors} processors of this machine; give as "
+                "many workers as there are processors, or executor 'ray' for more machines"
+            )
         super().__init__(Patience(timeout, retries, straggler))
         self._threads = threads
 

@@ -13,7 +13,8 @@ from gnnrl.exporting.inputs import Call, differences, on_cpu, outputs
 from gnnrl.exporting.record import Export
 from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network.locations import last_user_line, user_location
-from gnnrl.network.tracer import evaluating, exported, plain_attention
+from gnnrl.network.modes import evaluating
+from gnnrl.network.tracer import exported, plain_attention
 
 TOLERANCE = 1e-4
 """Largest difference that is accepted, relative to the largest number of an output."""

@@ -24,10 +24,11 @@ from gnnrl.latency.stopwatch import Call, Clock, median_seconds
 from gnnrl.latency.tables import Latency, Tables, monotone
 from gnnrl.network.cost import Metric
 from gnnrl.network.labels import Component
+from gnnrl.network.modes import evaluating
 from gnnrl.network.polynomial import Peak
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import as_arguments, evaluating, unwrapped
+from gnnrl.network.tracer import as_arguments, unwrapped
 
 _ANCHORS = (1.0, 0.75, 0.5, 0.3)
 """Shares of all widths at which whole networks are timed."""

@@ -22,6 +22,7 @@ from gnnrl.network.polynomial import Polynomial, Sizes
 METRICS = ("macs", "params", "bytes", "activations", "latency")
 _SUFFIX = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 _LEAST = 1e-9
+_LEAST_SIZE = 100
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -193,8 +194,9 @@ def _parse_one(text: str) -> Constraint:
         raise ConfigError(f"{text!r}: latency is a time (us, ms or s), and nothing else is; {example}")
     if metric == "latency" and limit > 0:
         return Constraint(metric, limit * _MILLISECONDS[unit], False)
-    if limit * _SUFFIX.get(unit, 0) <= 1:
-        raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {example}")
+    if limit * _SUFFIX.get(unit, 0) <= (1 if unit else _LEAST_SIZE):
+        meant = f"did you mean {metric}<={number}%? Or " if 1 <= limit < 100 and not unit else ""
+        raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {meant}{example}")
     return Constraint(metric, limit * _SUFFIX[unit], False)
 
 

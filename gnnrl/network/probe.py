@@ -17,9 +17,10 @@ from torch.utils._pytree import tree_map_only
 from gnnrl.network.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
+from gnnrl.network.modes import drop_caches
 from gnnrl.network.narrow_attention import narrow_all
 from gnnrl.network.structure import Axis, Binding, Network, Operation
-from gnnrl.network.surgery import copy_around, drop_caches, remove
+from gnnrl.network.surgery import copy_around, remove
 
 _Shape = tuple[int, ...]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gnnrl.errors import VerificationError
 from gnnrl.network import narrow_attention
 from gnnrl.network.labels import Component
+from gnnrl.network.modes import drop_caches, evaluating
 from gnnrl.network.structure import Network
 
 Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
@@ -51,14 +52,6 @@ def copy_around(model: nn.Module, tensors: Mapping[int, Tensor]) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def drop_caches(model: nn.Module) -> None:
-    """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    for module, mode in modes:
-        module.training = mode
-
-
 def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
     """Integers above one that a module's own attributes state: (attribute, position in a tuple or list, value).
 
@@ -93,13 +86,17 @@ def restate(model: nn.Module, module: str, attribute: str, position: int | None,
 
 
 def update_attributes(model: nn.Module) -> None:
-    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are."""
-    for module in reversed(list(model.modules())):
-        update = _UPDATES.get(type(module)) or next(
-            (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
-        )
-        if update:
-            update(module)
+    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are.
+
+    A weight that is computed (a spectral norm) is read in evaluation mode: in training, reading it changes it.
+    """
+    with evaluating(model):
+        for module in reversed(list(model.modules())):
+            update = _UPDATES.get(type(module)) or next(
+                (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
+            )
+            if update:
+                update(module)
 
 
 def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:

@@ -4,19 +4,23 @@ The model is run once with data, then exported on fake tensors as it is (trainin
 changed.
 """
 
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, TraceError, first_line
+from gnnrl.network.admission import check_network
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
+from gnnrl.network.modes import evaluating
 from gnnrl.network.probe import Rehearsal
 from gnnrl.network.structure import Network
 from gnnrl.network.trial import try_out
@@ -34,13 +38,13 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
 
     Raises:
         ConfigError: the network does not run on these inputs.
-        TraceError: the network cannot be exported; the message names the line that stands in the way.
+        TraceError: the network cannot be exported; the message names the module, the parameter or the line.
     """
     if not isinstance(model, nn.Module):
         raise ConfigError(f"the network must be a torch.nn.Module, got {type(model).__name__}")
     model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
-    _check_parameters(model)
+    check_network(model)
     with evaluating(model), torch.no_grad():
         rehearsal = _rehearse(model, args, kwargs)
         program = _export(rehearsal.dense, args, kwargs)
@@ -73,18 +77,6 @@ def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, each module's own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-@contextmanager
 def plain_attention() -> Iterator[None]:
     """Attention as operations that every format and counter knows, not as PyTorch's fused ones for inference."""
     fused = torch.backends.mha.get_fastpath_enabled()
@@ -98,8 +90,8 @@ def plain_attention() -> Iterator[None]:
 def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
-    """The program of a network, by `torch.export`, whose errors are passed on, without the graphs that it logs."""
-    with warnings.catch_warnings(), _unlogged():
+    """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
+    with warnings.catch_warnings(), _unlogged(), redirect_stderr(_Graphless(sys.stderr)):
         # said of every recurrent layer, which torch puts right again
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
@@ -115,18 +107,26 @@ def _unlogged() -> Iterator[None]:
         logging.disable(before)
 
 
-def _check_parameters(model: nn.Module) -> None:
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise TraceError(f"{name} is not initialised yet (a lazy module); run the model once before tracing it")
-        if parameter.is_floating_point() and parameter.device.type != "meta" and not _is_finite(parameter):
-            raise TraceError(f"{name} holds NaN or infinite values; load sound weights before pruning")
+class _Graphless(io.TextIOBase):
+    """A stream without the graph that torch prints where an export fails; all else is passed on."""
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._dropped = False
 
-def _is_finite(parameter: torch.Tensor) -> bool:
-    """Whether all values are finite; their sum, which needs no memory, says so of all but enormous ones."""
-    with torch.no_grad():
-        return bool(torch.isfinite(parameter.sum())) or bool(torch.isfinite(parameter).all())
+    def write(self, text: str) -> int:
+        """Write, unless it is a graph or the end of its line."""
+        is_graph = "def forward(self, arg0_1" in text and "torch.ops." in text
+        is_end, self._dropped = self._dropped and text == "\n", is_graph
+        return len(text) if is_graph or is_end else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether people watch."""
+        return self._stream.isatty()
 
 
 def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError
+from gnnrl.network.modes import evaluating
 from gnnrl.network.structure import Group, Network
-from gnnrl.network.tracer import evaluating
 
 _PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, ...]]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gnnrl.network.modes import evaluating
 from gnnrl.network.narrow_attention import NarrowMultiheadAttention, narrowed
-from gnnrl.network.tracer import evaluating
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 SCALINGS = ("group_norm", "layer_norm", "rms_norm")

@@ -18,7 +18,7 @@ from gnnrl.network.cost import Budget, Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.unreachable import explain_unreachable
+from gnnrl.pruning.unreachable import explain_nothing, explain_unreachable
 
 _STEPS = 60
 _ROUNDING = 1e-9
@@ -52,7 +52,7 @@ class Projection:
             UnreachableConstraint: even the narrowest legal network is too large; the message says what is reachable.
         """
         if not network.groups:
-            raise NothingToPrune(_nothing(network))
+            raise NothingToPrune(explain_nothing(network))
         rules = rules or WidthRules()
         budget = Budget.of(constraint, network.cost.measure(network.widths))
         projection = cls(network, budget, tuple(rules.ladders(network)))
@@ -172,9 +172,3 @@ class Projection:
 
     def _floored(self, wish: NDArray[np.float64]) -> Component:
         return self._at(np.maximum((self._reached <= wish[:, None]).sum(1) - 1, 0))
-
-
-def _nothing(network: Network) -> str:
-    reasons = {str(reason) for group in network.frozen for reason in group.reasons[:1]}
-    listed = "; ".join(sorted(reasons)[:5]) or "it has no layer with channels (convolution, linear)"
-    return f"{network.model_class} has nothing to prune: {listed}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from gnnrl.network.admission import check_data
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace, unwrapped
@@ -39,10 +40,12 @@ def prune(
 
     Raises:
         ArtifactError: the plan is for another network.
+        TraceError: the network cannot be analysed, or has no weights.
         ConfigError: there is no such repair, or it would do nothing to this network.
         VerificationError: the result is not what the plan promised.
     """
     model = unwrapped(model)
+    check_data(model)
     settings = find_repair(repair_by, model)
     network = network or trace(model, example_inputs)
     plan.check(network)

@@ -1,4 +1,4 @@
-"""Why a limit cannot be met: which rules prevent it, else which frozen groups hold how much of the network."""
+"""Why nothing can be pruned, or a limit not be met: rules prevent it, or frozen groups hold the rest."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gnnrl.network.cost import Budget, Cost, show_amount
-from gnnrl.network.obstacles import Obstacle, find_obstacles, shorten, show_location
+from gnnrl.network.obstacles import Obstacle, find_obstacles, role, shorten, show_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules, show_bound
 
@@ -29,6 +29,20 @@ def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> 
     ]
     cause = _rules_at_fault(network, budget, rules) or _frozen_at_fault(network)
     return f"{'; '.join(parts)}. {cause}"
+
+
+def explain_nothing(network: Network) -> str:
+    """Say why no channel of a network may go, and what to do."""
+    obstacles = find_obstacles(network)
+    if obstacles:
+        listed = "; ".join(f"{_shown(obstacle)}: {obstacle.remedy}" for obstacle in obstacles[:_MOST])
+        more = f"; and {len(obstacles) - _MOST} reasons more (gnnrl inspect)" if len(obstacles) > _MOST else ""
+        return f"{network.model_class} has nothing to prune: {listed}{more}"
+    outputs = [group.name for group in network.frozen if role(group) == "output"]
+    what = f"{shorten(outputs)} gives its output" if outputs else "it has no layer with channels (convolution, linear)"
+    return (
+        f"{network.model_class} has nothing to prune: {what}; a layer can shrink where another one reads its channels"
+    )
 
 
 def _floor(network: Network, rules: WidthRules) -> Cost:

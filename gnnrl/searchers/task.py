@@ -182,11 +182,22 @@ def run(searcher: Searcher, task: Task) -> Trial:
     """Search until the searcher is done or the budget is spent.
 
     Raises:
-        ConfigError: there is no evaluation to spend.
+        ConfigError: see `check_search`.
     """
-    if task.evaluations < 1:
-        raise ConfigError(f"a search needs at least one evaluation, got {task.evaluations}")
+    check_search(task.evaluations, task.seed)
     with suppress(BudgetSpent):
         searcher(task)
         task.answer()
     return task.evaluator.best
+
+
+def check_search(episodes: int, seed: int = 0) -> None:
+    """Refuse a search without evaluations, and a seed that no generator takes.
+
+    Raises:
+        ConfigError: fewer than one, or a number out of range.
+    """
+    if episodes < 1:
+        raise ConfigError(f"a search needs at least one evaluation, got {episodes}")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**63 - 1, got {seed}")

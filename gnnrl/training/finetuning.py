@@ -21,7 +21,7 @@ from gnnrl.training.judging import Precision, cross_entropy, logits_of, mode
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe
 from gnnrl.training.schedule import Schedule, rate_at
-from gnnrl.training.sharing import END, Share, shares
+from gnnrl.training.sharing import END, Computed, Share, shares
 from gnnrl.training.team import Team
 from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched
 
@@ -215,7 +215,7 @@ class _Training:
         team.begin_epoch()
         coming = shares(self.batches, recipe.device, team)
         for step in count():
-            here = _Computed()
+            here = Computed()
             with team.attempt():
                 here = self._compute(coming, module, skips_one=seen > step)
             value, hits, samples = self._together(here)
@@ -237,20 +237,20 @@ class _Training:
             raise DataError("there are no batches to train on.")
         return Epoch(number, loss_sum / seen, correct / seen, rate, time.perf_counter() - start)
 
-    def _compute(self, coming: Iterator[Share], module: nn.Module, *, skips_one: bool) -> "_Computed":
+    def _compute(self, coming: Iterator[Share], module: nn.Module, *, skips_one: bool) -> Computed:
         """Compute this process's share of the next batch."""
         share, team = next(coming, None), self.team
         if share is None or (share.whole == 1 and skips_one):  # one sample has no variance to normalise with
-            return _Computed(mark=END if share is None else share.mark)
+            return Computed(mark=END if share is None else share.mark)
         with team.own_randomness():
             logits, loss = self._forward(module, _augmented(share.inputs, self.recipe.augment), share.labels)
         weighted = loss * (share.own * team.size / share.whole)
         if not share.own:
-            return _Computed(weighted, mark=share.mark)
+            return Computed(weighted, mark=share.mark)
         correct = int((logits.argmax(1) == share.labels).sum())
-        return _Computed(weighted, loss.item() * share.own, correct, share.own, share.mark)
+        return Computed(weighted, loss.item() * share.own, correct, share.own, share.mark)
 
-    def _together(self, here: "_Computed") -> tuple[float, int, int]:
+    def _together(self, here: Computed) -> tuple[float, int, int]:
         """Loss, recognised samples and samples of the whole batch.
 
         Raises:
@@ -281,17 +281,6 @@ class _Training:
             label_smoothing=recipe.label_smoothing,
         )
         return logits, loss
-
-
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """What one process computed of a batch: a loss to propagate, and sums over its samples; nothing at the end."""
-
-    loss: Tensor | None = None
-    value: float = 0.0
-    correct: int = 0
-    samples: int = 0
-    mark: float = END
 
 
 def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, ...]:

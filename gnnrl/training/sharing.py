@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gnnrl.training.team import Team
-from gnnrl.zoo.batches import Batches, IndexedBatches, placed
+from gnnrl.zoo.batches import Batches, IndexedBatches, ended, placed
 
 END = -1.0
 """The mark of no batch."""
@@ -36,6 +36,17 @@ class Share:
     mark: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What one process computed of a batch: a loss to propagate, and sums over its samples; nothing at the end."""
+
+    loss: Tensor | None = None
+    value: float = 0.0
+    correct: int = 0
+    samples: int = 0
+    mark: float = END
+
+
 def part(count: int, rank: int, size: int) -> tuple[slice, int]:
     """Which of `count` samples a process computes, and how many of them count."""
     busy = min(size, max(count // 2, 1))
@@ -53,7 +64,7 @@ def shares(batches: Batches, device: str, team: Team) -> Iterator[Share]:
     Batches of a dataset are cut before they are fetched; those of a loader of the user's are fetched by all processes.
 
     Raises:
-        DataError: see `placed`.
+        DataError: see `placed` and `ended`.
     """
     if isinstance(batches, IndexedBatches):
         for indices in batches.indices():
@@ -61,7 +72,7 @@ def shares(batches: Batches, device: str, team: Team) -> Iterator[Share]:
             inputs, labels = placed(batches.fetch(indices[where]), device)
             yield Share(inputs, labels, len(indices), own)
         return
-    for batch in batches:
+    for batch in ended(batches):
         inputs, labels = placed(batch, "cpu" if team.size > 1 else device)
         count = len(labels)
         mark = _mark(labels) if team.size > 1 else 0.0

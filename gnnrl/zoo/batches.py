@@ -21,6 +21,7 @@ Augmentation = Literal["none", "crop", "flip-crop"]
 Batches = Iterable[tuple[Tensor, ...]]
 """Yields (x, y) or (x1, x2, ..., y), as often as it is iterated: a DataLoader, or a list."""
 LabelledData = Dataset[Any] | Batches
+MAX_BATCHES = 1_000_000
 
 
 class IndexedBatches:
@@ -74,9 +75,25 @@ def _collated(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, ...]:
 
 
 def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    """Move batches to a device; see `placed`."""
-    for batch in batches:
+    """Move batches to a device; see `placed` and `ended`."""
+    for batch in ended(batches):
         yield placed(batch, device)
+
+
+def ended(batches: Batches) -> Iterator[tuple[Tensor, ...]]:
+    """Yield batches that have an end.
+
+    Raises:
+        DataError: there is none to be seen.
+    """
+    has_end = _has_end(batches)
+    for number, batch in enumerate(batches):
+        if number >= MAX_BATCHES and not has_end:
+            raise DataError(
+                f"more than {MAX_BATCHES:,} batches came from {type(batches).__name__}, which has no length: is it "
+                "endless? Give it an end (itertools.islice), or a __len__ that says how many there are."
+            )
+        yield batch
 
 
 def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -88,7 +105,7 @@ def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], 
     """
     if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
         raise DataError(
-            f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {type(batch).__name__}."
+            f"batches must be tensors (x, y), or (x1, x2, ..., y) with the labels last, not {_described(batch)}."
         )
     *inputs, labels = batch
     count = len(inputs[0])
@@ -97,6 +114,20 @@ def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], 
     if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
         raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
     return tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
+
+
+def _has_end(batches: Batches) -> bool:
+    try:
+        return len(batches) >= 0  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
+def _described(batch: Any) -> str:
+    """The type of a batch, with those of its parts where it has some."""
+    if isinstance(batch, tuple | list) and 0 < len(batch) <= 4:
+        return f"({', '.join(type(part).__name__ for part in batch)})"
+    return type(batch).__name__
 
 
 def _laid_out(value: Tensor) -> Tensor:

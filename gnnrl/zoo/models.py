@@ -21,7 +21,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.errors import ArtifactError, ConfigError, is_out_of_memory
 from gnnrl.imports import imported
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
@@ -167,6 +167,8 @@ def _resolve_factory(spec: str) -> nn.Module:
         try:
             network = factory()
         except (Exception, SystemExit) as error:
+            if is_out_of_memory(error):
+                raise
             name = spec.rpartition(":")[2]
             raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):

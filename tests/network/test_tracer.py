@@ -61,12 +61,13 @@ def test_a_wrong_input_shape_is_named_with_the_line_that_fails() -> None:
     assert line_of(Reader, "self.linear(x") in str(error.value)
 
 
-def test_control_flow_on_data_names_the_line_that_stands_in_the_way() -> None:
+def test_control_flow_on_data_names_the_line_that_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TraceError) as error:
         trace(Branches(), images())
 
     assert "Branches cannot be traced" in str(error.value)
     assert line_of(Branches, "if y.mean()") in str(error.value)
+    assert not capsys.readouterr().err, "torch prints the graph so far"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

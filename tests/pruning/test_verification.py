@@ -4,10 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError, ConfigError, VerificationError
+from gnnrl.errors import ArtifactError, ConfigError, GnnrlWarning, VerificationError
 from gnnrl.network.surgery import remove
+from gnnrl.network.tracer import trace
+from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune
 from gnnrl.pruning.verification import count_macs, mask, verify
@@ -118,3 +121,38 @@ def test_prune_refuses_plans_of_other_networks_and_unknown_repairs() -> None:
         prune(traced("chain").model, images(), plan)
     with pytest.raises(ConfigError, match="unknown repair 'magic'; choose one of none, bn, ls"):
         prune(CASE.model, images(), plan, repair_by="magic")
+
+
+class Noisy(nn.Module):
+    """Drops channels of a hidden layer at random, also in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 12), nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(F.dropout(self.body(x), 0.5, training=True))
+
+
+def test_a_network_that_draws_random_numbers_is_compared_within_their_noise() -> None:
+    model, x = Noisy(), torch.randn(5, 4)
+    network = trace(model, x)
+    plan = Plan.uniform(network, "params<=60%").with_kept(importance("l2", model, network))
+    small = remove(model, network, plan.kept)
+
+    with pytest.warns(GnnrlWarning, match="draws random numbers in evaluation mode"):
+        verification = verify(model, small, network, plan.kept, x)
+    assert verification.difference > 0
+    small.head.weight.data += 100
+    with pytest.warns(GnnrlWarning), pytest.raises(VerificationError, match="differs from the masked"):
+        verify(model, small, network, plan.kept, x)
+
+
+def test_a_spectral_norm_survives_pruning_in_training_mode() -> None:
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(4, 12))
+    model, x = nn.Sequential(layer, nn.Linear(12, 3)).train(), torch.randn(5, 4)
+
+    small = prune(model, x, Plan.uniform(trace(model, x), "params<=60%"))
+
+    assert small[0].out_features < 12
+    assert small.training

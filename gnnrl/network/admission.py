@@ -1,0 +1,57 @@
+"""Which networks are not worth a trace: refused by name before one begins, with what to do instead."""
+
+import torch
+from torch import nn
+
+from gnnrl.errors import TraceError
+
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized")
+
+
+def check_network(model: nn.Module) -> None:
+    """Refuse a network that cannot be analysed, or whose numbers are no use.
+
+    Raises:
+        TraceError: names the module or the parameter.
+    """
+    for name, module in model.named_modules():
+        if reason := _obstacle(module):
+            where = f"{name} ({type(module).__name__})" if name else type(module).__name__
+            raise TraceError(f"{where} cannot be traced: {reason}")
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise TraceError(f"{name} is not initialised yet (a lazy module); run the model once before tracing it")
+        if parameter.is_complex():
+            raise TraceError(f"{name} holds complex numbers, whose costs are not known; give a network of real numbers")
+        if parameter.is_floating_point() and parameter.device.type != "meta" and not _is_finite(parameter):
+            raise TraceError(f"{name} holds NaN or infinite values; load sound weights before pruning")
+
+
+def check_data(model: nn.Module) -> None:
+    """Refuse a network whose sizes can be known, but which has no weights to prune.
+
+    Raises:
+        TraceError: names the first parameter on the device meta.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.device.type == "meta":
+            raise TraceError(
+                f"{name} has no data (device meta): such a network can be traced and measured, but not pruned; load "
+                "its weights onto the cpu or a GPU first"
+            )
+
+
+def _obstacle(module: nn.Module) -> str:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript has no modules that could be made narrower; give the network that it was made of"
+    if type(module).__module__.startswith(_QUANTIZED):
+        return "its weights are packed integers; prune the network of floating point first, then quantize the result"
+    if type(module).__name__ == "FullyShardedDataParallel":
+        return "this process has only a part of its weights; give the network that it was made of, with all of them"
+    return ""
+
+
+def _is_finite(parameter: torch.Tensor) -> bool:
+    """Whether all values are finite; their sum, which needs no memory, says so of all but enormous ones."""
+    with torch.no_grad():
+        return bool(torch.isfinite(parameter.sum())) or bool(torch.isfinite(parameter).all())
