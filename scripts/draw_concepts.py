@@ -31,7 +31,7 @@ COLOURS = ("#2670b0", "#c2702a", "#3d8a55", "#8a5aa8", "#b0902a", "#4a9aa0")
 INK, MUTED, LINE, GHOST, STILL = "#1b1f24", "#5c6670", "#c5ccd3", "#cfe0ef", "#a3abb4"
 STYLE = (
     f"text{{font:13px system-ui,sans-serif;fill:{INK}}}.m{{fill:{MUTED};font-size:12px}}.grid{{stroke:{LINE}}}"
-    f".point{{fill:{MUTED};fill-opacity:.6}}.best{{fill:none;stroke:{COLOURS[0]};stroke-width:2.2}}"
+    f".point{{fill:{MUTED};fill-opacity:.6}}.point.rise{{fill:{COLOURS[0]};fill-opacity:1}}.best{{fill:none;stroke:{COLOURS[0]};stroke-width:2.2}}"
 )
 
 
@@ -178,7 +178,7 @@ def draw_reward() -> str:
     """Plans of a recorded search: ResNet-20 on CIFAR-10 at half of its MACs, of `benchmarks/search.py`."""
     rows = json.loads(RECORDED.read_text())["rows"]
     scores = rows["ppo, 150 evaluations, seed 0"]["scores"]
-    chart = draw_search([Judged(score=score, seconds=0, widths=()) for score in scores], "top-1 on the reward images")
+    chart = draw_search([Judged(score=score, seconds=0, widths=()) for score in scores], "top1")
     return _standalone(440, 270, [chart], "rewards of the plans of a search")
 
 
