@@ -1,5 +1,6 @@
 """Plans that are as fast as a limit says: what the model promises is measured, and corrects the model."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
 
-_ROUNDS = 4
+_ROUNDS = 6
 SLACK = 0.03
 """Part of the limit that may be left unused before the model is corrected."""
 
@@ -87,11 +88,17 @@ def agree(
         the plan that came closest to the limit from below, or, if none held it, closest.
     """
     tried: list[tuple[Projection, Component, LatencyCheck]] = []
+    too_small, too_large = 0.0, math.inf  # factors of the model with which plans were too slow and too fast
     widths = choose(projection)
     while len(tried) < _ROUNDS:
         check = _check(projection, widths, time(widths), relative)
         tried.append((projection, widths, check))
-        projection, before = _corrected(projection, check.pruned_ms / check.predicted_ms), widths
+        factor = _form(projection.network).factor
+        too_small, too_large = (factor, too_large) if check.used > 1 else (too_small, factor)
+        found = factor * check.pruned_ms / check.predicted_ms
+        if not too_small < found < too_large:
+            found = math.sqrt(too_small * too_large) if too_small else factor
+        projection, before = _corrected(projection, found / factor), widths
         if 1 - SLACK <= check.used <= 1 or not projection.holds(projection.narrowest):
             break
         widths = choose(projection)

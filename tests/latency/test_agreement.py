@@ -46,6 +46,19 @@ def test_a_wrong_model_is_corrected_until_the_plan_is_fast_enough(
     assert found.widths.tolist() == uniform(found.projection).tolist()
 
 
+def test_a_machine_that_overshoots_every_correction_is_closed_in_on(projection: Projection) -> None:
+    cost, network = projection.network.cost, projection.network
+    dense, limit = float(cost.metric("latency", network.widths)), dict(projection.budget.limits)["latency"]
+
+    def steep(widths: Component) -> tuple[float, float]:
+        promised = float(cost.metric("latency", widths))
+        return dense, 1.2 * limit * (promised / limit) ** 3
+
+    found = agree(projection, uniform, steep, relative=True)
+
+    assert 0.9 < found.check.used <= 1
+
+
 def test_the_error_of_the_model_is_reported(projection: Projection) -> None:
     found = agree(projection, uniform, slower_by(1.02, projection), relative=False)
 
