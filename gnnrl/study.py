@@ -91,7 +91,7 @@ class Study:
         progress: Callable[[int, int], None] = lambda done, total: None,
         ledger: Ledger | None = None,
     ) -> "Study":
-        """Trace, judge the dense network, calibrate, compute curves and scores; arguments are those of `compress`.
+        """Trace, calibrate, judge the dense network, compute error curves; arguments are those of `compress`.
 
         Where latency is limited, layers are measured, and the model of them is corrected by the closed-form plan.
 
@@ -117,9 +117,10 @@ class Study:
             network = _timed(dense, network, inputs, ledger, begin)
         projection = Projection.build(network, constraint, rules)
         begin("calibrate")
-        score = judged(judge, copy.deepcopy(dense), "the dense network")
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
-        curves, scores = _signals(dense, network, record, importance, seed, progress)
+        scores = _scores(dense, network, record, importance, seed)
+        score = judged(judge, copy.deepcopy(dense), "the dense network")
+        curves = error_curves(dense, network, record, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         known = (record, curves, scores, orders, importance, repair, score)
         return cls(dense, inputs, projection, judge, *known, limit, ledger)._corrected()
@@ -270,18 +271,10 @@ def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> No
         )
 
 
-def _signals(
-    model: nn.Module,
-    network: Network,
-    record: Calibration | None,
-    criterion: str,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> tuple[list[Curve], list[np.ndarray[Any, np.dtype[np.float64]]]]:
-    """Error curves (from weights alone without calibration) and the scores of the criterion."""
+def _scores(model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int) -> Scores:
+    """The scores of the criterion; for "curves", those of the norms."""
     batches = record.batches() if record is not None and criterion == "taylor" else None
-    scores = score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
-    return error_curves(model, network, record, progress), scores
+    return score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -297,7 +297,7 @@ def test_data_that_does_not_fit_is_refused() -> None:
 
 def test_a_network_that_cannot_be_finetuned_is_refused_before_the_search() -> None:
     Path("own.py").write_text(f"{FACTORY}\n\ndef fixed():\n    return Obstructed().requires_grad_(False)\n")
-    message = refused(2, "prune", "--model", "own.py:fixed", "--input-shape", "1,3,16,16", "--data", "nowhere")
+    message = refused(2, "prune", "--model", "own.py:fixed", "--input-shape", "1,3,16,16", "--data", "digits")
     assert "--finetune-epochs 0" in message
 
 
