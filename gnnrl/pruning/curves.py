@@ -55,9 +55,9 @@ class _Consumer:
         w = self.weight[:, index] * self.factor.sqrt()[:, None, None]
         return torch.einsum("oai,aij,oaj->a", w, block, w)
 
-    def remove(self, unit: int) -> None:
-        """Take a unit's inputs out and let the others compensate."""
-        index = self.inputs[unit]
+    def remove(self, units: Tensor) -> None:
+        """Take the inputs of units [k] out and let the others compensate; at once is the same as one after another."""
+        index = self.inputs[units].flatten()
         block = torch.linalg.inv(self.inverse[index[:, None], index])
         rows = block @ self.inverse[index]
         self.weight -= self.weight[:, index] @ rows
@@ -102,12 +102,11 @@ def _curve(group: Group, network: Network, weights: dict[str, Tensor], calibrati
     while len(alive) > 1:
         costs = sum((consumer.costs(alive) for consumer in consumers), torch.zeros(len(alive), dtype=torch.float64))
         chosen = costs.argsort()[: min(at_once, len(alive) - 1)]
-        for position in chosen.tolist():
-            unit = int(alive[position])
-            for consumer in consumers:
-                consumer.remove(unit)
-            order.append(unit)
-            error.append(error[-1] + max(float(costs[position]), 0.0))
+        for consumer in consumers:
+            consumer.remove(alive[chosen])
+        order += alive[chosen].tolist()
+        for cost in costs[chosen].tolist():
+            error.append(error[-1] + max(cost, 0.0))
         mask = torch.ones(len(alive), dtype=torch.bool)
         mask[chosen] = False
         alive = alive[mask]
