@@ -1,26 +1,29 @@
-"""Modes of a network: evaluation for as long as it is looked at, and each module's own again afterwards."""
+"""Modes of a network: one for as long as it is used so, and each module's own again afterwards."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from torch import nn
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, each module's own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Training or evaluation mode inside, each module's own mode again afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.train(training)
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module, was_training in modes.items():
+            module.training = was_training
+
+
+def evaluating(model: nn.Module) -> AbstractContextManager[None]:
+    """Evaluation mode inside, each module's own mode again afterwards."""
+    return mode(model, training=False)
 
 
 def drop_caches(model: nn.Module) -> None:
     """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    for module, mode in modes:
-        module.training = mode
+    with mode(model, training=True):
+        pass

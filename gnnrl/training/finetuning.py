@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError
+from gnnrl.network.modes import evaluating, mode
 from gnnrl.runs.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
-from gnnrl.training.judging import Precision, cross_entropy, logits_of, mode
+from gnnrl.training.judging import Precision, cross_entropy, logits_of
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe
 from gnnrl.training.schedule import Schedule, rate_at
@@ -120,7 +121,7 @@ def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
     """
     function(model)
     model.eval()
-    damaged = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    damaged = _damaged(model)
     if damaged:
         raise EvaluationError(
             f"fine-tuning left NaN or infinite numbers in {damaged[0]} ({len(damaged)} tensors in all): it diverged; "
@@ -154,7 +155,7 @@ class _Training:
         while len(progress.history) < recipe.epochs and not self._is_over(progress):
             epoch = self._epoch(progress, module, len(progress.history) + 1, steps)
             team.average(progress.buffers())
-            if epoch is None or not _is_finite(model):
+            if epoch is None or _damaged(model):
                 return self._diverged(progress)
             progress.close_epoch(self._watch(epoch, progress))
             with team.attempt():
@@ -269,7 +270,7 @@ class _Training:
         """Logits and loss of a batch."""
         recipe, wanted = self.recipe, None
         if self.teacher is not None:
-            with torch.no_grad(), mode(self.teacher, training=False):
+            with torch.no_grad(), evaluating(self.teacher):
                 wanted = logits_of(self.teacher, inputs, labels, recipe.precision)
         logits = logits_of(model, inputs, labels, recipe.precision)
         loss = training_loss(
@@ -289,5 +290,6 @@ def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, 
     return tuple(augmented(value, kind) for value in inputs)
 
 
-def _is_finite(model: nn.Module) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+def _damaged(model: nn.Module) -> list[str]:
+    """Names of the parameters and buffers that hold NaN or infinite numbers."""
+    return [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]

@@ -6,8 +6,7 @@ Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last,
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
+from gnnrl.network.modes import evaluating
 from gnnrl.training.distillation import softened_divergence
 from gnnrl.zoo.batches import Batches, LabelledData, batched, on_device
 from gnnrl.zoo.data import check_labels
@@ -143,7 +143,7 @@ def mean_of(
     """Average over samples a quantity whose sum over a batch is `total(logits, labels)`."""
     model.to(device)
     result, count = 0.0, 0
-    with mode(model, training=False):
+    with evaluating(model):
         for inputs, labels in on_device(batches, device):
             logits = logits_of(model, inputs, labels, precision)
             if not logits.isfinite().all():
@@ -174,15 +174,3 @@ def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, prec
         raise EvaluationError(f"expected logits [n, classes], the network gives {what}: judge it by your own function.")
     check_labels(labels, logits.shape[1])
     return logits.float()
-
-
-@contextmanager
-def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put a network into training or evaluation mode inside, then every module back into its own."""
-    modes = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in modes.items():
-            module.training = was_training
