@@ -19,14 +19,13 @@ from gnnrl.bundle import HISTORY
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.names import duration, plural, score
-from gnnrl.report.page import Tile, render, style, templates
+from gnnrl.report.page import POLICY, Tile, render, style, templates
 from gnnrl.report.record import Judged, Width, read_record
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 HOME = "127.0.0.1"
 _LARGEST = 2**28
 _FEWEST_PLANS = 8
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +111,11 @@ def render_progress(progress: Progress, name: str) -> str:
         .get_template("live.html")
         .render(
             style=style(),
-            policy=_POLICY,
             title=f"{options.get('model') or name} at {options.get('constraint') or 'its limit'}",
             tiles=_tiles(progress, metric),
             search=draw_search(trials, metric) if len(trials) > 1 else "",
             plans=draw_plans(trials, _widest(trials)) if several else "",
-            state=_state(progress),
+            lead=_state(progress),
             seconds=2 if len(trials) < 500 else 10,
         )
     )
@@ -196,7 +194,7 @@ def serve(path: str | Path, port: int = 0) -> ThreadingHTTPServer:
             self.send_response(code)
             self.send_header("Content-Type", f"text/{'html' if code == 200 else 'plain'}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", _POLICY)
+            self.send_header("Content-Security-Policy", POLICY)
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()

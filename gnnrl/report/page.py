@@ -23,6 +23,9 @@ from gnnrl.report.elements import breakable
 from gnnrl.report.names import count, duration, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Content-Security-Policy of every page: no script, and no request."""
+
 _MOST_ROWS = 32
 _FEWEST_PLANS = 8
 
@@ -46,6 +49,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["policy"] = POLICY
     found.filters["limit"] = show_limit
     found.filters["breakable"] = breakable
     return found
@@ -77,7 +81,8 @@ def _content(record: Record, place: str) -> dict[str, Any]:
     images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
     return {
         "record": record,
-        "summary": summary(record),
+        "title": f"{record.model}, {record.constraint}",
+        "lead": summary(record),
         "tiles": list(tiles(record)),
         "scores": list(score_rows(record)),
         "score_title": metric_name(record.metric) + images,
