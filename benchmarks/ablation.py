@@ -28,7 +28,7 @@ import torch
 from ledger import Ledger, Row, read, unmeasured
 from marks import search, tables, wanted
 from stopwatch import timed
-from subject import Subject, announce, parser
+from subject import Subject, announce, parser, printed
 from torch import Tensor, nn
 from variants import VARIANTS
 
@@ -89,10 +89,7 @@ class Instant(Evaluator):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing and print the tables; or print those of all files."""
     options = _options(arguments)
-    folder = Path(options.results) / "ablation"
-    if options.report:
-        for path in sorted(folder.glob("*.json")):
-            report(path)
+    if printed(options, "ablation", report):
         return
     if options.only != "cost":
         subject = Subject.load(options)
@@ -105,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report(ledger.path)
     if options.only != "variants":
         torch.set_num_threads(options.threads)
-        ledger = Ledger(folder / "cost.json", {"threads": options.threads}, machine.describe())
+        ledger = Ledger(
+            Path(options.results) / "ablation" / "cost.json", {"threads": options.threads}, machine.describe()
+        )
         ledger.plan(options.networks.split(","))
         for name in ledger.claim(options.networks.split(",")):
             ledger.keep(name, cost(name, quick=options.quick))

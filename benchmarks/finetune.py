@@ -33,7 +33,7 @@ from ledger import Row, read, unmeasured
 from marks import Arm, found_mark
 from marks import search as search_for
 from safetensors.torch import load_file
-from subject import Subject, announce, parser
+from subject import Subject, announce, parser, printed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -55,9 +55,7 @@ class NotRunError(Exception):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fine-tune what is missing and print the table; or print those of all files."""
     options = _options(arguments)
-    if options.report:
-        for path in sorted((Path(options.results) / "finetune").glob("*.json")):
-            report(path)
+    if printed(options, "finetune", report):
         return
     subject = Subject.load(options)
     recipe = {"epochs": options.epochs, "learning_rate": options.learning_rate, "evaluations": options.evaluations}

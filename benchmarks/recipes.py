@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from ledger import Row, read, unmeasured
-from subject import Subject, announce, parser
+from subject import Subject, announce, parser, printed
 
 from gnnrl.training import finetune
 
@@ -34,9 +34,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing and print the table; or print those of all files."""
     options = _options(arguments)
-    if options.report:
-        for path in sorted((Path(options.results) / "recipes").glob("*.json")):
-            report(path)
+    if printed(options, "recipes", report):
         return
     subject = Subject.load(options)
     ledger = subject.ledger("recipes", {"epochs": options.epochs, "learning_rate": options.learning_rate})

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from ledger import Row, read, unmeasured
 from scipy.stats import kendalltau
-from subject import Subject, announce, parser
+from subject import Subject, announce, parser, printed
 from torch import Tensor, nn
 
 from gnnrl.network.labels import Component
@@ -53,9 +53,7 @@ UNIFORM_EVERY = 6
 def main(arguments: Sequence[str] | None = None) -> None:
     """Judge and train what is missing, and print the tables; or print those of all files."""
     options = _options(arguments)
-    if options.report:
-        for path in sorted((Path(options.results) / "reward").glob("*.json")):
-            report(path)
+    if printed(options, "reward", report):
         return
     subject = Subject.load(options)
     ledger = subject.ledger("reward", {"epochs": options.epochs, "images": options.images})

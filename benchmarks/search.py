@@ -19,11 +19,12 @@ work.
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ledger import read, unmeasured
 from marks import Arm, draw, search, tables, wanted
-from subject import Subject, announce, parser
+from subject import Subject, announce, parser, printed
 
 SEARCHERS = "ppo,cma,tpe,random-prior,random,evolution,annealing,greedy,ddpg,amc"
 CLOSED = "curves,ranked@taylor,ranked@l2,uniform@l2,uniform@l2+none"
@@ -33,10 +34,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and print the tables; or print those of all files."""
     options = _options(arguments)
-    folder = Path(options.results) / "search"
-    if options.report:
-        for path in sorted(folder.glob("*.json")):
-            report(path, Path(options.figures))
+    if printed(options, "search", partial(report, figures=Path(options.figures))):
         return
     arms = [Arm.parse(text) for text in options.searchers.split(",")]
     subject = Subject.load(options)

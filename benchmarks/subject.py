@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -185,6 +186,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--results", default=str(RESULTS), help="folder of the result files")
     add("--quick", action="store_true", help="the embedded digits and next to nothing else: does the script run?")
     return found
+
+
+def printed(options: argparse.Namespace, kind: str, report: Callable[[Path], None]) -> bool:
+    """Print the tables of all files of a benchmark where only they are asked for; tell whether they were."""
+    if options.report:
+        for path in sorted((Path(options.results) / kind).glob("*.json")):
+            report(path)
+    return bool(options.report)
 
 
 def announce(ledger: Ledger) -> None:
