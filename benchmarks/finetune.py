@@ -3,7 +3,8 @@
     python benchmarks/finetune.py --data cifar10-jpeg --weights resnet56_cifar10_jpeg.safetensors --model cifar-resnet56
     python benchmarks/finetune.py --report
 
-One recipe for all: 3 epochs of SGD on the training split, one cycle up to 0.03, crop and flip, the last epoch counts.
+One recipe for all: 3 epochs of SGD on the training split, one cycle up to 0.03, crop and flip, the last epoch counts;
+`--recipe` chooses another one of benchmarks/recipes.py for all, in a file of its own.
 The test images are read before and after it, and decide nothing. All networks are counted by torch's counter of
 operations, and none may exceed the limit. The rows are
 
@@ -20,6 +21,7 @@ work. A row that cannot be measured leaves its reason.
 
 import argparse
 import copy
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,13 +34,13 @@ import torch
 from ledger import Row, read, unmeasured
 from marks import Arm, found_mark
 from marks import search as search_for
+from recipes import PLAIN, RECIPES, train
 from safetensors.torch import load_file
 from subject import Subject, announce, parser, printed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.cost import Budget
-from gnnrl.training import finetune
 from gnnrl.zoo.batches import batched
 
 ARMS = (
@@ -59,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     subject = Subject.load(options)
     recipe = {"epochs": options.epochs, "learning_rate": options.learning_rate, "evaluations": options.evaluations}
-    ledger = subject.ledger("finetune", recipe)
+    if options.recipe != PLAIN:
+        recipe["recipe"] = options.recipe
+    name = subject.name if options.recipe == PLAIN else f"{subject.name}-{re.sub('[^a-z0-9.]+', '-', options.recipe)}"
+    ledger = subject.ledger("finetune", recipe, name)
     announce(ledger)
     planned = {
         f"{arm}, seed {seed}": (arm, seed) for seed in range(options.seeds) for arm in options.arms.split(",") if arm
@@ -94,15 +99,7 @@ def measure(subject: Subject, arm: str, seed: int) -> Row:
     pruning = perf_counter() - start
     before = subject.read_test(small)
     start = perf_counter()
-    result = finetune(
-        small,
-        subject.splits.train,
-        epochs=subject.options.epochs,
-        learning_rate=subject.options.learning_rate,
-        augment="crop" if subject.options.quick else "flip-crop",
-        seed=seed,
-        precision="bfloat16",
-    )
+    result = train(small, subject, subject.options.recipe, seed)
     return {
         "arm": arm,
         "seed": seed,
@@ -203,7 +200,8 @@ def report(path: Path) -> None:
     """Print the table of a file and what is missing in it."""
     document = read(path)
     settings, facts = document["settings"], document["facts"]
-    print(f"\n### {path.stem} ({settings['model']}, {settings['constraint']}, {settings['epochs']} epochs)")
+    recipe = settings.get("recipe", PLAIN)
+    print(f"\n### {path.stem} ({settings['model']}, {settings['constraint']}, {settings['epochs']} epochs, {recipe})")
     print(f"\nDense: test {100 * facts['dense_test']:.2f}.\n")
     print("\n".join(_table(document["rows"], facts["dense_macs"])))
     print(f"\n{unmeasured(document)}", flush=True)
@@ -237,6 +235,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     found.add_argument("--arms", default=ARMS, help="joined by commas")
     found.add_argument("--epochs", type=int, default=3)
     found.add_argument("--learning-rate", type=float, default=0.03)
+    found.add_argument("--recipe", default=PLAIN, choices=RECIPES, help="of benchmarks/recipes.py, for all rows")
     found.add_argument("--evaluations", type=int, default=150, help="of the searches whose plans are trained")
     found.add_argument("--fastnas", type=Path, help="what benchmarks/peer_fastnas.py wrote")
     found.add_argument("--forget", help="rows that are deleted first")
