@@ -11,6 +11,7 @@ operations, and none may exceed the limit. The rows are
 ppo and other searchers: the best plan after `--evaluations` of the search with the same seed, from the file of
     benchmarks/search.py; a search that is not there is run first, and written there.
 uniform@l2+none, ranked@taylor, curves, ...: as in benchmarks/search.py, without a search.
+ppo-unrepaired, curves-unrepaired: the same plan and units, with the weights that they had in the dense network.
 tp-magnitude, tp-taylor, tp-bn-scale: Torch-Pruning (pip install torch-pruning==1.6.1), see
     benchmarks/peer_torch_pruning.py; with "-local" every layer by the same share.
 fastnas: ModelOpt, from the file that benchmarks/peer_fastnas.py wrote (`--fastnas`).
@@ -47,7 +48,7 @@ ARMS = (
     "ppo,curves,uniform@l2+none,uniform@taylor,ranked@taylor,"
     "tp-magnitude,tp-taylor,tp-bn-scale,tp-magnitude-local,tp-taylor-local,tp-bn-scale-local,fastnas"
 )
-PEER, FASTNAS, LOCAL = "tp-", "fastnas", "-local"
+PEER, FASTNAS, LOCAL, UNREPAIRED = "tp-", "fastnas", "-local", "-unrepaired"
 
 
 class NotRunError(Exception):
@@ -124,22 +125,29 @@ def pruned(subject: Subject, arm: str, seed: int) -> nn.Module:
         return _by_fastnas(subject)
     if arm.startswith(PEER):
         return _by_torch_pruning(subject, arm.removeprefix(PEER))
-    chosen = Arm.parse(arm)
-    study = subject.prepared(chosen.importance, chosen.repair).study
+    chosen = Arm.parse(arm.removesuffix(UNREPAIRED))
+    widths = _widths(subject, chosen, seed)
+    repair = "none" if arm.endswith(UNREPAIRED) else chosen.repair
+    evaluator = subject.prepared(chosen.importance, repair).study.task(1, seed).evaluator
+    return evaluator.build(evaluator.plan(widths))
+
+
+def _widths(subject: Subject, chosen: Arm, seed: int) -> Sequence[int]:
+    """The best plan of an arm: the only one, or that of the search, which is run where it is not there."""
     if chosen.closed:
-        task = study.task(1, seed)
+        task = subject.prepared(chosen.importance, chosen.repair).study.task(1, seed)
         chosen.searcher(task)
-        return task.evaluator.build(task.evaluator.plan(task.evaluator.best.widths))
+        return task.evaluator.best.widths
     ledger, evaluations = subject.ledger("search"), subject.options.evaluations
-    if found_mark(ledger.rows, arm, evaluations, seed) is None:
+    if found_mark(ledger.rows, chosen.name, evaluations, seed) is None:
         search_for(ledger, subject, [chosen], evaluations, [seed])
-    found = found_mark(ledger.rows, arm, evaluations, seed)
+    found = found_mark(ledger.rows, chosen.name, evaluations, seed)
     if found is None:
         raise NotRunError(
             f"the search is not there: {evaluations} evaluations, seed {seed}; another process may run it"
         )
-    evaluator = study.task(1, seed).evaluator
-    return evaluator.build(evaluator.plan(found["widths"]))
+    widths: list[int] = found["widths"]
+    return widths
 
 
 def _by_torch_pruning(subject: Subject, name: str) -> nn.Module:

@@ -222,6 +222,7 @@ def test_prune_judges_by_the_divergence_on_a_few_images() -> None:
         (2, ("--input-shape", "1,3,8,8"), "does not run"),
         (2, ("--weights", str(DIGITS_WEIGHTS), "--out", "taken"), "not empty"),
         (4, ("--constraint", "macs<=0.5%"), "cannot be met"),
+        (2, ("--constraint", "macs<=5M,params<=1G"), "nothing to prune; give a lower limit"),
         (4, ("--constraint", "macs<=50%", "--min-width", "16"), "min_width"),
         (6, ("--weights", "nowhere.pth"), "nowhere.pth"),
         (6, ("--weights", "other.safetensors"), "another network"),
@@ -456,6 +457,11 @@ def test_rules_show_in_inspect() -> None:
     assert "did you mean stream" in refused(2, "inspect", "digits-resnet", "--only", "steam")
     only = json.loads(run("inspect", "digits-resnet", "--only", "stream", "--json").stdout)
     assert {row["kind"] for row in only["shrinking"] if row["narrowest"] < row["widest"]} == {"stream"}
+
+
+def test_more_plans_than_anybody_can_judge_are_refused() -> None:
+    told = run(*prune("--episodes", "99999999999999999999999", "--out", "small"))
+    assert (told.exit_code, "less than or equal to" in told.stderr) == (2, True)
 
 
 def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,11 +107,14 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator, ledger: "Ledger |
     """
     from gnnrl.network.tracer import trace
     from gnnrl.pruning.projection import Projection
+    from gnnrl.pruning.unreachable import explain_met
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator, ledger)
-    Projection.build(network, job.constraint, job.widths.rules())
+    projection = Projection.build(network, job.constraint, job.widths.rules())
+    if projection.holds(network.widths):
+        raise ConfigError(explain_met(network, projection.budget))
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
     narrator.note(job.widths.facts(network)["rounding"])

@@ -137,7 +137,11 @@ SearcherOption = Annotated[
 EpisodesOption = Annotated[
     int,
     typer.Option(
-        metavar="N", min=1, rich_help_panel=_SEARCH, help="Plans that the search may judge on the reward images."
+        metavar="N",
+        min=1,
+        max=1_000_000,
+        rich_help_panel=_SEARCH,
+        help="Plans that the search may judge on the reward images.",
     ),
 ]
 ImportanceOption = Annotated[

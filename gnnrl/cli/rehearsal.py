@@ -80,7 +80,7 @@ def show_rehearsal(facts: dict[str, Any]) -> str:
             "",
             *show_rules(facts["rules"]),
             f"The limit {facts['constraint']} ({limits}) can be met.",
-            f"Time: about {_duration(total)}: search {_duration(seconds['search'])}, fine-tuning "
+            f"Time: about {_duration(total)} after calibration: search {_duration(seconds['search'])}, fine-tuning "
             f"{_duration(seconds['finetune'])}, test {_duration(seconds['test'])};",
             f"  one evaluation of the dense network took {seconds['evaluation']:.2f} s. Nothing was written.",
         ]

@@ -31,6 +31,17 @@ def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> 
     return f"{'; '.join(parts)}. {cause}"
 
 
+def explain_met(network: Network, budget: Budget) -> str:
+    """Say how far the dense network is within its limits."""
+    dense = network.cost.measure(network.widths)
+    parts = [
+        f"{network.model_class} has {show_amount(metric, getattr(dense, metric))} {metric}, within "
+        f"{metric}<={show_amount(metric, limit)}"
+        for metric, limit in budget.limits
+    ]
+    return f"{'; '.join(parts)}: there is nothing to prune; give a lower limit, or a share such as macs<=50%"
+
+
 def explain_nothing(network: Network) -> str:
     """Say why no channel of a network may go, and what to do."""
     obstacles = find_obstacles(network)

@@ -97,7 +97,7 @@ def _content(record: Record, place: str) -> dict[str, Any]:
         "most_rows": _MOST_ROWS,
         **_search(record),
         **class_rows(record),
-        "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r})",
+        "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r}).eval()",
         "commands": [shlex.join(command) for command in record.commands],
         "advice": _advice(record),
         "made": _made(record),

@@ -17,6 +17,11 @@ WRAPPERS = ("model", "model_state_dict", "state_dict")
 PREFIXES = ("module.", "_orig_mod.")
 SHOWN_DIFFERENCES = 5
 SAVE_HINT = "save its weights with safetensors.torch.save_model(model, 'weights.safetensors')"
+_FACTORIES = {
+    "torchvision": "from torchvision.models import resnet18\n      return resnet18(num_classes={})",
+    "timm": "import timm\n      return timm.create_model('vit_tiny_patch16_224', num_classes={})",
+}
+"""How a network of a library is made with other outputs, by example."""
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -34,13 +39,16 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     tensors = _add_tied(_strip(_read(path), own), own)
     differences = _compare(own, tensors)
     if differences:
-        more = len(differences) - SHOWN_DIFFERENCES
+        more, library = len(differences) - SHOWN_DIFFERENCES, type(model).__module__.partition(".")[0]
         raise ArtifactError(
             f"{path}: these are the weights of another network than {type(model).__name__}:\n"
             + "\n".join(f"  - {difference}" for difference in differences[:SHOWN_DIFFERENCES])
             + (f"\n  - and {more} more" if more > 0 else "")
             + "\n"
-            + (_other_outputs(own, tensors) or "Give the network that the weights were made for, or those of this one.")
+            + (
+                _other_outputs(own, tensors, library)
+                or "Give the network that the weights were made for, or those of this one."
+            )
         )
     for name, tensor in tensors.items():
         if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.isfinite().all():
@@ -120,7 +128,7 @@ def _identity(tensor: Tensor) -> tuple[object, ...]:
     return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
-def _other_outputs(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def _other_outputs(own: Mapping[str, Tensor], found: Mapping[str, Tensor], library: str) -> str:
     """What to do where the network fits but for the number of its outputs; nothing where it does not."""
     other = [name for name in own if name in found and found[name].shape != own[name].shape]
     ends = {(own[name].shape[:1], found[name].shape[:1]) for name in other}
@@ -128,10 +136,11 @@ def _other_outputs(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> st
     if own.keys() != found.keys() or not same or len(ends) != 1 or len({name.rpartition(".")[0] for name in other}) > 1:
         return ""
     ((mine, theirs),) = ends
+    example = _FACTORIES.get(library, _FACTORIES["torchvision"])
     return (
         f"Only the outputs differ, {theirs[0]} instead of {mine[0]}: make the network so in a file of yours, net.py:\n"
-        f"  def net(): return resnet18(num_classes={theirs[0]})\n"
-        "and name it net.py:net; --input-shape, --mean and --std say the rest."
+        f"  def net():\n      {example.format(theirs[0])}\n"
+        "or whatever made it, and name it net.py:net; --input-shape, --mean and --std say the rest."
     )
 
 

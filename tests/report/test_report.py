@@ -87,7 +87,7 @@ def test_the_page_says_what_was_asked_and_got() -> None:
         f"{found.score['repaired']:.1%}",
         "×2.00",
         "gnnrl 'x y'",
-        "gnnrl.load(fresh_model, 'out')",
+        "gnnrl.load(fresh_model, 'out').eval()",
         *(group.name for group in found.network.groups),
     ):
         assert said in page.text, said
