@@ -252,7 +252,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = found.parse_args(arguments)
     if options.quick:
         options.evaluations, options.seeds, options.epochs = 3, 1, 1
-        options.arms = "ppo,uniform@l2+none,tp-magnitude,fastnas"
+        options.arms = "ppo,ppo-unrepaired,uniform@l2+none,tp-magnitude,fastnas"
     return options
 
 

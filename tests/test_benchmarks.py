@@ -66,6 +66,8 @@ def test_plans_are_trained_alike_and_missing_tools_are_named(
     arms = {row["arm"]: row for row in found["rows"].values()}
 
     assert {"ppo", "uniform@l2+none"} <= set(arms)
+    assert arms["ppo-unrepaired"]["macs"] == arms["ppo"]["macs"]
+    assert arms["ppo-unrepaired"]["before"] < arms["ppo"]["before"]
     assert arms["uniform@l2+none"]["after"] > arms["uniform@l2+none"]["before"]
     assert all(row["macs"] <= found["facts"]["dense_macs"] / 2 for row in arms.values())
     assert "peer_fastnas.py" in found["failed"]["fastnas, seed 0"]
