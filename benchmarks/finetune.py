@@ -25,6 +25,7 @@ import copy
 import re
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -42,6 +43,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.cost import Budget
+from gnnrl.study import Study
 from gnnrl.zoo.batches import batched
 
 ARMS = (
@@ -62,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     subject = Subject.load(options)
     recipe = {"epochs": options.epochs, "learning_rate": options.learning_rate, "evaluations": options.evaluations}
+    name = subject.name
     if options.recipe != PLAIN:
         recipe["recipe"] = options.recipe
-    name = subject.name if options.recipe == PLAIN else f"{subject.name}-{re.sub('[^a-z0-9.]+', '-', options.recipe)}"
+        name += "-" + re.sub("[^a-z0-9.]+", "-", options.recipe)
     ledger = subject.ledger("finetune", recipe, name)
     announce(ledger)
     planned = {
@@ -126,16 +129,20 @@ def pruned(subject: Subject, arm: str, seed: int) -> nn.Module:
     if arm.startswith(PEER):
         return _by_torch_pruning(subject, arm.removeprefix(PEER))
     chosen = Arm.parse(arm.removesuffix(UNREPAIRED))
-    widths = _widths(subject, chosen, seed)
-    repair = "none" if arm.endswith(UNREPAIRED) else chosen.repair
-    evaluator = subject.prepared(chosen.importance, repair).study.task(1, seed).evaluator
+    study = subject.prepared(chosen.importance, chosen.repair).study
+    widths = _widths(subject, chosen, study, seed)
+    evaluator = (replace(study, repair="none") if arm.endswith(UNREPAIRED) else study).evaluator()
     return evaluator.build(evaluator.plan(widths))
 
 
-def _widths(subject: Subject, chosen: Arm, seed: int) -> Sequence[int]:
-    """The best plan of an arm: the only one, or that of the search, which is run where it is not there."""
+def _widths(subject: Subject, chosen: Arm, study: Study, seed: int) -> Sequence[int]:
+    """The best plan of an arm: the only one, or that of the search, which is run where it is not there.
+
+    Raises:
+        NotRunError: another process runs the search.
+    """
     if chosen.closed:
-        task = subject.prepared(chosen.importance, chosen.repair).study.task(1, seed)
+        task = study.task(1, seed)
         chosen.searcher(task)
         return task.evaluator.best.widths
     ledger, evaluations = subject.ledger("search"), subject.options.evaluations
