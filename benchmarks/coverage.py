@@ -100,7 +100,7 @@ def check_peer(name: str) -> Finding:
     """Prune one network with Torch-Pruning and check the result."""
     import torch_pruning
 
-    from gnnrl.pruning.verification import count_macs
+    from gnnrl.pruning.counting import count_macs
 
     finding = Finding(name, "torch-pruning")
     model, inputs = build(name)

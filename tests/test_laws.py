@@ -23,11 +23,12 @@ from gnnrl.network.narrow_attention import NarrowMultiheadAttention
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import as_arguments, trace
+from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.verification import count_macs, mask, verify
+from gnnrl.pruning.verification import mask, verify
 from tests.topologies import NOTHING_TO_PRUNE, TOPOLOGIES, Traced, fresh, topology, traced
 
 PRUNABLE = sorted(set(TOPOLOGIES) - NOTHING_TO_PRUNE)

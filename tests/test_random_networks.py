@@ -5,14 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
-from gnnrl.pruning.verification import count_macs, mask
+from gnnrl.pruning.counting import count_macs
+from gnnrl.pruning.verification import mask
 from tests.test_laws import LeaveOut
 from tests.topologies import conv, images, randomise
 
@@ -193,6 +194,14 @@ def networks(draw: st.DrawFn) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 5))
 
 
+def one_channel_a_head() -> nn.Module:
+    """Attention whose equations may be left with one channel, where torch multiplies element by element."""
+    return nn.Sequential(
+        conv(3, 8), TorchAttention(8, 8), Residual(8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+    )
+
+
+@example(model=one_channel_a_head(), seed=1)
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(model=networks(), seed=st.integers(0, 999))
 def test_laws_hold_on_random_networks(model: nn.Module, seed: int) -> None:

@@ -9,7 +9,8 @@ import torch
 from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
-from gnnrl.pruning.verification import count_macs, mask
+from gnnrl.pruning.counting import count_macs
+from gnnrl.pruning.verification import mask
 from tests.test_laws import LeaveOut, double, run
 from tests.topologies import Traced
 from tests.toys import TOYS, traced_toy

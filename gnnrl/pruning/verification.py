@@ -6,8 +6,7 @@ predicted one; and it computes what the dense network computes with the removed 
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.errors import GnnrlWarning, VerificationError
-from gnnrl.network.modes import evaluating
 from gnnrl.network.structure import Network, Operation
-from gnnrl.network.tracer import as_arguments, plain_attention
+from gnnrl.pruning.counting import count_macs, run
 
 TOLERANCE = 1e-4
 _OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
@@ -54,8 +49,8 @@ def verify(
         VerificationError: any of the three differs.
     """
     predicted = network.cost.measure(np.array([np.size(units) for units in kept]))
-    dense_output = _run(model, example_inputs)
-    output = _run(small, example_inputs)
+    dense_output = run(model, example_inputs)
+    output = run(small, example_inputs)
     shapes, expected = [tuple(x.shape) for x in output], [tuple(x.shape) for x in dense_output]
     if shapes != expected:
         raise VerificationError(f"the pruned network returns {shapes}, the dense one {expected}")
@@ -67,7 +62,7 @@ def verify(
         )
     if any(_normalises_over_channels(operation) for operation in network.operations):
         return Verification(macs, params, None)
-    masked = _run(mask(model, network, kept), example_inputs)
+    masked = run(mask(model, network, kept), example_inputs)
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
     if not difference <= TOLERANCE and not difference <= _noise(model, example_inputs, dense_output):
         raise VerificationError(
@@ -79,26 +74,6 @@ def verify(
 def _normalises_over_channels(operation: Operation) -> bool:
     """Whether what is left is normalised by what is left; a batch norm that trains is one over weights here."""
     return operation.name in _OVER_CHANNELS or (operation.name == "batch_norm" and bool(operation.settings["training"]))
-
-
-def count_macs(model: nn.Module, example_inputs: Any) -> int:
-    """Multiply-accumulates of a forward pass as torch counts them (half the FLOPs)."""
-    with _constant(model), sdpa_kernel(SDPBackend.MATH), plain_attention(), FlopCounterMode(display=False) as counter:
-        _run(model, example_inputs)
-    return int(counter.get_total_flops()) // 2
-
-
-@contextmanager
-def _constant(model: nn.Module) -> Iterator[None]:
-    """Parameters without gradients: torch's counter hooks into graphs that a pass without gradients does not have."""
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in learned:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in learned:
-            parameter.requires_grad_(True)
 
 
 def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
@@ -125,7 +100,7 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
 
 def _noise(model: nn.Module, example_inputs: Any, output: list[Tensor]) -> float:
     """By how much outputs of the dense network differ that draws other random numbers; warned of where they do."""
-    others = [_run(model, example_inputs, seed) for seed in range(1, 4)]
+    others = [run(model, example_inputs, seed) for seed in range(1, 4)]
     noise = max(_difference(a, b) for other in others for a, b in zip(other, output, strict=True))
     if noise > 0:
         warnings.warn(
@@ -135,15 +110,6 @@ def _noise(model: nn.Module, example_inputs: Any, output: list[Tensor]) -> float
             stacklevel=4,
         )
     return noise
-
-
-def _run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
-    """Outputs of a forward pass in evaluation mode; a network that draws random numbers draws the same each time."""
-    args, kwargs = as_arguments(example_inputs)
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        return [leaf for leaf in tree_leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlWarning, VerificationError
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune
-from gnnrl.pruning.verification import count_macs, mask, verify
+from gnnrl.pruning.verification import mask, verify
 from tests.topologies import images, traced
 
 CASE = traced("residual")
@@ -97,6 +98,30 @@ def test_attention_is_counted_in_every_form() -> None:
 
     assert count_macs(Self(), torch.randn(1, 16, 8)) == 4 * 16 * 8 * 8 + 2 * 16 * 16 * 8
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "macs"),
+    [
+        ("btc,bsc->bts", [(2, 16, 3), (2, 16, 3)], 2 * 16 * 16 * 3),
+        ("btc,bsc->bts", [(2, 16, 1), (2, 16, 1)], 2 * 16 * 16),
+        ("b t c, b ... c -> b t ...", [(2, 16, 1), (2, 16, 1)], 2 * 16 * 16),
+        ("btc,btc->btc", [(2, 16, 1), (2, 16, 1)], 0),
+        ("btc,bs->bt", [(2, 16, 3), (2, 4)], 0),
+        ("btcj,cs->bts", [(2, 16, 3, 7), (3, 4)], 2 * 16 * 3 * 4),
+    ],
+)
+def test_equations_are_counted_and_predicted_alike(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
+    """Also over one channel, where torch multiplies element by element; what is summed before is not multiplied."""
+
+    class Equation(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.einsum(equation, x, y)
+
+    inputs = tuple(torch.randn(shape) for shape in shapes)
+
+    assert count_macs(Equation(), inputs) == macs
+    assert trace(Equation(), inputs).cost.measure([]).macs * 2 == macs
 
 
 def test_prune_goes_the_whole_way_and_leaves_the_model_alone() -> None:

@@ -18,7 +18,7 @@ from gnnrl.network.operations.pointwise import merge, unify
 def einsum(call: Call) -> Value:
     """Multiply and sum as an equation says: each letter is unified over all operands."""
     nodes: list[fx.Node] = call["tensors"]
-    terms, output = _letters(call["equation"], [len(call.shape_of(node)) for node in nodes])
+    terms, output = letters_of(call["equation"], [len(call.shape_of(node)) for node in nodes])
     if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
         for node in nodes:
             call.freeze(call.value(node), "is an equation of more than two operands, or with repeated letters")
@@ -27,7 +27,7 @@ def einsum(call: Call) -> Value:
     return multiply(call, nodes, terms, output)
 
 
-def _letters(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Terms and output of an equation, a Greek letter for each dimension of `...`, and the output it implies."""
     left, arrow, output = equation.replace(" ", "").partition("->")
     dots = [rank - len(term.replace("...", "")) for term, rank in zip(left.split(","), ranks, strict=True)]
@@ -76,8 +76,9 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     letters = sorted(set("".join(terms)))
     values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
     summed = {position for position, letter in enumerate(letters) if letter not in output}
-    if counted and summed:
-        _state_work(call, values)
+    both = {position for position, letter in enumerate(letters) if all(letter in term for term in terms)}
+    if counted and summed & both:
+        _state_work(call, [_without(value, summed - both) for value in values])
     merged: list[Component] = []
     for value in values:
         for component in value.components:
@@ -105,6 +106,16 @@ def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
 
     components = [component.transpose(order).reshape(spread(component.shape)) for component in value.components]
     return Value(tuple(spread(value.shape)), tuple(components))
+
+
+def _without(value: Value, dims: set[int]) -> Value:
+    """A value that is summed over dimensions before it is multiplied."""
+    components = value.components
+    for dim in dims:
+        components = tuple(
+            component.take([0], dim) if component.shape[dim] > 1 else component for component in components
+        )
+    return Value(tuple(1 if dim in dims else size for dim, size in enumerate(value.shape)), components)
 
 
 def _check(

@@ -1,0 +1,83 @@
+"""What a network really computes: the multiply-accumulates of a forward pass, by torch's own counter."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from gnnrl.network.modes import evaluating
+from gnnrl.network.operations.products import letters_of
+from gnnrl.network.tracer import as_arguments, plain_attention
+
+
+def count_macs(model: nn.Module, example_inputs: Any) -> int:
+    """Multiply-accumulates of a forward pass: half the FLOPs that torch counts, and equations over one channel."""
+    equations = _Equations()
+    with (
+        _constant(model),
+        sdpa_kernel(SDPBackend.MATH),
+        plain_attention(),
+        equations,
+        FlopCounterMode(display=False) as counter,
+    ):
+        run(model, example_inputs)
+    return int(counter.get_total_flops()) // 2 + equations.macs
+
+
+def run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
+    """Outputs of a forward pass in evaluation mode; a network that draws random numbers draws the same each time."""
+    args, kwargs = as_arguments(example_inputs)
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        return [leaf for leaf in tree_leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
+
+
+@contextmanager
+def _constant(model: nn.Module) -> Iterator[None]:
+    """Parameters without gradients: torch's counter hooks into graphs that a pass without gradients does not have."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
+class _Equations(TorchFunctionMode):
+    """Counts `einsum` that sums over one channel: torch multiplies element by element there, and counts nothing.
+
+    Attributes:
+        macs: multiply-accumulates that torch's counter does not see.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is torch.functional.einsum:
+            equation, *operands = args
+            operands = tree_leaves(operands)
+            if len(operands) == 2:
+                self.macs += _uncounted(equation, operands, output)
+        return output
+
+
+def _uncounted(equation: str, operands: Sequence[Tensor], output: Tensor) -> int:
+    terms, kept = letters_of(equation, [operand.ndim for operand in operands])
+    sizes = [dict(zip(term, operand.shape, strict=True)) for term, operand in zip(terms, operands, strict=True)]
+    contracted = [letter for letter in sizes[0] if letter in sizes[1] and letter not in kept]
+    alone = contracted and all(size[letter] == 1 for size in sizes for letter in contracted)
+    return output.numel() if alone else 0
