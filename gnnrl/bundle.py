@@ -19,14 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.files import check_home, digest, publish_folder, staged
+from gnnrl.errors import ArtifactError
+from gnnrl.files import digest, publish_folder, staged
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
+from gnnrl.target import HISTORY, MANIFEST, PLAN, RECORDS, WEIGHTS, check_target
 
 FORMAT = 1
-WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
-HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 _LARGEST_JSON = 64 * 2**20
 
 
@@ -69,22 +68,6 @@ def save(
             shutil.copyfile(path, staging / RECORDS / path.name)
         publish_folder(staging, target)
     return target
-
-
-def check_target(target: str | Path, *, force: bool = False) -> None:
-    """Refuse an output directory that holds something, before any work is done.
-
-    Raises:
-        ConfigError: it is a file, cannot be written, or is there and not empty; `force` replaces saved results only.
-    """
-    path = Path(target)
-    check_home(path)
-    if path.is_file():
-        raise ConfigError(f"{path} is a file; choose a directory for the result")
-    if path.is_dir() and any(path.iterdir()) and not force:
-        raise ConfigError(f"{path} is not empty; choose another directory, or replace it with --force (force=True)")
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -165,6 +165,7 @@ def compare(
     device: str | torch.device | None = None,
     path: str | Path | None = None,
     on_stage: Callable[[str], None] | None = None,
+    on_calibration: Callable[[int, int], None] = lambda done, total: None,
     on_trial: Callable[[Trial], None] | None = None,
     executor: str | Executor = "serial",
 ) -> Comparison:
@@ -178,7 +179,7 @@ def compare(
         seeds: one run of each searcher for each.
         episodes: reward evaluations that each run may use.
         path: file that is written after each run; runs that it holds already are not run again.
-        on_stage: called with "trace", "calibrate", the name of each run, and "test".
+        on_stage: called with "trace", "calibrate", "curves", the name of each run, and "test".
 
     Raises:
         ConfigError: two searchers have one name, or the file holds runs under other settings; the message names them.
@@ -204,6 +205,7 @@ def compare(
         calibration_images=calibration_images,
         device=device,
         begin=clock.begin,
+        progress=on_calibration,
     )
     budgets = {name: evaluations_of(searcher, episodes) for name, (searcher, _) in found.items()}
     planned = tuple((name, seed) for seed in seeds for name in found if budgets[name] > 1 or seed == seeds[0])

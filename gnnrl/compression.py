@@ -3,7 +3,7 @@
 import copy
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import Verification, verify
 from gnnrl.report.documents import write_documents
-from gnnrl.report.notebook import show_result
+from gnnrl.report.notebook import show_result, tell_result
 from gnnrl.report.record import Record, record_of
 from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
@@ -37,11 +37,11 @@ from gnnrl.searchers.task import Searcher, check_search
 from gnnrl.study import Study, as_evaluate
 from gnnrl.training.finetuning import train_by
 
-STAGES = ("trace", "latency", "calibrate", "search", "verify", "finetune", "test")
+STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CompressionResult:
     """What a compression found and made.
 
@@ -53,25 +53,27 @@ class CompressionResult:
         reward: the best score of the search; where its plan was not fast enough, that of the plan that is.
         history: all judged plans.
         cost: sizes of the `dense` and the `pruned` network.
-        seconds: time of each stage.
-        search_seconds: where the time of the search went.
+        seconds, search_seconds: time of each stage, and where that of the search went.
         classes: accuracy of each class before and after, where `test` gives images.
         latency: how fast the small network was found to be, where latency is limited.
     """
 
     model: nn.Module
     plan: Plan
-    network: Network = field(repr=False)
+    network: Network
     score: dict[str, float]
     reward: float
-    history: tuple[Trial, ...] = field(repr=False)
+    history: tuple[Trial, ...]
     cost: dict[str, Cost]
     verification: Verification
     seconds: dict[str, float]
     search_seconds: Seconds
     settings: dict[str, Any]
-    classes: dict[str, Any] | None = field(default=None, repr=False)
+    classes: dict[str, Any] | None = None
     latency: LatencyCheck | None = None
+
+    def __repr__(self) -> str:
+        return tell_result(self.facts(), self.seconds)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest of a saved result says."""
@@ -119,7 +121,6 @@ class CompressionResult:
         )
 
     def _repr_html_(self) -> str:
-        """Show the result in a notebook."""
         return show_result(self.record())
 
     def export(
@@ -184,7 +185,7 @@ def compress(
             `importance`, `repair` and `calibration_images` are those of the study.
         on_stage: called with the name of each stage as it begins.
         on_trial: called after each evaluation.
-        on_calibration: called with (groups done, groups in all) while error curves are computed.
+        on_calibration: called with (channels weighed, channels in all) while error curves are computed.
         run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
             arguments, the search goes on and ends as if it had never stopped; with more `episodes` it goes further.
         executor: where plans are judged: "serial", here; "process", in as many processes as there are processors;

@@ -2,6 +2,7 @@
 
     GnnrlError                     1   every error that gnnrl raises on purpose
     ├── ConfigError                2   a setting, limit, pattern or argument is wrong
+    │   └── InputsError            2   the network does not run on its example inputs
     ├── TraceError                 3   the network cannot be analysed
     │   └── NothingToPrune         3   it can, but no channel of it may be removed
     ├── UnreachableConstraint      4   no plan within the rules meets the limit
@@ -17,6 +18,9 @@ The number is the exit code of the command line. A message names the layer, key 
 what to do about it.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class GnnrlError(Exception):
     """Every error that gnnrl raises on purpose."""
@@ -28,6 +32,24 @@ class ConfigError(GnnrlError, ValueError):
     """A setting, limit, pattern or argument is wrong."""
 
     exit_code = 2
+
+
+class InputsError(ConfigError):
+    """The network does not run on its example inputs.
+
+    Attributes:
+        found: what happened, without what to do about it: a command line has other words for that.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.found}. Give example_inputs with the shape, type and device that its forward expects, batch "
+            "dimension first."
+        )
 
 
 class TraceError(GnnrlError):
@@ -107,6 +129,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 def wants_contiguous(error: RuntimeError) -> bool:
     """Whether a network failed because it views (`x.view(n, -1)`) what is not contiguous: channels-last images."""
     return "view size is not compatible" in str(error)
+
+
+def question(name: str, known: Iterable[str], most: int = 1) -> str:
+    """The question for the name that was meant, such as "did you mean conv1 or conv2?"; nothing where none is near."""
+    *others, last = ["", *get_close_matches(name, list(known), n=most, cutoff=0.6 if most == 1 else 0.5)]
+    near = " or ".join(filter(None, [", ".join(others[1:]), last]))
+    return f"did you mean {near}?" if near else ""
 
 
 def explained(error: BaseException) -> str:

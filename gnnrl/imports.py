@@ -5,13 +5,12 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, question
 
 _FOLDERS: dict[str, None] = {}
 
@@ -37,9 +36,8 @@ def imported(spec: str) -> Iterator[Any]:
         found = getattr(module, name, None)
         if not callable(found):
             known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            near = get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise ConfigError(f"{spec}: {origin} has no function {name!r}.{hint}")
+            hint = question(name, known, most=3)
+            raise ConfigError(f"{spec}: {origin} has no function {name!r}{hint and f'; {hint}'}")
         yield found
     finally:
         sys.path.remove(folder)

@@ -96,8 +96,8 @@ class Study:
         Where latency is limited, layers are measured, and the model of them is corrected by the closed-form plan.
 
         Args:
-            begin: called with "trace", "latency" and "calibrate" as they begin.
-            progress: called with (done, in all) while error curves are computed.
+            begin: called with "trace", "latency", "calibrate" and "curves" as they begin.
+            progress: called with (channels weighed, channels in all) while error curves are computed.
             ledger: times that are known, where latency is limited.
 
         Raises:
@@ -120,6 +120,7 @@ class Study:
         record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
         scores = _scores(dense, network, record, importance, seed)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
+        begin("curves")
         curves = error_curves(dense, network, record, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
         known = (record, curves, scores, orders, importance, repair, score)

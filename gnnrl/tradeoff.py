@@ -70,8 +70,10 @@ def sweep(
 def prepare_all(model: nn.Module, example_inputs: Any, constraints: Sequence[str], **settings: Any) -> Study:
     """What all searches of a sweep share; arguments and errors are those of `sweep`."""
     known = {name: settings[name] for name in _PREPARING if name in settings}
-    on_stage = settings.get("on_stage") or (lambda stage: None)
-    study = Study.prepare(model, example_inputs, constraints[0], evaluate=settings["evaluate"], begin=on_stage, **known)
+    for name, given in (("begin", "on_stage"), ("progress", "on_calibration")):
+        if settings.get(given) is not None:
+            known[name] = settings[given]
+    study = Study.prepare(model, example_inputs, constraints[0], evaluate=settings["evaluate"], **known)
     for constraint in constraints[1:]:
         study = study.onto(constraint, settings.get("rules"), settings.get("ledger"))
     return study

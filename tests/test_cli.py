@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -367,18 +368,29 @@ def test_prune_takes_a_searcher_of_the_users_own() -> None:
     own = prune("--searcher", "mine.py:widest", "--finetune-epochs", "0", "--out", "small", "--json")
     facts = json.loads(run(*own).stdout)
     assert facts["evaluations"] == 1
-    assert "Did you mean widest" in refused(2, *prune("--searcher", "mine.py:widst", "--out", "other"))
+    assert "did you mean widest" in refused(2, *prune("--searcher", "mine.py:widst", "--out", "other"))
 
 
 def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(Console(stderr=True))
-    lines.begin("searching")
+    lines = Lines(Console(stderr=True), clock=count().__next__)
+    lines.begin("searching", "plans")
     for number in range(1, 101):
         lines.advance(number, 100, "best")
     lines.warn("look [here]")
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 12
+    assert told[1] == "  10 of 100 plans, best"
     assert told[-1] == "warning: look [here]"
+
+
+def test_lines_tell_neither_what_is_over_at_once_nor_nothing_for_long(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = iter([0, 0, 0.1, 0.2, 5, 11, 12, 22])
+    lines = Lines(Console(stderr=True), clock=seconds.__next__)
+    lines.begin("weighing channels", "channels")
+    for number in range(1, 7):
+        lines.advance(5 * number, 1000 if number > 2 else 10)
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["weighing channels", "  20 of 1,000 channels", "  30 of 1,000 channels"]
 
 
 def test_a_terminal_sees_a_bar_the_time_left_and_ticks(

@@ -48,7 +48,7 @@ def test_every_searcher_runs_with_every_seed_and_closed_forms_once() -> None:
         ("evolution", 1),
         ("random", 1),
     ]
-    assert stages == ["trace", "calibrate", *(f"{run.searcher}, seed {run.seed}" for run in result.runs)]
+    assert stages == ["trace", "calibrate", "curves", *(f"{run.searcher}, seed {run.seed}" for run in result.runs)]
     assert not result.missing
     for run in result.runs:
         assert Projection.build(network, "macs<=50%").holds(np.array(run.widths))

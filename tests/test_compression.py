@@ -64,6 +64,14 @@ def test_every_searcher_ends_in_a_smaller_network_of_the_same_class(searcher: st
     assert tuple(result.model(images(batch=3)).shape) == (3, 5)
 
 
+def test_a_result_prints_itself_in_three_lines() -> None:
+    result = compressed(episodes=2)
+    sizes, scores, search = str(result).splitlines()
+    assert sizes.startswith(f"macs<=50%: {result.cost['pruned'].macs:,} of {result.cost['dense'].macs:,} MACs (")
+    assert scores.startswith("score: dense ")
+    assert f"judged {len(result.history)} plans" in search
+
+
 def test_the_result_is_the_candidate_that_was_judged_best() -> None:
     result = compressed(searcher="ppo", episodes=6)
 
@@ -288,7 +296,7 @@ def test_a_limit_on_latency_gives_a_network_that_is_so_fast(monkeypatch: pytest.
     assert result.latency is not None
     assert 0.9 < result.latency.used <= 1
     assert result.cost["pruned"].macs <= 0.6 * result.cost["dense"].macs
-    assert stages[:3] == ["trace", "latency", "calibrate"]
+    assert stages[:4] == ["trace", "latency", "calibrate", "curves"]
     assert json.loads((result.save(tmp_path / "out") / "manifest.json").read_text())["latency"]["used"] <= 1
 
 
@@ -310,5 +318,7 @@ def test_a_training_that_is_no_function_is_refused_at_once() -> None:
 def test_error_curves_tell_how_far_they_are() -> None:
     told: list[tuple[int, int]] = []
     result = compressed(on_calibration=lambda done, total: told.append((done, total)))
-    groups = len(result.network.groups)
-    assert told == [(number, groups) for number in range(1, groups + 1)]
+    channels = sum(group.size for group in result.network.groups)
+    assert told[-1] == (channels, channels)
+    assert told == sorted(told)
+    assert len(told) > len(result.network.groups)

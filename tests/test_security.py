@@ -32,6 +32,8 @@ from gnnrl.runs.directory import read_settings
 from gnnrl.runs.journal import Journal, encode
 from gnnrl.runs.memory import read_trials
 from gnnrl.runs.snapshots import Snapshots
+from gnnrl.target import MANIFEST
+from gnnrl.target import PLAN as PLAN_FILE
 from gnnrl.zoo.sources import read_images
 from tests.test_bundle import small
 from tests.topologies import topology
@@ -95,7 +97,7 @@ def test_plans(document: Any) -> None:
 @given(st.binary(max_size=300))
 def test_bytes_that_should_be_a_plan_a_manifest_or_settings(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name in (bundle.PLAN, bundle.MANIFEST, "settings.json"):
+        for name in (PLAN_FILE, MANIFEST, "settings.json"):
             (Path(folder) / name).write_bytes(content)
         only_documented(lambda: bundle.read_plan(folder))
         only_documented(lambda: bundle.load(MODEL, folder))
@@ -110,7 +112,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_manifests(saved: Path, data: st.DataObject) -> None:
-    path = saved / bundle.MANIFEST
+    path = saved / MANIFEST
     sound = path.read_text()
     try:
         path.write_text(json.dumps(data.draw(changed(json.loads(sound)) | JSON)))
@@ -201,10 +203,10 @@ def test_a_pickle_in_a_result_is_refused_and_not_run(name: str, tmp_path: Path) 
     mark = tmp_path / "was-run"
     target = bundle.save(tmp_path / "out", MODEL, PLAN, {})
     (target / name).write_bytes(pickle.dumps(Attack(mark)))
-    manifest = json.loads((target / bundle.MANIFEST).read_text())
+    manifest = json.loads((target / MANIFEST).read_text())
     manifest["sha256"][name] = digest(target / name)  # a stranger signs what a stranger changed
-    (target / bundle.MANIFEST).write_text(json.dumps(manifest))
-    read = bundle.read_plan if name == bundle.PLAN else partial(bundle.load, topology("residual").model)
+    (target / MANIFEST).write_text(json.dumps(manifest))
+    read = bundle.read_plan if name == PLAN_FILE else partial(bundle.load, topology("residual").model)
     with pytest.raises(ArtifactError):
         read(target)
     assert not mark.exists()
@@ -226,9 +228,9 @@ def test_a_pickle_as_a_snapshot_is_as_good_as_none_and_not_run(tmp_path: Path) -
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../secret"])
 def test_a_manifest_cannot_name_a_file_elsewhere(path: str, tmp_path: Path) -> None:
     target = bundle.save(tmp_path / "out", MODEL, PLAN, {})
-    manifest = json.loads((target / bundle.MANIFEST).read_text())
-    manifest["sha256"] = {path: "0" * 64, bundle.PLAN: manifest["sha256"][bundle.PLAN]}
-    (target / bundle.MANIFEST).write_text(json.dumps(manifest))
+    manifest = json.loads((target / MANIFEST).read_text())
+    manifest["sha256"] = {path: "0" * 64, PLAN_FILE: manifest["sha256"][PLAN_FILE]}
+    (target / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="and of nothing else"):
         bundle.load(topology("residual").model, target)
 

@@ -32,6 +32,7 @@ from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import REPAIRS
 from gnnrl.searchers.task import Task
+from gnnrl.target import MANIFEST, check_target
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import Batches, LabelledData, batched
 
@@ -277,7 +278,7 @@ def _check(ratio: float, g_in_size: int, max_timesteps: int, repair: str, val_lo
 
 def _target(directory: Path) -> Path:
     """Refuse a directory that holds anything but a saved result, before any work is done."""
-    bundle.check_target(directory, force=(directory / bundle.MANIFEST).is_file())
+    check_target(directory, force=(directory / MANIFEST).is_file())
     return directory
 
 

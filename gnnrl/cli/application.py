@@ -29,11 +29,15 @@ from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
 from gnnrl.cli.resumption import resume
 from gnnrl.cli.teaching import Teaching, overview
-from gnnrl.errors import GnnrlError, ResourceError, explained, first_line, is_out_of_memory
+from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
 
 _JSON = "--json"
 _LESS = "Smaller batches, fewer calibration images or workers need less; or take a machine with more"
+_SHAPE = (
+    "Give --input-shape as its forward expects it, batch dimension first, such as 1,3,224,224; a network of several "
+    "inputs, or of other types, goes to gnnrl.compress in Python."
+)
 _TOGETHER = ("finetune", "resume")
 """Commands that torchrun may begin in several processes."""
 
@@ -73,8 +77,11 @@ def reported(as_json: bool) -> Iterator[None]:
     try:
         yield
     except (GnnrlError, Interrupted) as error:
-        print_error(explained(error))
-        _print_object(as_json, error, explained(error))
+        message = explained(error)
+        if isinstance(error, InputsError):
+            message = message.replace(str(error), f"{error.found}. {_SHAPE}")
+        print_error(message)
+        _print_object(as_json, error, message)
         raise typer.Exit(error.exit_code) from error
     except (typer.Exit, typer.Abort):
         raise

@@ -146,7 +146,7 @@ def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple
             try:
                 if engine == "onnxruntime":
                     _export(ring, Path(scratch), narrator)
-                narrator.begin(f"measuring {engine}")
+                narrator.begin(f"measuring {engine}", "turns")
                 pair = [ring.contestant(engine, name, Path(scratch)) for name in _NETWORKS]
                 with running(pair, narrator, ring.most_seconds) as pipes:
                     measured[engine] = _turns(ring, pipes, narrator)

@@ -13,8 +13,8 @@ from rich.table import Table
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration, stdout
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Best, Job, check_settings, refuse_unreachable, shared_arguments
-from gnnrl.cli.sources import Source, check_named, load_network, load_splits
+from gnnrl.cli.job import STAGES, Best, Job, check_settings, check_written, refuse_unreachable, shared_arguments
+from gnnrl.cli.sources import Source, load_network, load_splits
 from gnnrl.cli.widths import Widths
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def compare(
     job = Job(source=source, widths=Widths.take(settings), **settings)
     names = [options.check_searcher(name.strip()) for name in names]
     with narration(quiet=as_json) as narrator:
-        check_named(job.source, job.data, job.device)
+        check_written(job)
         import_engine(narrator)
         with limited_threads(job.threads):
             comparison = _work(job, names, range(count), narrator)
@@ -106,7 +106,7 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
     data = load_splits(job.data, fed, narrator)
 
     def begin(stage: str) -> None:
-        narrator.begin(stage)
+        narrator.begin(*STAGES.get(stage, (stage, "plans")))
         telling.restart()
 
     telling = Best(job.metric, job.episodes, narrator)
@@ -118,6 +118,7 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
         seeds=seeds,
         path=job.out / _FILE,
         on_stage=begin,
+        on_calibration=narrator.advance,
         on_trial=telling,
         **shared_arguments(job, fed.model, network, data),
     )

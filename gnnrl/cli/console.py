@@ -5,7 +5,7 @@ With `--json` stdout is one object and nothing else; the narration stays where a
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from time import perf_counter
 from typing import Protocol
@@ -20,6 +20,7 @@ from gnnrl.cli.company import helps
 
 WIDEST = 100
 _PLAIN_STEPS = 10
+_HASTE, _PATIENCE = 0.5, 10.0
 _BAR = 20
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -50,8 +51,8 @@ def _console(*, stderr: bool) -> Console:
 class Narrator(Protocol):
     """Tells what a command is doing."""
 
-    def begin(self, stage: str) -> None:
-        """End the stage before, and begin one."""
+    def begin(self, stage: str, unit: str = "") -> None:
+        """End the stage before, and begin one, in which such units are counted."""
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Say how far the stage is."""
@@ -66,7 +67,7 @@ class Narrator(Protocol):
 class Silent:
     """Tells nothing."""
 
-    def begin(self, stage: str) -> None:
+    def begin(self, stage: str, unit: str = "") -> None:
         """Do not tell."""
 
     def advance(self, done: int, total: int, note: str = "") -> None:
@@ -80,24 +81,27 @@ class Silent:
 
 
 class Lines:
-    """Tells on a stream that is no terminal: a line a stage, and one at every tenth of a long stage."""
+    """Tells on a stream that is no terminal: a line a stage, in long stages one at every tenth and after a while."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = perf_counter) -> None:
         self._console = console
-        self._stage = ""
+        self._clock = clock
+        self._unit = ""
         self._told = 0
+        self._last = clock()
 
-    def begin(self, stage: str) -> None:
+    def begin(self, stage: str, unit: str = "") -> None:
         """Print the stage's name."""
-        self._stage, self._told = stage, 0
+        self._unit, self._told, self._last = unit, 0, self._clock()
         self._print(stage)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Print a line at every tenth."""
-        step = done * _PLAIN_STEPS // max(total, 1)
-        if step > self._told:
-            self._told = step
-            self._print(f"  {done:,} of {total:,}{note and f', {note}'}")
+        """Print a line at every tenth that is not reached at once, and where there was none for a while."""
+        step, now = done * _PLAIN_STEPS // max(total, 1), self._clock()
+        silent = now - self._last
+        if silent >= _PATIENCE or (step > self._told and silent >= _HASTE):
+            self._told, self._last = step, now
+            self._print(f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}")
 
     def note(self, text: str) -> None:
         """Print what was found."""
@@ -118,8 +122,8 @@ class Live:
         self._progress = progress
         self._task: TaskID | None = None
 
-    def begin(self, stage: str) -> None:
-        """Tick the stage before off, and add a line."""
+    def begin(self, stage: str, unit: str = "") -> None:
+        """Tick the stage before off, and add a line; a bar needs no unit."""
         self._finish()
         self._task = self._progress.add_task(stage, total=None, note="")
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.options import Executor, Importance, Metric, Repair
 from gnnrl.cli.running import Session
-from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, check_device, is_own, load_network
+from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, check_device, check_named, is_own, load_network
 from gnnrl.cli.tuning import Training, choose_precision, tune
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
+from gnnrl.target import check_target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
 
-_STAGES = {
-    "latency": "measuring layers",
-    "calibrate": "calibrating",
-    "search": "searching",
-    "verify": "verifying",
-    "test": "testing",
+STAGES = {
+    "latency": ("measuring layers", "measurements"),
+    "calibrate": ("calibrating", ""),
+    "curves": ("weighing channels", "channels"),
+    "search": ("searching", "plans"),
+    "verify": ("verifying", ""),
+    "test": ("testing", ""),
 }
 
 
@@ -61,7 +63,8 @@ def prepare(
         trained: whether the network needs its weights.
         ledger: times that are known, where latency is limited.
     """
-    check_before(job, trained=trained)
+    check_target(job.out, force=job.force)
+    check_settings(job, trained=trained)
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
         raise ConfigError(
@@ -71,25 +74,27 @@ def prepare(
     return fed, refuse_unreachable(job, fed, narrator, ledger)
 
 
-def check_before(job: Job, *, trained: bool = True) -> None:
-    """Refuse a place for the result, and settings, before anything is written."""
-    from gnnrl.bundle import check_target
+def check_written(job: Job) -> None:
+    """Refuse what is wrong as it is written, before PyTorch is loaded: files, device, limit, rules.
 
-    check_target(job.out, force=job.force)
-    check_settings(job, trained=trained)
+    Raises:
+        ConfigError, ArtifactError, DataError: what is wrong.
+    """
+    from gnnrl.network.cost import Constraint
+
+    check_named(job.source, job.data, job.device)
+    Constraint.parse(job.constraint)
+    job.widths.rules()
 
 
 def check_settings(job: Job, *, trained: bool = True) -> None:
     """Refuse what needs neither network nor data to be seen as wrong."""
-    from gnnrl.network.cost import Constraint
     from gnnrl.searchers.table import find_searcher
     from gnnrl.zoo.models import input_spec
 
     check_device(job.device)
-    Constraint.parse(job.constraint)
     find_searcher(job.searcher)
     executor_of(job)
-    job.widths.rules()
     source = job.source
     if ":" not in source.model:
         input_spec(source.model)
@@ -135,8 +140,14 @@ def timed(
 
     if not limits_latency(constraint):
         return network
-    narrator.begin("measuring layers")
+    narrator.begin(*STAGES["latency"])
     return measure_latency(model, network, inputs, progress=narrator.advance, ledger=ledger)
+
+
+def tell_stage(stage: str, narrator: Narrator) -> None:
+    """Begin a stage of `compress` in its own words; those that were done before are not told again."""
+    if stage in STAGES:
+        narrator.begin(*STAGES[stage])
 
 
 def searching(
@@ -146,8 +157,7 @@ def searching(
 
     def begin(stage: str) -> None:
         session.enter(stage)
-        if stage in _STAGES:
-            narrator.begin(_STAGES[stage])
+        tell_stage(stage, narrator)
 
     def tell(trial: "Trial") -> None:
         best(trial)

@@ -1,7 +1,6 @@
 """The options that commands share: one name, one help text, one default for each."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -9,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from gnnrl.cli.teaching import START
+from gnnrl.errors import question
 
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
 Repair = Literal["ls", "bn", "none"]
@@ -107,8 +107,8 @@ SweepOption = Annotated[
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """A question for the name that was meant, with a semicolon before it; nothing where none is near."""
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    hint = question(name, known)
+    return hint and f"; {hint}"
 
 
 def check_searcher(name: str) -> str:

@@ -10,17 +10,18 @@ import typer
 from gnnrl.cli import options, tuning_options
 from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Job, check_before
+from gnnrl.cli.job import Job, check_settings, check_written
 from gnnrl.cli.outcome import next_commands, run_job
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
 from gnnrl.cli.settings import ConfigOption, PrintConfigOption, show_settings
-from gnnrl.cli.sources import Source, check_named
+from gnnrl.cli.sources import Source
 from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
+from gnnrl.target import check_target
 
 
 def prune(
@@ -118,11 +119,13 @@ def work_on(
         Interrupted: the command was told to end; `gnnrl resume` goes on.
     """
     watch = Stopwatch()
-    check_named(job.source, job.data, job.device)
+    check_written(job)
+    if settings is None:
+        check_target(job.out, force=job.force)
     import_engine(narrator)
     with limited_threads(job.threads):
         if settings is None:
-            check_before(job)
+            check_settings(job)
         with running(
             job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
         ) as session:

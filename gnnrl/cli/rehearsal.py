@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Job, prepare, reward
-from gnnrl.cli.sources import Fed, check_named, load_splits
+from gnnrl.cli.job import Job, check_written, prepare, reward
+from gnnrl.cli.sources import Fed, load_splits
 from gnnrl.cli.widths import show_rules
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
     Raises:
         GnnrlError: whatever the job itself would be refused for.
     """
-    check_named(job.source, job.data, job.device)
+    check_written(job)
     import_engine(narrator)
     with limited_threads(job.threads):
         from gnnrl.network.cost import Budget

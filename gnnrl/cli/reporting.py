@@ -37,11 +37,11 @@ def report(
         return
     with narration(quiet=True) as narrator:
         narrator.begin("reading the result")
-        from gnnrl.bundle import REPORT
         from gnnrl.errors import ConfigError
         from gnnrl.report.page import render
         from gnnrl.report.record import read_record
         from gnnrl.report.sweep import FILE, read_sweep, render_sweep
+        from gnnrl.target import REPORT
 
         path = out or result / REPORT
         swept = (result / FILE).is_file()

@@ -139,8 +139,8 @@ def find_run(result: Path) -> Found:
         ConfigError: there is none.
         ArtifactError: its settings are damaged.
     """
-    from gnnrl.bundle import MANIFEST, RECORDS
     from gnnrl.runs.directory import SETTINGS, read_settings
+    from gnnrl.target import MANIFEST, RECORDS
 
     out = result.with_name(result.name.removesuffix(".run"))
     path, done = run_path(out), out / RECORDS
@@ -163,10 +163,10 @@ def tidy(found: Found) -> None:
 
 def extend(found: Found, more: int) -> Found:
     """Begin a run that goes on from a finished one, with more evaluations."""
-    from gnnrl.bundle import RECORDS
     from gnnrl.files import publish_folder, staged
     from gnnrl.runs.directory import JOURNAL, SETTINGS
     from gnnrl.searchers.table import CLOSED_FORM
+    from gnnrl.target import RECORDS
 
     searcher, episodes = found.options.get("searcher"), found.options.get("episodes")
     if type(episodes) is not int or searcher in CLOSED_FORM:

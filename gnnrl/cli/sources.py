@@ -160,7 +160,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
             f"mean {','.join(map(str, fed.mean))}."
             " Give --input-shape, --mean and --std, or use gnnrl.compress in Python."
         )
-    narrator.begin("reading images")
+    narrator.begin("reading images", "images")
     height, width = fed.shape[2:]
     if is_named(source):
         data = named_data(source, image_size=(height, width), mean=fed.mean, std=fed.std)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from rich.table import Table
 
 from gnnrl.cli.console import Narrator, Stopwatch
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Best, Job, check_settings, prepare, searching, shared_arguments
+from gnnrl.cli.job import Best, Job, check_settings, check_written, prepare, searching, shared_arguments, tell_stage
 from gnnrl.cli.outcome import save_result
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
-from gnnrl.cli.sources import check_named, load_splits
+from gnnrl.cli.sources import load_splits
 from gnnrl.errors import ConfigError
 
 FIGURE = "sweep.svg"
@@ -44,15 +45,16 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         GnnrlError: see `gnnrl.errors`; results that were saved before stay.
     """
     watch = Stopwatch()
-    check_named(job.source, job.data, job.device)
+    for limit in limits:
+        check_written(replace(job, constraint=limit))
     import_engine(narrator)
     with limited_threads(job.threads):
-        from gnnrl.bundle import REPORT
         from gnnrl.compression import compress
         from gnnrl.latency.ledger import Ledger
         from gnnrl.report.sweep import FILE as SWEEP
         from gnnrl.runs.timings import ledger_of
         from gnnrl.searchers.table import evaluations_of
+        from gnnrl.target import REPORT
         from gnnrl.tradeoff import name_limit, point, prepare_all
 
         names = [name_limit(limit) for limit in limits]
@@ -65,7 +67,15 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator, ledger=times)
         data = load_splits(job.data, fed, narrator)
         shared = shared_arguments(job, fed.model, network, data)
-        study = prepare_all(fed.model, fed.example_inputs, limits, ledger=times, **shared)
+        study = prepare_all(
+            fed.model,
+            fed.example_inputs,
+            limits,
+            ledger=times,
+            on_stage=partial(tell_stage, narrator=narrator),
+            on_calibration=narrator.advance,
+            **shared,
+        )
         best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
         points: list[dict[str, Any]] = []
         for each in jobs.values():

@@ -16,10 +16,31 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 START = "Start here"
 _REST = "More"
 _LEFT, _WIDEST = 24, 100
+_ELSEWHERE = {
+    "--evaluations": "--episodes",
+    "--trials": "--episodes",
+    "--epochs": "--finetune-epochs",
+    "--lr": "--learning-rate",
+    "--target": "--constraint",
+    "--limit": "--constraint",
+    "--output": "--out",
+    "--dataset": "--data",
+}
+"""What other programs call our options."""
 
 
 class Teaching(TyperCommand):
     """A command whose help teaches."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options; where one is called as in other programs, suggest ours."""
+        own = {name for parameter in self.params for name in parameter.opts}
+        for argument in args:
+            name = argument.partition("=")[0]
+            meant = _ELSEWHERE.get(name)
+            if name not in own and meant in own:
+                ctx.fail(f"there is no option {name}; did you mean {meant}?")
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help."""

@@ -66,7 +66,7 @@ def tune(
         narrator.advance(done, total, f"loss {loss:.3f}")
         session.interruption.check()
 
-    narrator.begin("fine-tuning" + (f" in {company.size()} processes" if company.size() > 1 else ""))
+    narrator.begin("fine-tuning" + (f" in {company.size()} processes" if company.size() > 1 else ""), "steps")
     with company.joined():
         result = _train(settings, model, dense, data, session.directory.snapshots(), advance)
     if result.diverged:
@@ -123,8 +123,9 @@ def choose_precision(settings: Training) -> Any:
 def check_tuning(job: Tuning) -> None:
     """Refuse what can be refused before anything is written."""
     from gnnrl import bundle
+    from gnnrl.target import check_target
 
-    bundle.check_target(job.out, force=job.force)
+    check_target(job.out, force=job.force)
     bundle.read_manifest(job.result)
     source = job.source
     if job.distill and not (source.weights or source.pretrained or is_own(source.model)):
@@ -188,9 +189,9 @@ def help_tuning(job: Tuning) -> int:
 
 def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, str]:
     """The report and the card of the result, brought up to date; none where it was saved without a history."""
-    from gnnrl.bundle import HISTORY
     from gnnrl.report.documents import write_documents
     from gnnrl.report.record import finetuned, read_record
+    from gnnrl.target import HISTORY
 
     if not (job.result / HISTORY).is_file():
         return {}

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, question
 from gnnrl.evaluation import Executor, Judge
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
@@ -30,9 +29,8 @@ def find_executor(executor: str | Executor, *, workers: int | None = None, addre
     if not isinstance(executor, str):
         return executor
     if executor not in EXECUTORS:
-        near = get_close_matches(executor, EXECUTORS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"there is no executor {executor!r}; {hint}there are {', '.join(EXECUTORS)}")
+        hint = question(executor, EXECUTORS)
+        raise ConfigError(f"there is no executor {executor!r}; {hint and f'{hint} '}there are {', '.join(EXECUTORS)}")
     if executor == "serial" and workers not in (None, 1):
         raise ConfigError(f"executor 'serial' judges plans in this process; for {workers} workers choose 'process'")
     if executor != "ray" and address is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map, tree_map_only
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, InputsError
 from gnnrl.network.tracer import as_arguments, unwrapped
 
 
@@ -76,16 +76,13 @@ def outputs(model: nn.Module, call: Call) -> list[Tensor]:
     """All tensors that a network returns, in order.
 
     Raises:
-        ConfigError: it does not run on these inputs.
+        InputsError: it does not run on these inputs.
     """
     try:
         result = model(*call.args, **call.kwargs)
     except Exception as error:
         shapes = ", ".join(str(list(value.shape)) for value in call.tensors())
-        raise ConfigError(
-            f"{type(model).__name__} does not run on the example inputs ({shapes}): {error}. Give example_inputs with "
-            "the shape and type that its forward expects, batch dimension first."
-        ) from error
+        raise InputsError(f"{type(model).__name__} does not run on the example inputs ({shapes}): {error}") from error
     return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
 
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, TraceError, first_line
+from gnnrl.errors import ConfigError, InputsError, TraceError, first_line
 from gnnrl.network.admission import check_network
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
@@ -37,7 +37,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
             leading batch dimension.
 
     Raises:
-        ConfigError: the network does not run on these inputs.
+        InputsError: the network does not run on these inputs.
         TraceError: the network cannot be exported; the message names the module, the parameter or the line.
     """
     if not isinstance(model, nn.Module):
@@ -136,10 +136,9 @@ def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     except Exception as error:
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         where = user_location(error)
-        raise ConfigError(
+        raise InputsError(
             f"the network does not run on the example inputs ({shapes}): "
-            f"{first_line(error)}{where and f' (at {where})'}. "
-            "Give example_inputs with the shape, type and device that its forward expects, batch dimension first."
+            f"{first_line(error)}{where and f' (at {where})'}"
         ) from error
 
 

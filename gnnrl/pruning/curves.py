@@ -81,20 +81,24 @@ def error_curves(
     layers wider than the calibration covers) is ordered by the norm of its weights and its curve by their share.
 
     Args:
-        progress: called with (groups done, groups in all).
+        progress: called with (channels weighed, channels in all).
     """
     weights = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
-    curves = []
-    for number, group in enumerate(network.groups, 1):
-        curves.append(_curve(group, network, weights, calibration))
-        progress(number, len(network.groups))
+    curves: list[Curve] = []
+    total, weighed = sum(group.size for group in network.groups), 0
+
+    def tell(done: int) -> None:
+        progress(weighed + done, total)
+
+    for group in network.groups:
+        consumers = _consumers(group, weights, calibration)
+        curves.append(_curve(group, consumers, tell) if consumers else _by_norm(group, weights))
+        tell(group.size)
+        weighed += group.size
     return curves
 
 
-def _curve(group: Group, network: Network, weights: dict[str, Tensor], calibration: Calibration | None) -> Curve:
-    consumers = _consumers(group, weights, calibration)
-    if not consumers:
-        return _by_norm(group, weights)
+def _curve(group: Group, consumers: list[_Consumer], progress: Callable[[int], None]) -> Curve:
     alive = torch.arange(group.size)
     order: list[int] = []
     error = [0.0]
@@ -110,6 +114,7 @@ def _curve(group: Group, network: Network, weights: dict[str, Tensor], calibrati
         mask = torch.ones(len(alive), dtype=torch.bool)
         mask[chosen] = False
         alive = alive[mask]
+        progress(len(order))
     order.append(int(alive[0]))
     return Curve(np.array(order), np.array(error[::-1]))
 

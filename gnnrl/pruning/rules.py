@@ -8,7 +8,6 @@ channels, or by a module around it.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import reduce
 from math import ceil, floor, gcd
@@ -16,7 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, question
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 
@@ -58,9 +57,10 @@ class WidthRules:
             _check_bound(pattern, bound)
         for kind in self.only:
             if kind not in KINDS:
-                near = get_close_matches(kind, KINDS, n=1)
-                hint = f"did you mean {near[0]}? " if near else ""
-                raise ConfigError(f"only {kind!r} is no kind of groups; {hint}there are {', '.join(KINDS)}")
+                hint = question(kind, KINDS)
+                raise ConfigError(
+                    f"only {kind!r} is no kind of groups; {hint and f'{hint} '}there are {', '.join(KINDS)}"
+                )
 
     def ladders(self, network: Network) -> list[Component]:
         """Allowed widths of every group, ascending.
@@ -233,8 +233,7 @@ def _require_match(rule: str, pattern: str, network: Network, groups: Sequence[G
     if any(matches(group, pattern) for group in groups):
         return
     known = list(dict.fromkeys(name for group in groups for name in (group.name, *_homes(group))))
-    near = get_close_matches(pattern, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else "gnnrl inspect lists the names"
+    hint = question(pattern, known, most=3) or "gnnrl inspect lists the names"
     raise ConfigError(f"{rule} pattern {pattern!r} matches no layer of {network.model_class}; {hint}")
 
 

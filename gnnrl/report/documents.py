@@ -1,9 +1,9 @@
 """What is written beside a saved network for people: the history, the report and the model card."""
 
-from gnnrl.bundle import CARD, HISTORY, REPORT
 from gnnrl.report.card import write_card
 from gnnrl.report.page import render
 from gnnrl.report.record import Record, write_record
+from gnnrl.target import CARD, HISTORY, REPORT
 
 
 def write_documents(record: Record, place: str) -> dict[str, str]:

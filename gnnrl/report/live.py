@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gnnrl.bundle import HISTORY
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.names import duration, plural, score
 from gnnrl.report.page import POLICY, Tile, render, style, templates
 from gnnrl.report.record import Judged, Width, read_record
+from gnnrl.target import HISTORY
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 HOME = "127.0.0.1"

@@ -1,7 +1,7 @@
 """How networks, plans and results show themselves in a notebook: the parts of the report, in its style."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -84,3 +84,22 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], numbers: int 
 
 def _bar(share: float) -> Markup:
     return element("span", element("i", style=f"width:{100 * share:.1f}%"), class_="share")
+
+
+def tell_result(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
+    """A result as three lines of text: limit and sizes, scores, search.
+
+    Args:
+        facts: what the manifest of a saved result says.
+        seconds: time of each stage.
+    """
+    sizes = ", ".join(
+        f"{facts[name]['pruned']:,} of {facts[name]['dense']:,} {title} "
+        f"({facts[name]['pruned'] / max(facts[name]['dense'], 1):.1%})"
+        for name, title in (("macs", "MACs"), ("params", "parameters"))
+    )
+    scores = ", ".join(f"{STAGES[name]} {value:.4g}" for name, value in facts["score"].items())
+    return (
+        f"{facts['constraint']}: {sizes}\nscore: {scores}\n"
+        f"{facts['settings']['searcher']} judged {facts['evaluations']:,} plans, {sum(seconds.values()):.0f} s in all"
+    )

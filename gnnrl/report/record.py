@@ -15,6 +15,7 @@ from gnnrl import bundle
 from gnnrl.errors import ArtifactError
 from gnnrl.network.obstacles import find_obstacles, show_location
 from gnnrl.report.blocks import Run, find_runs
+from gnnrl.target import HISTORY
 
 if TYPE_CHECKING:
     from gnnrl.compression import CompressionResult
@@ -185,12 +186,12 @@ def read_record(directory: str | Path) -> Record:
     """
     folder = Path(directory)
     manifest = bundle.read_manifest(folder)
-    if bundle.HISTORY not in manifest["sha256"] or not (folder / bundle.HISTORY).is_file():
-        raise ArtifactError(f"{folder} has no {bundle.HISTORY}: there is nothing to make a report of")
+    if HISTORY not in manifest["sha256"] or not (folder / HISTORY).is_file():
+        raise ArtifactError(f"{folder} has no {HISTORY}: there is nothing to make a report of")
     try:
-        return Record.model_validate(json.loads((folder / bundle.HISTORY).read_bytes()) | {"format": FORMAT})
+        return Record.model_validate(json.loads((folder / HISTORY).read_bytes()) | {"format": FORMAT})
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
-        raise ArtifactError(f"{folder / bundle.HISTORY} is not a record of a compression: {error}") from error
+        raise ArtifactError(f"{folder / HISTORY} is not a record of a compression: {error}") from error
 
 
 def _change(result: "CompressionResult", name: str) -> dict[str, float]:

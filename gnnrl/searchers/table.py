@@ -1,12 +1,11 @@
 """All searchers by name: gnnrl's own, those of other installed packages, and any that a name can be imported by."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, question
 from gnnrl.imports import imported, require
 from gnnrl.searchers import closed_form, sampling
 from gnnrl.searchers.annealing import AnnealingSearcher
@@ -63,10 +62,10 @@ def find_searcher(searcher: str | type | Searcher) -> Searcher:
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if searcher not in found:
         known = [*SEARCHERS, *found]
-        near = get_close_matches(searcher, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = question(searcher, known)
         raise ConfigError(
-            f"unknown searcher {searcher!r}; {hint}there are {', '.join(known)}, and your own as module:attribute"
+            f"unknown searcher {searcher!r}; {hint and f'{hint} '}there are {', '.join(known)}, and your own as "
+            "module:attribute"
         )
     try:
         loaded = found[searcher].load()

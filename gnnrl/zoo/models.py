@@ -11,9 +11,7 @@ Importing this module loads neither torchvision nor timm. A user's module runs a
 never from a file that gnnrl reads.
 """
 
-import difflib
 import importlib
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,7 +19,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError, ConfigError, is_out_of_memory
+from gnnrl.errors import ArtifactError, ConfigError, is_out_of_memory, question
 from gnnrl.imports import imported
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
@@ -109,8 +107,8 @@ def _own_depth(spec: str) -> int:
     depth = spec.removeprefix(CIFAR_PREFIX)
     if depth == spec or not depth.isdecimal():
         kinds = "torchvision:NAME, timm:NAME, package.module:factory or file.py:factory"
-        near = _elsewhere(spec) or _suggest(spec, OWN_NAMES)
-        raise ConfigError(f"there is no network {spec!r}. {near}Others are given as {kinds}.")
+        hint = _elsewhere(spec) or question(spec, OWN_NAMES, most=3)
+        raise ConfigError(f"there is no network {spec!r}{f'; {hint}' if hint else '.'} Others are given as {kinds}.")
     return int(depth)
 
 
@@ -141,7 +139,8 @@ def _check_known(models: ModuleType, library: str, name: str) -> None:
     known: list[str] = models.list_models()
     # timm's names may carry a tag of the weights: resnet50.a1_in1k
     if name not in known and not (library == "timm" and name.split(".")[0] in known):
-        raise ConfigError(f"{library} has no network {name!r}. {_suggest(name, known)}")
+        hint = question(name, known, most=3) or f"{library} lists its own with list_models()"
+        raise ConfigError(f"{library} has no network {name!r}; {hint}")
 
 
 def _timm_input(name: str) -> InputSpec:
@@ -182,10 +181,5 @@ def _elsewhere(name: str) -> str:
     for library in ("torchvision", "timm"):
         with suppress(ConfigError):
             if name in _import_library(library).list_models():
-                return f"Did you mean {library}:{name}? "
+                return f"did you mean {library}:{name}?"
     return ""
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}? " if near else ""

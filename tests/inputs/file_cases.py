@@ -14,6 +14,7 @@ from gnnrl import bundle
 from gnnrl.cli.record import read_job
 from gnnrl.cli.running import Found
 from gnnrl.pruning.plan import Plan
+from gnnrl.target import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
 from tests.inputs.case import Case, Said, call, command
@@ -56,8 +57,8 @@ def tampered(**changes: Any) -> Callable[[], Said]:
     def tried() -> Said:
         model, plan = small()
         target = bundle.save("small", model, plan, {})
-        manifest = json.loads((target / bundle.MANIFEST).read_text())
-        (target / bundle.MANIFEST).write_text(json.dumps({**manifest, **changes}))
+        manifest = json.loads((target / MANIFEST).read_text())
+        (target / MANIFEST).write_text(json.dumps({**manifest, **changes}))
         return call(lambda: bundle.load(topology("residual").model, target))
 
     return tried
@@ -96,8 +97,8 @@ def other_network() -> Said:
 def linked() -> Said:
     model, plan = small()
     target = bundle.save("small", model, plan, {})
-    (target / bundle.WEIGHTS).rename("elsewhere")
-    (target / bundle.WEIGHTS).symlink_to(Path("elsewhere").absolute())
+    (target / WEIGHTS).rename("elsewhere")
+    (target / WEIGHTS).symlink_to(Path("elsewhere").absolute())
     return call(lambda: bundle.load(topology("residual").model, target))
 
 

@@ -142,7 +142,7 @@ CASES = (
         "`--model digit-resnet`",
         lambda: command("prune", "--model", "digit-resnet", "--data", "digits"),
         2,
-        ("'digit-resnet'", "Did you mean digits-resnet"),
+        ("'digit-resnet'", "did you mean digits-resnet"),
     ),
     Case(42, "`--searcher pro`", prune("--searcher", "pro"), 2, ("'pro'", "did you mean ppo?")),
     Case(

@@ -234,7 +234,7 @@ def test_a_searcher_is_found_by_class_and_by_name_of_its_module(tmp_path, monkey
     assert isinstance(find_searcher(PPOSearcher), PPOSearcher)
     assert find_searcher("gnnrl.searchers.sampling:random") is sampling.random
     assert type(find_searcher("mine.py:Mine")).__name__ == "Mine"
-    with pytest.raises(ConfigError, match=r"Did you mean Mine\?"):
+    with pytest.raises(ConfigError, match=r"did you mean Mine\?"):
         find_searcher("mine.py:Mina")
     with pytest.raises(ConfigError, match=r"no file nowhere\.py"):
         find_searcher("nowhere.py:Mine")

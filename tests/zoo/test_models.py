@@ -59,7 +59,7 @@ def test_example_inputs_are_the_same_each_time_and_leave_the_global_generator_al
 )
 def test_unknown_name_is_answered_with_a_near_one(spec: str, near: str) -> None:
     for look_up in (resolve_model, input_spec):
-        with pytest.raises(ConfigError, match=rf"no network '{spec}'\. Did you mean .*{near}.*timm:NAME"):
+        with pytest.raises(ConfigError, match=rf"no network '{spec}'; did you mean .*{near}.*timm:NAME"):
             look_up(spec)
 
 
@@ -69,7 +69,7 @@ def test_unknown_name_is_answered_with_a_near_one(spec: str, near: str) -> None:
 )
 def test_unknown_library_network_is_answered_with_a_near_one(spec: str, near: str) -> None:
     for look_up in (resolve_model, input_spec):
-        with pytest.raises(ConfigError, match=rf"has no network .* Did you mean .*({near})"):
+        with pytest.raises(ConfigError, match=rf"has no network .* did you mean .*({near})"):
             look_up(spec)
 
 
@@ -123,7 +123,7 @@ def test_factory_in_a_package_is_found_from_the_working_folder(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("source", "name", "message"),
     [
-        ("def build(): ...", "biuld", r"has no function 'biuld'\. Did you mean build\?"),
+        ("def build(): ...", "biuld", r"has no function 'biuld'; did you mean build\?"),
         ("def build(): return 3", "build", r"build\(\) returned int, not a torch\.nn\.Module"),
         ("def build(): raise KeyError('width')", "build", r"build\(\) failed with KeyError: 'width'"),
         ("def build(width): ...", "build", r"build\(\) failed with TypeError: .*width"),
@@ -158,5 +158,5 @@ def test_importing_the_zoo_loads_neither_torchvision_nor_timm() -> None:
 
 def test_a_name_that_a_library_knows_is_suggested_with_the_library() -> None:
     pytest.importorskip("torchvision")
-    with pytest.raises(ConfigError, match="Did you mean torchvision:resnet50"):
+    with pytest.raises(ConfigError, match="did you mean torchvision:resnet50"):
         resolve_model("resnet50")

@@ -84,7 +84,7 @@ def test_a_factory_may_cut_the_data_itself() -> None:
     ("name", "error", "said"),
     [
         ("broken", ConfigError, r"broken\(\) failed with RuntimeError: no disk"),
-        ("tow", ConfigError, "Did you mean two?"),
+        ("tow", ConfigError, "did you mean two?"),
         ("alone", DataError, "must return two or three datasets"),
         ("tiny", DataError, "5 training samples are too few"),
         ("unlabelled", DataError, "a sample must be"),
