@@ -384,13 +384,14 @@ def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lines_tell_neither_what_is_over_at_once_nor_nothing_for_long(capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = iter([0, 0, 0.1, 0.2, 5, 11, 12, 22])
+    seconds = iter([0, 0, 0.1, 0.2, 5, 11, 12, 22, 22.1])
     lines = Lines(Console(stderr=True), clock=seconds.__next__)
     lines.begin("weighing channels", "channels")
     for number in range(1, 7):
-        lines.advance(5 * number, 1000 if number > 2 else 10)
+        lines.advance(5 * number, 1000)
+    lines.advance(1000, 1000)
     told = capsys.readouterr().err.splitlines()
-    assert told == ["weighing channels", "  20 of 1,000 channels", "  30 of 1,000 channels"]
+    assert told[1:] == ["  20 of 1,000 channels", "  30 of 1,000 channels", "  1,000 of 1,000 channels"]
 
 
 def test_a_terminal_sees_a_bar_the_time_left_and_ticks(
@@ -488,6 +489,8 @@ def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: py
     facts = json.loads(run(*arguments, "--json").stdout)
     assert facts["smallest"]["macs"] < facts["limits"]["macs"] < facts["dense"]["macs"]
     assert facts["estimated_seconds"]["search"] > 0
+    assert 0 < facts["closed_form"]["reward"] <= 1
+    assert "A plan without search" in told.stdout
     assert "cannot be met" in refused(4, *arguments, "--constraint", "macs<=1%")
 
 

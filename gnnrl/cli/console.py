@@ -96,10 +96,10 @@ class Lines:
         self._print(stage)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Print a line at every tenth that is not reached at once, and where there was none for a while."""
+        """Print a line at every tenth that is not reached at once, at the end, and where there was none for a while."""
         step, now = done * _PLAIN_STEPS // max(total, 1), self._clock()
         silent = now - self._last
-        if silent >= _PATIENCE or (step > self._told and silent >= _HASTE):
+        if silent >= _PATIENCE or (step > self._told and (silent >= _HASTE or done == total)):
             self._told, self._last = step, now
             self._print(f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}")
 

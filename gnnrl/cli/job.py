@@ -230,9 +230,9 @@ class Best:
     def __call__(self, trial: "Trial") -> None:
         """Tell."""
         self._best = max(self._best, trial.score)
-        self._narrator.advance(trial.number + 1, self._total, f"best {_show_score(self._metric, self._best)}")
+        self._narrator.advance(trial.number + 1, self._total, f"best {show_score(self._metric, self._best)}")
 
 
-def _show_score(metric: Metric, score: float) -> str:
+def show_score(metric: Metric, score: float) -> str:
     """Write a reward as people know it."""
     return f"top-1 {score:.2%}" if metric == "top1" else f"{metric} {-score:.4f}"

@@ -253,6 +253,10 @@ OutOption = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the result that is in --out.")]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Only show what can shrink, how far, and how long the search would take.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Do all but search and training: tell what can shrink, how good it is without search, and the time.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]

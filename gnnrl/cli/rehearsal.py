@@ -1,22 +1,30 @@
-"""`gnnrl prune --dry-run`: what a job works on, what it can reach, how long it takes. Nothing is searched."""
+"""`gnnrl prune --dry-run`: what a job works on, what it can reach, how long it takes: all but search and training.
 
+One plan is judged, the closed form's, so that its time and what it reaches are measured.
+"""
+
+from functools import partial
+from textwrap import wrap
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Job, check_written, prepare, reward
-from gnnrl.cli.sources import Fed, load_splits
+from gnnrl.cli.job import Job, check_written, prepare, shared_arguments, show_score, tell_stage
+from gnnrl.cli.running import telling_warnings
+from gnnrl.cli.sources import Fed, is_own, load_splits
 from gnnrl.cli.widths import show_rules
 
 if TYPE_CHECKING:
+    from gnnrl.latency.ledger import Ledger
+    from gnnrl.network.structure import Network
     from gnnrl.zoo.data import DataSplits
 
 _TRAINING_PASS = 3  # a step of training costs about three forward passes
 
 
 def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
-    """Do all that comes before the search, and one evaluation of the dense network.
+    """Do all that comes before the search, and judge the closed form's plan.
 
     Raises:
         GnnrlError: whatever the job itself would be refused for.
@@ -24,10 +32,12 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
     check_written(job)
     import_engine(narrator)
     with limited_threads(job.threads):
+        from gnnrl.latency.ledger import Ledger
         from gnnrl.network.cost import Budget
         from gnnrl.network.description import Description
 
-        fed, network = prepare(job, narrator, trained=False)
+        times = Ledger()
+        fed, network = prepare(job, narrator, trained=False, ledger=times)
         data = load_splits(job.data, fed, narrator)
         description = Description.of(network, job.widths.rules().ladders(network))
         return {
@@ -38,33 +48,65 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
             **description.to_dict(),
             "rules": job.widths.facts(network),
             "images": {"train": len(data.train), "reward": len(data.reward), "test": len(data.test)},
-            "estimated_seconds": _estimate(job, fed, data, narrator),
+            **_measured(job, fed, network, data, times, narrator),
             "text": str(description),
         }
 
 
-def _estimate(job: Job, fed: Fed, data: "DataSplits", narrator: Narrator) -> dict[str, float]:
-    """Seconds of the stages, from one evaluation of the dense network on the reward images.
+def _measured(
+    job: Job, fed: Fed, network: "Network", data: "DataSplits", times: "Ledger", narrator: Narrator
+) -> dict[str, Any]:
+    """Seconds of the stages, and the reward of the closed form where the network has weights.
 
-    Pruned networks are taken to be as slow as the dense one, the repair for one pass over the calibration images.
+    Preparation and one plan are measured; all plans are taken to cost what that one does, and a step of training three
+    forward passes of the dense network.
     """
-    from gnnrl.searchers.table import evaluations_of
+    from gnnrl.searchers.table import evaluations_of, find_searcher
+    from gnnrl.tradeoff import prepare_all
 
-    narrator.begin("timing one evaluation")
-    judge = reward(job, fed.model, data)
+    shared = shared_arguments(job, fed.model, network, data)
+    judge = shared["evaluate"]
+    forward: list[float] = []
+
+    def timed(model: Any) -> float:
+        start = perf_counter()
+        score: float = judge(model)
+        forward.append(perf_counter() - start)
+        return score
+
     start = perf_counter()
-    judge(fed.model)
-    once = perf_counter() - start
-    image = once / max(len(data.judging(job.reward_images)), 1)
-    calibration = image * min(job.calibration_images, len(data.train))
-    candidates = evaluations_of(job.searcher, job.episodes)
+    with telling_warnings(narrator):
+        study = prepare_all(
+            fed.model,
+            fed.example_inputs,
+            [job.constraint],
+            ledger=times,
+            on_stage=partial(tell_stage, narrator=narrator),
+            on_calibration=narrator.advance,
+            **{**shared, "evaluate": timed},
+        )
+        prepared = perf_counter()
+        narrator.begin("judging one plan")
+        found = study.search(find_searcher("curves"), 1, job.seed).best
+    once = perf_counter() - prepared
+    image = forward[0] / max(len(data.judging(job.reward_images)), 1)
+    plans = evaluations_of(job.searcher, job.episodes)
+    workers = getattr(shared["executor"], "workers", 1) or 1
     seconds = {
+        "preparation": prepared - start,
         "evaluation": once,
-        "search": candidates * (once + (calibration if job.repair != "none" else 0)),
+        "search": plans * once / workers,
         "finetune": job.finetune_epochs * _TRAINING_PASS * image * len(data.train),
         "test": (4 if job.finetune_epochs else 3) * image * len(data.test),
     }
-    return {name: round(value, 2) for name, value in seconds.items()}
+    source = job.source
+    trained = bool(source.weights or source.pretrained or is_own(source.model))
+    return {
+        "evaluations": plans,
+        "metric": job.metric,
+        "closed_form": {"dense": study.dense, "reward": found.score} if trained else None,
+        "estimated_seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
 
 
 def show_rehearsal(facts: dict[str, Any]) -> str:
@@ -72,19 +114,25 @@ def show_rehearsal(facts: dict[str, Any]) -> str:
     from gnnrl.network.cost import show_amount
 
     seconds = facts["estimated_seconds"]
-    total = seconds["search"] + seconds["finetune"] + seconds["test"]
+    total = sum(value for name, value in seconds.items() if name != "evaluation")
     limits = ", ".join(f"{metric}<={show_amount(metric, limit)}" for metric, limit in facts["limits"].items())
-    return "\n".join(
-        [
-            facts["text"],
-            "",
-            *show_rules(facts["rules"]),
-            f"The limit {facts['constraint']} ({limits}) can be met.",
-            f"Time: about {_duration(total)} after calibration: search {_duration(seconds['search'])}, fine-tuning "
-            f"{_duration(seconds['finetune'])}, test {_duration(seconds['test'])};",
-            f"  one evaluation of the dense network took {seconds['evaluation']:.2f} s. Nothing was written.",
-        ]
-    )
+    lines = [
+        f"The limit {facts['constraint']} ({limits}) can be met.",
+        *_show_closed_form(facts),
+        f"Time: about {_duration(total)}: preparation {_duration(seconds['preparation'])}, search "
+        f"{_duration(seconds['search'])} ({facts['evaluations']:,} plans of {seconds['evaluation']:.2g} s), "
+        f"fine-tuning {_duration(seconds['finetune'])}, test {_duration(seconds['test'])}. Nothing was written.",
+    ]
+    told = [part for line in lines for part in wrap(line, 80, subsequent_indent="  ", break_on_hyphens=False)]
+    return "\n".join([facts["text"], "", *show_rules(facts["rules"]), *told])
+
+
+def _show_closed_form(facts: dict[str, Any]) -> list[str]:
+    found = facts["closed_form"]
+    if found is None:
+        return []
+    dense, reached = (show_score(facts["metric"], found[name]) for name in ("dense", "reward"))
+    return [f"A plan without search, before fine-tuning: {reached} on the reward images, dense {dense}."]
 
 
 def _duration(seconds: float) -> str:
