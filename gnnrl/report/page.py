@@ -209,7 +209,10 @@ def _search(record: Record) -> dict[str, Any]:
 def _advice(record: Record) -> str:
     change = record.final - record.score["dense"]
     if record.metric == "top1" and change < -0.02:
-        return "It lost more than two points: fine-tune for more epochs (--finetune-epochs), or raise the limit."
+        return (
+            "It lost more than two points: fine-tune for more epochs (--finetune-epochs), towards the dense network's "
+            "outputs (--distill 0.9), or raise the limit."
+        )
     if "finetuned" not in record.score:
         return "It was not fine-tuned: train it for a few epochs at a tenth of the usual learning rate."
     return "Little was lost: a lower limit may hold as well."
