@@ -138,6 +138,13 @@ def question(name: str, known: Iterable[str], most: int = 1) -> str:
     return f"did you mean {near}?" if near else ""
 
 
+def choices(name: str, known: Iterable[str]) -> str:
+    """The question for the name that was meant, where one is near, and all that there are."""
+    names = list(known)
+    hint = question(name, names)
+    return f"{hint} There are {', '.join(names)}" if hint else f"there are {', '.join(names)}"
+
+
 def explained(error: BaseException) -> str:
     """An error's message, and the notes that were added to it on its way."""
     return "\n".join([str(error), *getattr(error, "__notes__", ())])

@@ -36,8 +36,8 @@ def imported(spec: str) -> Iterator[Any]:
         found = getattr(module, name, None)
         if not callable(found):
             known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            hint = question(name, known, most=3)
-            raise ConfigError(f"{spec}: {origin} has no function {name!r}{hint and f'; {hint}'}")
+            hint = question(name, known, most=3) or (f"there are {', '.join(known[:10])}" if known else "")
+            raise ConfigError(f"{spec}: there is no function {name!r} in it{hint and f'; {hint}'}")
         yield found
     finally:
         sys.path.remove(folder)

@@ -183,6 +183,7 @@ def test_demo_shows_two_tables_and_takes_a_free_folder() -> None:
     result = run("demo", "--episodes", "1")
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "Accuracy on 500 test images may be" in result.stdout
     for shown in ("fine-tuned", "MACs", "parameters", "file", "ms an image", "layer3.1.conv1", "Saved in gnnrl-demo-2"):
         assert shown in result.stdout
     assert "\x1b" not in result.output
@@ -344,7 +345,7 @@ def test_description_is_the_text_of_inspect() -> None:
     network = trace(resolve_model("digits-resnet"), example_inputs("digits-resnet"))
     described, _, rules = run("inspect", "digits-resnet").stdout.rstrip("\n").partition("\n\nRules: ")
     assert describe(network) == described
-    assert rules == "widths are multiples of 8 in 2 groups, of 1 in 5 groups."
+    assert rules == "widths are multiples of 8 (or smaller) in 2 groups, of 1 in 5 groups."
 
 
 def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
@@ -381,6 +382,54 @@ def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(told) == 12
     assert told[1] == "  10 of 100 plans, best"
     assert told[-1] == "warning: look [here]"
+
+
+def test_lines_tell_where_a_stage_ended_before_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(Console(stderr=True), clock=count().__next__)
+    lines.begin("searching", "plans")
+    for number in range(1, 8):
+        lines.advance(number, 30)
+    lines.begin("verifying")
+    assert capsys.readouterr().err.splitlines()[-2:] == ["  7 of 30 plans", "verifying"]
+
+
+@pytest.mark.parametrize(
+    ("command", "foreign", "ours"),
+    [
+        ("prune", "--lr", "--learning-rate"),
+        ("prune", "--epoch=3", "--finetune-epochs"),
+        ("compare", "--trials", "--episodes"),
+    ],
+)
+def test_options_of_other_programs_are_understood(command: str, foreign: str, ours: str) -> None:
+    told = run(command, "--model", "digits-resnet", foreign, "3")
+    assert told.exit_code == 2
+    assert f"did you mean {ours}?" in " ".join(told.stderr.split())
+
+
+def test_a_line_with_an_option_of_another_program_is_still_completed() -> None:
+    words = {"_GNNRL_COMPLETE": "complete_bash", "COMP_WORDS": "gnnrl prune --lr 3 --impo", "COMP_CWORD": "4"}
+    told = subprocess.run(
+        [sys.executable, "-c", "from gnnrl.cli import main; main()"],
+        env={**os.environ, **words},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout.split() == ["--importance"]
+    assert not told.stderr
+
+
+def test_a_sweep_leaves_other_peoples_files_alone() -> None:
+    Path("web").mkdir()
+    Path("web/report.html").write_text("my homepage")
+    Path("swept/macs-30").mkdir(parents=True)
+    Path("swept/macs-30/mine.txt").touch()
+    for folder, entry in (("web", "report.html"), ("swept", "macs-30")):
+        message = refused(2, *prune("--sweep", "50%,30%", "--searcher", "curves", "--out", folder))
+        assert f"{folder} holds {entry}, which is no part of a sweep" in message
+    assert Path("web/report.html").read_text() == "my homepage"
+    assert [path.name for path in Path("swept").iterdir()] == ["macs-30"]
 
 
 def test_lines_tell_neither_what_is_over_at_once_nor_nothing_for_long(capsys: pytest.CaptureFixture[str]) -> None:
@@ -490,8 +539,18 @@ def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: py
     assert facts["smallest"]["macs"] < facts["limits"]["macs"] < facts["dense"]["macs"]
     assert facts["estimated_seconds"]["search"] > 0
     assert 0 < facts["closed_form"]["reward"] <= 1
-    assert "A plan without search" in told.stdout
+    assert "The plan of curves" in told.stdout
     assert "cannot be met" in refused(4, *arguments, "--constraint", "macs<=1%")
+
+
+def test_a_dry_run_judges_the_plan_of_the_closed_form_that_is_asked_for() -> None:
+    asked = ("--dry-run", "--metric", "kl", "--reward-images", "50", "--searcher", "uniform", "--repair", "none")
+    told = run(*prune(*asked))
+    assert "The plan of uniform, without search and fine-tuning: kl" in told.stdout
+    assert "(1 plan of" in told.stdout
+    Path("other").mkdir()
+    Path("other/file").touch()
+    assert "other is not empty" in refused(2, *prune(*asked, "--out", "other"))
 
 
 def test_users_prints_go_to_stderr_and_escape_codes_nowhere() -> None:

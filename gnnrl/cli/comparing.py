@@ -106,7 +106,8 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
     data = load_splits(job.data, fed, narrator)
 
     def begin(stage: str) -> None:
-        narrator.begin(*STAGES.get(stage, (stage, "plans")))
+        if stage != "trace":  # that was told before
+            narrator.begin(*STAGES.get(stage, (stage, "plans")))
         telling.restart()
 
     telling = Best(job.metric, job.episodes, narrator)

@@ -89,9 +89,11 @@ class Lines:
         self._unit = ""
         self._told = 0
         self._last = clock()
+        self._untold = ""
 
     def begin(self, stage: str, unit: str = "") -> None:
         """Print the stage's name."""
+        self._finish()
         self._unit, self._told, self._last = unit, 0, self._clock()
         self._print(stage)
 
@@ -99,17 +101,25 @@ class Lines:
         """Print a line at every tenth that is not reached at once, at the end, and where there was none for a while."""
         step, now = done * _PLAIN_STEPS // max(total, 1), self._clock()
         silent = now - self._last
+        self._untold = f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}"
         if silent >= _PATIENCE or (step > self._told and (silent >= _HASTE or done == total)):
             self._told, self._last = step, now
-            self._print(f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}")
+            self._finish()
 
     def note(self, text: str) -> None:
         """Print what was found."""
+        self._finish()
         self._print(f"  {text}")
 
     def warn(self, text: str) -> None:
         """Print a warning."""
         self._print(f"warning: {text}")
+
+    def _finish(self) -> None:
+        """Print how far the stage has come, where that was not told."""
+        if self._untold:
+            self._print(self._untold)
+        self._untold = ""
 
     def _print(self, text: str) -> None:
         self._console.print(plain(text), soft_wrap=True, markup=False)

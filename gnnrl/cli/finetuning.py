@@ -13,6 +13,7 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import run_path, running
 from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
+from gnnrl.report.names import plural
 
 
 def finetune(
@@ -108,5 +109,5 @@ def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:
     score = facts["score"]
     typer.echo(
         f"{facts['out']}: top-1 {score['finetuned']:.2%} on {facts['test_images']:,} test images, "
-        f"{score['before']:.2%} before {facts['epochs']} epochs"
+        f"{score['before']:.2%} before {plural(facts['epochs'], 'epoch')}"
     )

@@ -111,19 +111,29 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator, ledger: "Ledger |
         ConfigError, TraceError, UnreachableConstraint: what is wrong with network, limit or rules.
     """
     from gnnrl.network.tracer import trace
-    from gnnrl.pruning.projection import Projection
-    from gnnrl.pruning.unreachable import explain_met
 
     narrator.begin("tracing")
     inputs = tuple(value.to(job.device) for value in fed.example_inputs)
     network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator, ledger)
-    projection = Projection.build(network, job.constraint, job.widths.rules())
-    if projection.holds(network.widths):
-        raise ConfigError(explain_met(network, projection.budget))
+    refuse_unmet(job, network)
     dense = network.cost.measure(network.widths)
     narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
     narrator.note(job.widths.facts(network)["rounding"])
     return network
+
+
+def refuse_unmet(job: Job, network: "Network") -> None:
+    """Refuse a limit that no plan meets, or that the network is within already.
+
+    Raises:
+        ConfigError, UnreachableConstraint: the limit, or the rules, and what would do.
+    """
+    from gnnrl.pruning.projection import Projection
+    from gnnrl.pruning.unreachable import explain_met
+
+    projection = Projection.build(network, job.constraint, job.widths.rules())
+    if projection.holds(network.widths):
+        raise ConfigError(explain_met(network, projection.budget))
 
 
 def timed(
@@ -157,6 +167,8 @@ def searching(
 
     def begin(stage: str) -> None:
         session.enter(stage)
+        if stage == "verify":
+            best.finish()
         tell_stage(stage, narrator)
 
     def tell(trial: "Trial") -> None:
@@ -221,16 +233,22 @@ class Best:
 
     def __init__(self, metric: Metric, total: int, narrator: Narrator) -> None:
         self._metric, self._total, self._narrator = metric, total, narrator
-        self._best = -math.inf
+        self._best, self._judged = -math.inf, 0
 
     def restart(self) -> None:
         """Forget the plans so far."""
-        self._best = -math.inf
+        self._best, self._judged = -math.inf, 0
+
+    def finish(self) -> None:
+        """Tell where a search has ended before its last plan."""
+        if 0 < self._judged < self._total:
+            self._narrator.note(f"ended after {self._judged:,} of {self._total:,} plans: it met only known ones")
 
     def __call__(self, trial: "Trial") -> None:
         """Tell."""
         self._best = max(self._best, trial.score)
-        self._narrator.advance(trial.number + 1, self._total, f"best {show_score(self._metric, self._best)}")
+        self._judged = trial.number + 1
+        self._narrator.advance(self._judged, self._total, f"best {show_score(self._metric, self._best)}")
 
 
 def show_score(metric: Metric, score: float) -> str:

@@ -8,12 +8,14 @@ from textwrap import wrap
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from gnnrl.cli.console import Narrator
+from gnnrl.cli.console import Narrator, Stopwatch
 from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.job import Job, check_written, prepare, shared_arguments, show_score, tell_stage
 from gnnrl.cli.running import telling_warnings
 from gnnrl.cli.sources import Fed, is_own, load_splits
 from gnnrl.cli.widths import show_rules
+from gnnrl.report.names import plural
+from gnnrl.target import check_target
 
 if TYPE_CHECKING:
     from gnnrl.latency.ledger import Ledger
@@ -29,7 +31,9 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
     Raises:
         GnnrlError: whatever the job itself would be refused for.
     """
+    watch = Stopwatch()
     check_written(job)
+    check_target(job.out, force=job.force)
     import_engine(narrator)
     with limited_threads(job.threads):
         from gnnrl.latency.ledger import Ledger
@@ -48,20 +52,26 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
             **description.to_dict(),
             "rules": job.widths.facts(network),
             "images": {"train": len(data.train), "reward": len(data.reward), "test": len(data.test)},
-            **_measured(job, fed, network, data, times, narrator),
+            **_measured(job, fed, network, data, times, narrator, watch),
             "text": str(description),
         }
 
 
 def _measured(
-    job: Job, fed: Fed, network: "Network", data: "DataSplits", times: "Ledger", narrator: Narrator
+    job: Job,
+    fed: Fed,
+    network: "Network",
+    data: "DataSplits",
+    times: "Ledger",
+    narrator: Narrator,
+    watch: Stopwatch,
 ) -> dict[str, Any]:
-    """Seconds of the stages, and the reward of the closed form where the network has weights.
+    """Seconds of the stages, and the reward of a closed form where the network has weights.
 
-    Preparation and one plan are measured; all plans are taken to cost what that one does, and a step of training three
-    forward passes of the dense network.
+    All that comes before the search and one plan are measured; all plans are taken to cost what that one does, and a
+    step of training three forward passes.
     """
-    from gnnrl.searchers.table import evaluations_of, find_searcher
+    from gnnrl.searchers.table import CLOSED_FORM, evaluations_of, find_searcher
     from gnnrl.tradeoff import prepare_all
 
     shared = shared_arguments(job, fed.model, network, data)
@@ -74,7 +84,6 @@ def _measured(
         forward.append(perf_counter() - start)
         return score
 
-    start = perf_counter()
     with telling_warnings(narrator):
         study = prepare_all(
             fed.model,
@@ -85,15 +94,16 @@ def _measured(
             on_calibration=narrator.advance,
             **{**shared, "evaluate": timed},
         )
-        prepared = perf_counter()
+        prepared = watch.seconds()
         narrator.begin("judging one plan")
-        found = study.search(find_searcher("curves"), 1, job.seed).best
-    once = perf_counter() - prepared
-    image = forward[0] / max(len(data.judging(job.reward_images)), 1)
+        closed = job.searcher if job.searcher in CLOSED_FORM else "curves"
+        found = study.search(find_searcher(closed), 1, job.seed).best
+    once = watch.seconds() - prepared
+    image = min(forward) / max(len(data.judging(job.reward_images)), 1)
     plans = evaluations_of(job.searcher, job.episodes)
     workers = getattr(shared["executor"], "workers", 1) or 1
     seconds = {
-        "preparation": prepared - start,
+        "preparation": prepared,
         "evaluation": once,
         "search": plans * once / workers,
         "finetune": job.finetune_epochs * _TRAINING_PASS * image * len(data.train),
@@ -104,7 +114,7 @@ def _measured(
     return {
         "evaluations": plans,
         "metric": job.metric,
-        "closed_form": {"dense": study.dense, "reward": found.score} if trained else None,
+        "closed_form": {"searcher": closed, "dense": study.dense, "reward": found.score} if trained else None,
         "estimated_seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
 
@@ -116,12 +126,13 @@ def show_rehearsal(facts: dict[str, Any]) -> str:
     seconds = facts["estimated_seconds"]
     total = sum(value for name, value in seconds.items() if name != "evaluation")
     limits = ", ".join(f"{metric}<={show_amount(metric, limit)}" for metric, limit in facts["limits"].items())
+    plans = f"{plural(facts['evaluations'], 'plan')} of {seconds['evaluation']:.2g} s, and the searcher's own time"
     lines = [
         f"The limit {facts['constraint']} ({limits}) can be met.",
         *_show_closed_form(facts),
         f"Time: about {_duration(total)}: preparation {_duration(seconds['preparation'])}, search "
-        f"{_duration(seconds['search'])} ({facts['evaluations']:,} plans of {seconds['evaluation']:.2g} s), "
-        f"fine-tuning {_duration(seconds['finetune'])}, test {_duration(seconds['test'])}. Nothing was written.",
+        f"{_duration(seconds['search'])} ({plans}), fine-tuning {_duration(seconds['finetune'])}, test "
+        f"{_duration(seconds['test'])}. Nothing was written.",
     ]
     told = [part for line in lines for part in wrap(line, 80, subsequent_indent="  ", break_on_hyphens=False)]
     return "\n".join([facts["text"], "", *show_rules(facts["rules"]), *told])
@@ -132,7 +143,8 @@ def _show_closed_form(facts: dict[str, Any]) -> list[str]:
     if found is None:
         return []
     dense, reached = (show_score(facts["metric"], found[name]) for name in ("dense", "reward"))
-    return [f"A plan without search, before fine-tuning: {reached} on the reward images, dense {dense}."]
+    told = f"The plan of {found['searcher']}, without search and fine-tuning: {reached} on the reward images"
+    return [f"{told}." if facts["metric"] == "kl" else f"{told}, dense {dense}."]
 
 
 def _duration(seconds: float) -> str:

@@ -40,11 +40,11 @@ def report(
         from gnnrl.errors import ConfigError
         from gnnrl.report.page import render
         from gnnrl.report.record import read_record
-        from gnnrl.report.sweep import FILE, read_sweep, render_sweep
-        from gnnrl.target import REPORT
+        from gnnrl.report.sweep import read_sweep, render_sweep
+        from gnnrl.target import REPORT, SWEEP
 
         path = out or result / REPORT
-        swept = (result / FILE).is_file()
+        swept = (result / SWEEP).is_file()
         page = render_sweep(read_sweep(result)) if swept else render(read_record(result), str(result))
         try:
             path.write_text(page)

@@ -12,14 +12,23 @@ from rich.table import Table
 
 from gnnrl.cli.console import Narrator, Stopwatch
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Best, Job, check_settings, check_written, prepare, searching, shared_arguments, tell_stage
+from gnnrl.cli.job import (
+    Best,
+    Job,
+    check_settings,
+    check_written,
+    prepare,
+    refuse_unmet,
+    searching,
+    shared_arguments,
+    tell_stage,
+)
 from gnnrl.cli.outcome import save_result
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import running
 from gnnrl.cli.sources import load_splits
 from gnnrl.errors import ConfigError
-
-FIGURE = "sweep.svg"
+from gnnrl.target import FIGURE, REPORT, SWEEP, check_sweep
 
 
 def read_limits(text: str, constraint: str) -> list[str]:
@@ -51,20 +60,21 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
     with limited_threads(job.threads):
         from gnnrl.compression import compress
         from gnnrl.latency.ledger import Ledger
-        from gnnrl.report.sweep import FILE as SWEEP
         from gnnrl.runs.timings import ledger_of
         from gnnrl.searchers.table import evaluations_of
-        from gnnrl.target import REPORT
         from gnnrl.tradeoff import name_limit, point, prepare_all
 
         names = [name_limit(limit) for limit in limits]
         jobs = {
             limit: replace(job, constraint=limit, out=job.out / name) for limit, name in zip(limits, names, strict=True)
         }
+        check_sweep(job.out, [each.out for each in jobs.values()], force=job.force)
         for each in jobs.values():
             check_settings(each)
         times = Ledger()
         fed, network = prepare(replace(job, constraint=limits[0], out=job.out / names[0]), narrator, ledger=times)
+        for each in jobs.values():
+            refuse_unmet(each, network)
         data = load_splits(job.data, fed, narrator)
         shared = shared_arguments(job, fed.model, network, data)
         study = prepare_all(
@@ -80,7 +90,7 @@ def run_sweep(job: Job, limits: list[str], narrator: Narrator) -> dict[str, Any]
         points: list[dict[str, Any]] = []
         for each in jobs.values():
             best.restart()
-            narrator.note(f"limit {each.constraint}")
+            narrator.begin(f"limit {each.constraint}")
             with running(each.out, written(each), narrator, force=job.force, arguments=naming(each)) as session:
                 ledger_of(session.directory, times.measured)
                 settings = {**searching(each, fed, data, narrator, best, session), **shared}

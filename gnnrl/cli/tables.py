@@ -21,7 +21,7 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     """Print the tables, where the result lies, and what to try next."""
     console.print()
     console.print(changes(facts))
-    console.print(layers(facts["layers"]))
+    console.print(layers(facts["layers"], ascii_only=console.options.ascii_only))
     last = [facts["score"][name] for name in _SCORES if name in facts["score"]][-1]
     error = 100 * sampling_error(last, max(facts["test_images"], 1))
     images = f"{facts['test_images']:,} test images"
@@ -73,7 +73,7 @@ def _sizes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     yield "images a second, by 64", f"{rate['dense']:,.0f}", f"{rate['pruned']:,.0f}", f"x{times:.2f} speed"
 
 
-def layers(rows: Sequence[Mapping[str, Any]]) -> Table:
+def layers(rows: Sequence[Mapping[str, Any]], *, ascii_only: bool = False) -> Table:
     """Tabulate the widths of the layers; of very many the ones that lose most."""
     shown = list(rows)
     if len(rows) > _MOST_LAYERS:
@@ -84,13 +84,19 @@ def layers(rows: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("before", justify="right")
     table.add_column("after", justify="right", style="bold")
     table.add_column("kept", no_wrap=True)
+    blocks = "#." if ascii_only else "█░"
     for row in shown:
-        table.add_row(row["name"], str(row["dense"]), str(row["pruned"]), _bar(row["pruned"] / row["dense"]))
+        table.add_row(
+            row["name"],
+            str(row["dense"]),
+            str(row["pruned"]),
+            _bar(row["pruned"] / row["dense"], blocks),
+        )
     if len(shown) < len(rows):
         table.add_row(f"and {len(rows) - len(shown)} layers that lose less", "", "", "see plan.json")
     return table
 
 
-def _bar(share: float) -> Text:
+def _bar(share: float, blocks: str) -> Text:
     full = max(round(share * _BAR), 1)
-    return Text.assemble(("█" * full, "cyan"), ("░" * (_BAR - full), "dim"), f" {share:4.0%}")
+    return Text.assemble((blocks[0] * full, "cyan"), (blocks[1] * (_BAR - full), "dim"), f" {share:4.0%}")

@@ -17,14 +17,16 @@ START = "Start here"
 _REST = "More"
 _LEFT, _WIDEST = 24, 100
 _ELSEWHERE = {
-    "--evaluations": "--episodes",
-    "--trials": "--episodes",
-    "--epochs": "--finetune-epochs",
-    "--lr": "--learning-rate",
-    "--target": "--constraint",
-    "--limit": "--constraint",
-    "--output": "--out",
-    "--dataset": "--data",
+    "--evaluations": ("--episodes",),
+    "--trials": ("--episodes",),
+    "--epoch": ("--epochs", "--finetune-epochs"),
+    "--epochs": ("--finetune-epochs",),
+    "--finetune-epochs": ("--epochs",),
+    "--lr": ("--learning-rate",),
+    "--target": ("--constraint",),
+    "--limit": ("--constraint",),
+    "--output": ("--out",),
+    "--dataset": ("--data",),
 }
 """What other programs call our options."""
 
@@ -35,10 +37,9 @@ class Teaching(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options; where one is called as in other programs, suggest ours."""
         own = {name for parameter in self.params for name in parameter.opts}
-        for argument in args:
-            name = argument.partition("=")[0]
-            meant = _ELSEWHERE.get(name)
-            if name not in own and meant in own:
+        foreign = {argument.partition("=")[0] for argument in args} & _ELSEWHERE.keys() - own
+        for name in () if ctx.resilient_parsing else sorted(foreign):
+            for meant in own.intersection(_ELSEWHERE[name]):
                 ctx.fail(f"there is no option {name}; did you mean {meant}?")
         return super().parse_args(ctx, args)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from gnnrl.errors import ConfigError, question
+from gnnrl.errors import ConfigError, choices
 from gnnrl.evaluation import Executor, Judge
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
@@ -29,8 +29,7 @@ def find_executor(executor: str | Executor, *, workers: int | None = None, addre
     if not isinstance(executor, str):
         return executor
     if executor not in EXECUTORS:
-        hint = question(executor, EXECUTORS)
-        raise ConfigError(f"there is no executor {executor!r}; {hint and f'{hint} '}there are {', '.join(EXECUTORS)}")
+        raise ConfigError(f"there is no executor {executor!r}; {choices(executor, EXECUTORS)}")
     if executor == "serial" and workers not in (None, 1):
         raise ConfigError(f"executor 'serial' judges plans in this process; for {workers} workers choose 'process'")
     if executor != "ray" and address is not None:

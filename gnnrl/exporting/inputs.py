@@ -82,7 +82,7 @@ def outputs(model: nn.Module, call: Call) -> list[Tensor]:
         result = model(*call.args, **call.kwargs)
     except Exception as error:
         shapes = ", ".join(str(list(value.shape)) for value in call.tensors())
-        raise InputsError(f"{type(model).__name__} does not run on the example inputs ({shapes}): {error}") from error
+        raise InputsError(f"the network does not run on the example inputs ({shapes}): {error}") from error
     return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, question
 from gnnrl.network.labels import Component
 from gnnrl.network.polynomial import Polynomial, Sizes
 
@@ -179,7 +179,8 @@ def _parse_one(text: str) -> Constraint:
     if metric == "flops":
         raise ConfigError(f"{text!r}: a number of FLOPs is ambiguous (one MAC is two); limit macs instead, or a share")
     if metric not in METRICS:
-        raise ConfigError(f"{text!r} limits {metric!r}, which is not a metric; {example}")
+        hint = question(metric, METRICS)
+        raise ConfigError(f"{text!r} limits {metric!r}, which is not a metric; {hint and f'{hint} Or '}{example}")
     try:
         limit = float(number)
     except ValueError:

@@ -78,6 +78,5 @@ class _Equations(TorchFunctionMode):
 def _uncounted(equation: str, operands: Sequence[Tensor], output: Tensor) -> int:
     terms, kept = letters_of(equation, [operand.ndim for operand in operands])
     sizes = [dict(zip(term, operand.shape, strict=True)) for term, operand in zip(terms, operands, strict=True)]
-    contracted = [letter for letter in sizes[0] if letter in sizes[1] and letter not in kept]
-    alone = contracted and all(size[letter] == 1 for size in sizes for letter in contracted)
-    return output.numel() if alone else 0
+    summed = [size for letter, size in sizes[0].items() if letter not in kept and sizes[1].get(letter) == size]
+    return output.numel() if summed and max(summed) == 1 else 0

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gnnrl.errors import ConfigError, question
+from gnnrl.errors import ConfigError, choices, question
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 
@@ -57,10 +57,7 @@ class WidthRules:
             _check_bound(pattern, bound)
         for kind in self.only:
             if kind not in KINDS:
-                hint = question(kind, KINDS)
-                raise ConfigError(
-                    f"only {kind!r} is no kind of groups; {hint and f'{hint} '}there are {', '.join(KINDS)}"
-                )
+                raise ConfigError(f"only {kind!r} is no kind of groups; {choices(kind, KINDS)}")
 
     def ladders(self, network: Network) -> list[Component]:
         """Allowed widths of every group, ascending.
@@ -142,7 +139,8 @@ def describe_rounding(network: Network, rules: WidthRules) -> str:
     pairs = zip(network.groups, rules.ladders(network), strict=True)
     steps = Counter(_step(ladder, rules.multiple(group)) for group, ladder in pairs)
     whole = steps.pop(0, 0)
-    parts = [f"of {step} in {_groups(steps[step])}" for step in sorted(steps, reverse=True)]
+    also = " (or smaller)" if rules.round_to == "auto" else ""
+    parts = [f"of {step}{also if step > 1 else ''} in {_groups(steps[step])}" for step in sorted(steps, reverse=True)]
     said = f"widths are multiples {', '.join(parts)}" if parts else ""
     stays = f"{_groups(whole)} {'stays' if whole == 1 else 'stay'} whole" if whole else ""
     return "; ".join(part for part in (said, stays) if part)

@@ -10,7 +10,7 @@ from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
 from gnnrl.report.elements import element
-from gnnrl.report.names import STAGES, count, metric_name, score
+from gnnrl.report.names import STAGES, count, metric_name, plural, score
 from gnnrl.report.page import show_limit, size_rows, style, summary
 from gnnrl.report.record import Record
 
@@ -98,8 +98,9 @@ def tell_result(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
         f"({facts[name]['pruned'] / max(facts[name]['dense'], 1):.1%})"
         for name, title in (("macs", "MACs"), ("params", "parameters"))
     )
+    judged = plural(facts["evaluations"], "plan")
     scores = ", ".join(f"{STAGES[name]} {value:.4g}" for name, value in facts["score"].items())
     return (
         f"{facts['constraint']}: {sizes}\nscore: {scores}\n"
-        f"{facts['settings']['searcher']} judged {facts['evaluations']:,} plans, {sum(seconds.values()):.0f} s in all"
+        f"{facts['settings']['searcher']} judged {judged}, {sum(seconds.values()):.0f} s in all"
     )

@@ -14,8 +14,8 @@ from gnnrl.report.charts import draw_curve
 from gnnrl.report.names import STAGES, count, metric_name, plural, sampling_error, score
 from gnnrl.report.page import Tile, style, templates
 from gnnrl.report.record import Change, Part
+from gnnrl.target import SWEEP
 
-FILE = "sweep.json"
 _SIZES = {"macs": "MACs", "params": "parameters", "bytes": "bytes", "activations": "activations", "latency": "latency"}
 
 
@@ -75,7 +75,7 @@ def read_sweep(directory: str | Path) -> Sweep:
     Raises:
         ArtifactError: it has none, or it is damaged.
     """
-    path = Path(directory) / FILE
+    path = Path(directory) / SWEEP
     try:
         return parse_sweep(path.read_text())
     except (OSError, ValueError, TypeError, RecursionError, KeyError) as error:

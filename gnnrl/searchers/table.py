@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from gnnrl.errors import ConfigError, question
+from gnnrl.errors import ConfigError, choices
 from gnnrl.imports import imported, require
 from gnnrl.searchers import closed_form, sampling
 from gnnrl.searchers.annealing import AnnealingSearcher
@@ -62,10 +62,8 @@ def find_searcher(searcher: str | type | Searcher) -> Searcher:
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if searcher not in found:
         known = [*SEARCHERS, *found]
-        hint = question(searcher, known)
         raise ConfigError(
-            f"unknown searcher {searcher!r}; {hint and f'{hint} '}there are {', '.join(known)}, and your own as "
-            "module:attribute"
+            f"unknown searcher {searcher!r}; {choices(searcher, known)}, and your own as module:attribute"
         )
     try:
         loaded = found[searcher].load()

@@ -74,7 +74,7 @@ def input_spec(spec: str) -> InputSpec:
     if prefix == "torchvision":
         return _torchvision_input(name)
     if colon:
-        raise ConfigError(f"{spec} is your own network: give the shape of its input, for instance 1,3,224,224.")
+        raise ConfigError(f"{spec} is your own network: give the shape of its input (--input-shape 1,3,224,224).")
     if spec == DIGITS_NAME:
         return InputSpec((1, 1, 8, 8), DIGITS_MEAN, DIGITS_STD)
     _own_depth(spec)

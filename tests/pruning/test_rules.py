@@ -141,7 +141,7 @@ def test_auto_rounds_large_groups_only_says_so_and_puts_no_limit_out_of_reach() 
     assert auto[1].tolist() == [*range(1, 16), *range(16, 161, 16)]
     assert [allowed[0] for allowed in auto] == [allowed[0] for allowed in free]
     said = describe_rounding(network, WidthRules(round_to="auto", keep=("2.*",)))
-    assert said == "widths are multiples of 16 in 1 group, of 1 in 1 group; 1 group stays whole"
+    assert said == "widths are multiples of 16 (or smaller) in 1 group, of 1 in 1 group; 1 group stays whole"
     assert [auto_multiple(channels) for channels in (63, 64, 127, 128)] == [1, 8, 8, 16]
 
 

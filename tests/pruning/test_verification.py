@@ -109,14 +109,18 @@ def test_attention_is_counted_in_every_form() -> None:
         ("btc,btc->btc", [(2, 16, 1), (2, 16, 1)], 0),
         ("btc,bs->bt", [(2, 16, 3), (2, 4)], 0),
         ("btcj,cs->bts", [(2, 16, 3, 7), (3, 4)], 2 * 16 * 3 * 4),
+        ("bchw->bc", [(2, 16, 3, 7)], 0),
+        ("bchw,bchw->bc", [(2, 16, 3, 7), (2, 16, 1, 1)], 0),
+        ("bic,bjc->bij", [(2, 16, 3), (2, 5, 1)], 0),
+        ("bci,bcj->bij", [(2, 3, 16), (2, 3, 5)], 2 * 16 * 5 * 3),
     ],
 )
 def test_equations_are_counted_and_predicted_alike(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
     """Also over one channel, where torch multiplies element by element; what is summed before is not multiplied."""
 
     class Equation(nn.Module):
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            return torch.einsum(equation, x, y)
+        def forward(self, *operands: Tensor) -> Tensor:
+            return torch.einsum(equation, *operands)
 
     inputs = tuple(torch.randn(shape) for shape in shapes)
 

@@ -123,7 +123,7 @@ def test_factory_in_a_package_is_found_from_the_working_folder(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("source", "name", "message"),
     [
-        ("def build(): ...", "biuld", r"has no function 'biuld'; did you mean build\?"),
+        ("def build(): ...", "biuld", r"there is no function 'biuld' in it; did you mean build\?"),
         ("def build(): return 3", "build", r"build\(\) returned int, not a torch\.nn\.Module"),
         ("def build(): raise KeyError('width')", "build", r"build\(\) failed with KeyError: 'width'"),
         ("def build(width): ...", "build", r"build\(\) failed with TypeError: .*width"),

@@ -76,9 +76,8 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     letters = sorted(set("".join(terms)))
     values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
     summed = {position for position, letter in enumerate(letters) if letter not in output}
-    both = {position for position, letter in enumerate(letters) if all(letter in term for term in terms)}
-    if counted and summed & both:
-        _state_work(call, [_without(value, summed - both) for value in values])
+    if counted and (contracted := summed & _shared(letters, terms, values)):
+        _state_work(call, [_without(value, summed - contracted) for value in values])
     merged: list[Component] = []
     for value in values:
         for component in value.components:
@@ -106,6 +105,14 @@ def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
 
     components = [component.transpose(order).reshape(spread(component.shape)) for component in value.components]
     return Value(tuple(spread(value.shape)), tuple(components))
+
+
+def _shared(letters: Sequence[str], terms: Sequence[str], values: Sequence[Value]) -> set[int]:
+    """Dimensions that both of two operands have in the same size: what is summed alone, is summed before."""
+    if len(terms) < 2:
+        return set()
+    both = (position for position, letter in enumerate(letters) if all(letter in term for term in terms))
+    return {position for position in both if len({value.shape[position] for value in values}) == 1}
 
 
 def _without(value: Value, dims: set[int]) -> Value:
