@@ -59,8 +59,10 @@ class Victim:
 
 
 def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
+    from gnnrl.cli import console
     from gnnrl.cli.application import app
 
+    console.HASTE = 0.0  # all progress is told, so that faults come at the moments that they wait for
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)

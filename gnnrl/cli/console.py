@@ -20,7 +20,8 @@ from gnnrl.cli.company import helps
 
 WIDEST = 100
 _PLAIN_STEPS = 10
-_HASTE, _PATIENCE = 0.5, 10.0
+HASTE, PATIENCE = 0.5, 10.0
+"""Seconds: lines of progress that come sooner are left out, and one comes at the latest after."""
 _BAR = 20
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -102,7 +103,7 @@ class Lines:
         step, now = done * _PLAIN_STEPS // max(total, 1), self._clock()
         silent = now - self._last
         self._untold = f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}"
-        if silent >= _PATIENCE or (step > self._told and (silent >= _HASTE or done == total)):
+        if silent >= PATIENCE or (step > self._told and (silent >= HASTE or done == total)):
             self._told, self._last = step, now
             self._finish()
 
