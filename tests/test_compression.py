@@ -69,7 +69,7 @@ def test_a_result_prints_itself_in_three_lines() -> None:
     sizes, scores, search = str(result).splitlines()
     assert sizes.startswith(f"macs<=50%: {result.cost['pruned'].macs:,} of {result.cost['dense'].macs:,} MACs (")
     assert scores.startswith("score: dense ")
-    assert f"judged {len(result.history)} plans" in search
+    assert search.startswith(f"curves judged {len(result.history)} plan")
 
 
 def test_the_result_is_the_candidate_that_was_judged_best() -> None:
