@@ -8,7 +8,7 @@ interrupted goes on where it stopped.
 import copy
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -192,6 +192,15 @@ def compare(
     if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
         raise ConfigError("a comparison needs searchers and seeds, each of a name and a number of its own")
     read = None if test is None else as_evaluate(test)
+    asked = {
+        "constraint": str(constraint),
+        "episodes": episodes,
+        "importance": importance,
+        "repair": repair,
+        "rules": asdict(rules or WidthRules()),
+        "calibration_images": calibration_images,
+    }
+    before = _saved(asked, path)
     study = Study.prepare(
         model,
         example_inputs,
@@ -209,16 +218,9 @@ def compare(
     )
     budgets = {name: evaluations_of(searcher, episodes) for name, (searcher, _) in found.items()}
     planned = tuple((name, seed) for seed in seeds for name in found if budgets[name] > 1 or seed == seeds[0])
-    settings = {
-        "constraint": str(constraint),
-        "network": study.network.fingerprint,
-        "episodes": episodes,
-        "importance": importance,
-        "repair": repair,
-        "rules": asdict(rules or WidthRules()),
-        "calibration_images": calibration_images,
-    }
-    comparison = _resumed(Comparison(json.loads(json.dumps(settings)), {"reward": study.dense}, planned), path)
+    settings = asked | {"network": study.network.fingerprint}
+    fresh = Comparison(json.loads(json.dumps(settings)), {"reward": study.dense}, planned)
+    comparison = fresh if before is None else _resumed(fresh, before, path)
     with started(where, study.evaluator().judge):
         for name, seed in comparison.missing:
             clock.begin(f"{name}, seed {seed}")
@@ -233,18 +235,33 @@ def compare(
     return comparison
 
 
-def _resumed(fresh: Comparison, path: str | Path | None) -> Comparison:
-    """A new comparison with the runs that a file holds."""
+def _saved(asked: Mapping[str, Any], path: str | Path | None) -> Comparison | None:
+    """The comparison that a file holds, if any; it is refused before any work where other settings are asked for."""
     if path is None or not Path(path).exists():
-        return fresh
+        return None
     before = Comparison.load(path)
-    differing = [name for name, value in fresh.settings.items() if before.settings.get(name) != value]
-    if not np.isclose(before.dense["reward"], fresh.dense["reward"], rtol=_TOLERANCE):
-        differing.append("reward of the dense network")
+    _refuse_others(_differing(asked, before), path)
+    return before
+
+
+def _differing(settings: Mapping[str, Any], before: Comparison) -> list[str]:
+    known = json.loads(json.dumps(dict(settings)))
+    return [name for name, value in known.items() if before.settings.get(name) != value]
+
+
+def _refuse_others(differing: Sequence[str], path: str | Path | None) -> None:
     if differing:
         raise ConfigError(
             f"{path} holds runs under other settings ({', '.join(differing)}); give another file, or delete this one"
         )
+
+
+def _resumed(fresh: Comparison, before: Comparison, path: str | Path | None) -> Comparison:
+    """A new comparison with the runs that a file holds."""
+    differing = _differing(fresh.settings, before)
+    if not np.isclose(before.dense["reward"], fresh.dense["reward"], rtol=_TOLERANCE):
+        differing.append("reward of the dense network")
+    _refuse_others(differing, path)
     planned = dict.fromkeys((*before.planned, *fresh.planned))
     asked = set(fresh.planned)
     done = {(found.searcher, found.seed) for found in before.runs}

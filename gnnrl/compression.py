@@ -35,7 +35,7 @@ from gnnrl.runs.timings import ledger_of
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, check_search
 from gnnrl.study import Study, as_evaluate
-from gnnrl.training.finetuning import train_by
+from gnnrl.training.own_function import train_by
 
 STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""

@@ -1,6 +1,7 @@
 """What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import started
@@ -32,6 +33,7 @@ from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.rules import WidthRules
+from gnnrl.pruning.unreachable import explain_met
 from gnnrl.runs.fingerprint import digest_of
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.task import Searcher, Task, run
@@ -101,7 +103,7 @@ class Study:
             ledger: times that are known, where latency is limited.
 
         Raises:
-            GnnrlError: see `gnnrl.errors`.
+            GnnrlError: see `gnnrl.errors`. A limit that is met already is warned of.
         """
         judge = as_evaluate(evaluate)
         _check(importance, calibration, repair)
@@ -115,9 +117,11 @@ class Study:
         limit, ledger = limits_latency(constraint), ledger or Ledger()
         if limit is not None:
             network = _timed(dense, network, inputs, ledger, begin)
-        projection = Projection.build(network, constraint, rules)
+        projection = _projection(network, constraint, rules)
         begin("calibrate")
-        record = None if calibration is None else calibrate(dense, calibration, images=calibration_images)
+        record = None
+        if calibration is not None:
+            record = calibrate(dense, calibration, images=calibration_images, example_inputs=inputs)
         scores = _scores(dense, network, record, importance, seed)
         score = judged(judge, copy.deepcopy(dense), "the dense network")
         begin("curves")
@@ -138,7 +142,7 @@ class Study:
         limit, network, ledger = limits_latency(constraint), self.network, ledger or Ledger()
         if limit is not None:
             network = _timed(self.model, network, self.inputs, ledger)
-        projection = Projection.build(network, constraint, rules)
+        projection = _projection(network, constraint, rules)
         return replace(self, projection=projection, latency=limit, ledger=ledger)._corrected()
 
     def _corrected(self) -> "Study":
@@ -254,6 +258,14 @@ def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
         raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
 
     return partial(_top1_of, batches=judge)
+
+
+def _projection(network: Network, constraint: str, rules: WidthRules | None) -> Projection:
+    """The projection onto a limit; a warning where the widest plan is within it."""
+    projection = Projection.build(network, constraint, rules)
+    if projection.holds(projection.widest):
+        warnings.warn(explain_met(network, projection.budget), GnnrlWarning, stacklevel=4)
+    return projection
 
 
 def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:

@@ -9,38 +9,74 @@ from gnnrl.files import check_home
 WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 SWEEP, FIGURE = "sweep.json", "sweep.svg"
+CONTENTS = frozenset(
+    {WEIGHTS, PLAN, MANIFEST, HISTORY, REPORT, CARD, RECORDS, f"{RECORDS}/settings.json", f"{RECORDS}/journal.jsonl"}
+)
+"""All that gnnrl writes into a saved result, and that goes where it is replaced."""
 
 
 def check_target(target: str | Path, *, force: bool = False) -> None:
     """Refuse an output directory that holds something, before any work is done.
 
     Raises:
-        ConfigError: it is a file, cannot be written, or is there and not empty; `force` replaces saved results only.
+        ConfigError: it is a file, cannot be written, lies within a saved result, or is there and not empty; `force`
+            replaces saved results only, and none that holds something else.
+    """
+    path = Path(target)
+    check_place(path)
+    if path.is_file():
+        raise ConfigError(f"{path} is a file; choose a directory for the result")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not force:
+        raise ConfigError(f"{path} is not empty; choose another directory, or replace it with --force (force=True)")
+    if not _is_result(path):
+        raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
+    inside = {entry.relative_to(path).as_posix() for folder in (path, path / RECORDS) for entry in _entries(folder)}
+    if foreign := sorted(inside - CONTENTS):
+        raise ConfigError(
+            f"{path} holds {foreign[0]}, which is no part of a saved result; it is not replaced: move {foreign[0]} "
+            "elsewhere, or choose another directory"
+        )
+
+
+def check_place(target: str | Path) -> None:
+    """Refuse a place that cannot be written, or within a saved result: that is replaced and removed as a whole.
+
+    Raises:
+        ConfigError: it is one of these.
     """
     path = Path(target)
     check_home(path)
-    if path.is_file():
-        raise ConfigError(f"{path} is a file; choose a directory for the result")
-    if path.is_dir() and any(path.iterdir()) and not force:
-        raise ConfigError(f"{path} is not empty; choose another directory, or replace it with --force (force=True)")
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise ConfigError(f"{path} is not empty and not a saved result; it is not replaced, choose another")
+    for parent in path.resolve().parents:
+        if _is_result(parent):
+            raise ConfigError(f"{path} lies within {parent}, which is a saved result; choose a directory outside it")
+
+
+def _is_result(path: Path) -> bool:
+    return all((path / name).is_file() for name in (WEIGHTS, PLAN, MANIFEST))
+
+
+def _entries(folder: Path) -> Iterable[Path]:
+    return folder.iterdir() if folder.is_dir() else ()
 
 
 def check_sweep(target: str | Path, results: Iterable[Path], *, force: bool = False) -> None:
     """Refuse a directory for several results, and all places of them in it, before any work is done.
 
     Raises:
-        ConfigError: it holds something that no sweep wrote, or a result of before that `force` does not replace.
+        ConfigError: it holds what no sweep wrote, or a sweep or result of before that `force` does not replace.
     """
     path = Path(target)
-    check_home(path)
+    check_place(path)
     if path.is_file():
         raise ConfigError(f"{path} is a file; choose a directory for the results")
     entries = path.iterdir() if path.is_dir() and any(path.iterdir()) else ()
     for entry in sorted(entries):
         if not _is_of_a_sweep(entry):
             raise ConfigError(f"{path} holds {entry.name}, which is no part of a sweep; choose another directory")
+    if (path / SWEEP).is_file() and not force:
+        raise ConfigError(f"{path} holds a sweep; choose another directory, or write its record anew with --force")
     for result in results:
         check_target(result, force=force)
 

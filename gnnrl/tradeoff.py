@@ -11,7 +11,7 @@ from torch import nn
 
 from gnnrl.compression import CompressionResult, compress
 from gnnrl.errors import ConfigError
-from gnnrl.network.cost import Constraint
+from gnnrl.network.cost import Constraint, name_limit
 from gnnrl.study import Study
 
 _PREPARING = (
@@ -77,16 +77,6 @@ def prepare_all(model: nn.Module, example_inputs: Any, constraints: Sequence[str
     for constraint in constraints[1:]:
         study = study.onto(constraint, settings.get("rules"), settings.get("ledger"))
     return study
-
-
-def name_limit(constraint: str) -> str:
-    """A name for a folder: `macs<=50%` is `macs-50`, `latency<=5ms` is `latency-5ms`.
-
-    Raises:
-        ConfigError: not a limit.
-    """
-    parts = (str(part).replace("<=", "-").replace("%", "").replace(",", "") for part in Constraint.parse(constraint))
-    return "-".join(parts)
 
 
 def point(result: CompressionResult) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from gnnrl import bundle
-from gnnrl.cli import options, tables, tuning_options
+from gnnrl.cli import comparing, options, tables, tuning_options
 from gnnrl.cli.application import app
 from gnnrl.cli.console import Lines, narration
 from gnnrl.errors import GnnrlError
+from gnnrl.evaluation import Trial
 from gnnrl.network.description import describe
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.importance import CRITERIA
@@ -364,6 +366,32 @@ def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
     assert "other settings" in refused(2, *settings, "--searchers", "random", "--episodes", "4")
 
 
+def test_compare_says_what_is_kept_when_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopping(comparing.Best):
+        plans = 0
+
+        def __call__(self, trial: Trial) -> None:
+            super().__call__(trial)
+            Stopping.plans += 1
+            if Stopping.plans in (1, 5):
+                signal.raise_signal(signal.SIGINT if Stopping.plans == 1 else signal.SIGTERM)
+
+    settings = ("compare", *prune()[1:], "--metric", "loss", "--episodes", "3", "--seeds", "1", "--out", "arms")
+    settings = (*settings, "--searchers", "random,annealing", "--calibration-images", "32")
+    monkeypatch.setattr(comparing, "Best", Stopping)
+    told = [" ".join(stopped.stderr.split()) for stopped in (run(*settings), run(*settings))]
+    assert "No run was finished; the same command goes on with the others." in told[0]
+    assert "Finished runs are kept in arms/comparison.json; the same command goes on with the others." in told[1]
+    assert json.loads(run(*settings, "--json").stdout)["missing"] == []
+
+
+def test_compare_refuses_names_before_it_loads_anything() -> None:
+    settings = ("compare", *prune()[1:], "--searchers")
+    assert "--searchers names ppo twice" in refused(2, *settings, "ppo,random, ppo")
+    usage = " ".join(re.sub("[│╭╮╰╯─]", " ", run(*settings, "ppo,foo").stderr).split())
+    assert "there is no searcher 'foo'. There are ppo," in usage
+
+
 def test_prune_takes_a_searcher_of_the_users_own() -> None:
     Path("mine.py").write_text("def widest(task):\n    task.score(task.prior(task.projection))\n")
     own = prune("--searcher", "mine.py:widest", "--finetune-epochs", "0", "--out", "small", "--json")
@@ -405,6 +433,13 @@ def test_options_of_other_programs_are_understood(command: str, foreign: str, ou
     told = run(command, "--model", "digits-resnet", foreign, "3")
     assert told.exit_code == 2
     assert f"did you mean {ours}?" in " ".join(told.stderr.split())
+
+
+@pytest.mark.parametrize(("option", "value", "meant"), [("--executor", "rya", "ray"), ("--repair", "nnoe", "none")])
+def test_a_value_that_is_misspelt_gets_the_nearest(option: str, value: str, meant: str) -> None:
+    told = run("prune", option, value)
+    assert told.exit_code == 2
+    assert f"Did you mean {meant}?" in " ".join(told.stderr.replace("│", " ").split())
 
 
 def test_a_line_with_an_option_of_another_program_is_still_completed() -> None:

@@ -121,8 +121,10 @@ def test_runs_under_other_settings_are_not_compared(tmp_path: Path) -> None:
     path = tmp_path / "comparison.json"
     compared(searchers=["random"], path=path)
 
+    stages: list[str] = []
     with pytest.raises(ConfigError, match="other settings \\(episodes\\)"):
-        compared(searchers=["random"], path=path, episodes=7)
+        compared(searchers=["random"], path=path, episodes=7, on_stage=stages.append)
+    assert not stages, "it is refused before any work"
     with pytest.raises(ConfigError, match="reward of the dense network"):
         compared(searchers=["random"], path=path, evaluate=lambda model: 1.0)
     path.write_text('{"format": 1}')

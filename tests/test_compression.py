@@ -13,7 +13,14 @@ from torch import Tensor, nn
 import gnnrl
 from gnnrl import study
 from gnnrl.compression import STAGES, compress
-from gnnrl.errors import ConfigError, DataError, EvaluationError, NothingToPrune, UnreachableConstraint
+from gnnrl.errors import (
+    ConfigError,
+    DataError,
+    EvaluationError,
+    GnnrlWarning,
+    NothingToPrune,
+    UnreachableConstraint,
+)
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import SEARCHERS
 from tests.latency.machine import counting_clock
@@ -192,6 +199,8 @@ def test_a_score_that_is_not_finite_is_refused() -> None:
         ({"calibration": []}, DataError, "no batches"),
         ({"rules": WidthRules(keep=("nowhere",))}, ConfigError, "matches no layer"),
         ({"episodes": 0, "searcher": "ppo"}, ConfigError, "at least one evaluation"),
+        ({"episodes": 2.5, "searcher": "ppo"}, ConfigError, "a whole number, got 2.5"),
+        ({"seed": None, "searcher": "ppo"}, ConfigError, "a seed is a whole number .* got None"),
         ({"inputs": torch.zeros(2, 4)}, ConfigError, "does not run on the example inputs"),
         ({"importance": "taylor", "calibration": [images()]}, DataError, "no labels"),
     ],
@@ -306,6 +315,26 @@ def test_weights_that_a_training_ruined_are_blamed_on_the_training() -> None:
 
     with pytest.raises(EvaluationError, match=r"fine-tuning left NaN or infinite numbers in \S+ \(1 tensors in all\)"):
         compressed(finetune=ruin)
+
+
+def test_a_limit_that_is_met_already_is_warned_of() -> None:
+    with pytest.warns(GnnrlWarning, match="there is nothing to prune; give a lower limit"):
+        result = compressed(constraint="macs<=1G")
+    assert result.cost["pruned"] == result.cost["dense"]
+
+
+def replace_a_layer(network: nn.Module) -> None:
+    name, layer = next((name, part) for name, part in network.named_modules() if isinstance(part, nn.Linear))
+    network.set_submodule(name, nn.Linear(layer.in_features, layer.out_features, bias=False))
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [(replace_a_layer, "changed what the network is made of"), (copy.deepcopy, "returned another network")],
+)
+def test_a_training_that_makes_another_network_is_warned_of(train: Any, told: str) -> None:
+    with pytest.warns(GnnrlWarning, match=told):
+        assert compressed(finetune=train).score["finetuned"] < 0
 
 
 def test_a_training_that_is_no_function_is_refused_at_once() -> None:

@@ -9,7 +9,8 @@ import gnnrl
 from gnnrl import compression, study
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.figures import draw_tradeoff
-from gnnrl.tradeoff import name_limit, point, sweep
+from gnnrl.network.cost import name_limit
+from gnnrl.tradeoff import point, sweep
 from tests.latency.machine import counting_clock
 from tests.test_compression import batches, near
 from tests.topologies import images, topology

@@ -1,7 +1,8 @@
 """`gnnrl compare`: searchers side by side on a network and data of the user's own."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,8 @@ from gnnrl.cli.engine import import_engine, limited_threads
 from gnnrl.cli.job import STAGES, Best, Job, check_settings, check_written, refuse_unreachable, shared_arguments
 from gnnrl.cli.sources import Source, load_network, load_splits
 from gnnrl.cli.widths import Widths
+from gnnrl.errors import ConfigError
+from gnnrl.runs.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
     from gnnrl.comparison import Comparison
@@ -76,14 +79,13 @@ def compare(
     goes on with the same command.
     """
     settings = dict(locals())
-    as_json, names, count = settings.pop("as_json"), settings.pop("searchers").split(","), settings.pop("seeds")
+    as_json, names, count = settings.pop("as_json"), _read_names(settings.pop("searchers")), settings.pop("seeds")
     source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
     job = Job(source=source, widths=Widths.take(settings), **settings)
-    names = [options.check_searcher(name.strip()) for name in names]
     with narration(quiet=as_json) as narrator:
         check_written(job)
         import_engine(narrator)
-        with limited_threads(job.threads):
+        with limited_threads(job.threads), _telling(out / _FILE):
             comparison = _work(job, names, range(count), narrator)
     facts = {"model": model, "data": data, "out": str(out), "missing": comparison.missing} | asdict(comparison)
     facts["rows"] = [asdict(row) for row in comparison.rows()]
@@ -92,6 +94,25 @@ def compare(
     else:
         stdout().print(_table(facts, metric))
         stdout().print(f"Written to {out / _FILE}" + (f" and {out / _FIGURE}." if (out / _FIGURE).exists() else "."))
+
+
+def _read_names(text: str) -> list[str]:
+    names = [options.check_searcher(name.strip()) for name in text.split(",")]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"--searchers names {twice[0]} twice; give each searcher once")
+    return names
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say what is kept, and how to go on, where the command is told to end."""
+    try:
+        with Interruption().handled():
+            yield
+    except Interrupted as error:
+        kept = f"Finished runs are kept in {path}" if path.exists() else "No run was finished"
+        error.add_note(f"{kept}; the same command goes on with the others.")
+        raise
 
 
 def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
@@ -129,7 +150,6 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
 
 def _draw(comparison: "Comparison", path: Path, narrator: Narrator) -> None:
     """Draw the figure where matplotlib is installed; the numbers are written anyway."""
-    from gnnrl.errors import ConfigError
     from gnnrl.figures import draw_comparison
 
     try:

@@ -14,6 +14,7 @@ from gnnrl.cli.running import run_path, running
 from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
 from gnnrl.report.names import plural
+from gnnrl.target import check_place
 
 
 def finetune(
@@ -76,6 +77,8 @@ def tune_on(
         typer.Exit: this process has helped another one, which tells.
     """
     check_named(job.source, job.data, job.device)
+    if settings is None and not company.helps():
+        check_place(job.out)
     import_engine(narrator)
     company.take_place(job.device)
     with limited_threads(job.threads):

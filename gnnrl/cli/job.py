@@ -12,7 +12,6 @@ from gnnrl.cli.sources import EVALUATION_BATCH, Fed, Source, check_device, check
 from gnnrl.cli.tuning import Training, choose_precision, tune
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
-from gnnrl.target import check_target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +53,27 @@ class Job(Training):
     widths: Widths = field(default_factory=Widths)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep(Job):
+    """A compression to several limits, which has a folder in `out` for each."""
+
+    limits: tuple[str, ...]
+
+    def jobs(self) -> list[Job]:
+        """A job for each limit.
+
+        Raises:
+            ConfigError: no limit, one that is none, or two that are the same.
+        """
+        from gnnrl.network.cost import name_limit
+
+        shared = {name: getattr(self, name) for name in Job.__dataclass_fields__}
+        names = {limit: name_limit(limit) for limit in self.limits}
+        if not names or len({*names.values()}) < len(self.limits):
+            raise ConfigError(f"a sweep needs limits, each of them once; got {', '.join(self.limits) or 'none'}")
+        return [Job(**{**shared, "constraint": limit, "out": self.out / names[limit]}) for limit in self.limits]
+
+
 def prepare(
     job: Job, narrator: Narrator, *, trained: bool = True, ledger: "Ledger | None" = None
 ) -> tuple[Fed, "Network"]:
@@ -63,7 +83,6 @@ def prepare(
         trained: whether the network needs its weights.
         ledger: times that are known, where latency is limited.
     """
-    check_target(job.out, force=job.force)
     check_settings(job, trained=trained)
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):

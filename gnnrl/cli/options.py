@@ -120,7 +120,9 @@ def check_searcher(name: str) -> str:
     known = [*SEARCHERS, *(point.name for point in entry_points(group="gnnrl.searchers"))]
     if ":" not in name and name not in known:
         hint = suggestion(name, known)
-        raise typer.BadParameter(f"there is no searcher {name!r}{hint} There are {', '.join(known)}, module:attribute.")
+        raise typer.BadParameter(
+            f"there is no searcher {name!r}{hint or '.'} There are {', '.join(known)}, module:attribute."
+        )
     return name
 
 

@@ -1,5 +1,6 @@
 """A job that is done: its result saved, what is said of it, and what can be done with it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
@@ -39,11 +40,22 @@ def _compress(
 
 
 def save_result(
-    job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator, session: Session
+    job: Job,
+    fed: Fed,
+    result: "CompressionResult",
+    data: "DataSplits",
+    narrator: Narrator,
+    session: Session,
+    note: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> dict[str, Any]:
-    """Write a result, end its run, and return all facts of it."""
+    """Write a result, end its run, and return all facts of it.
+
+    Args:
+        note: called with the facts before the result is there.
+    """
     session.enter("save")
     facts = facts_of(job, fed, result, data, narrator)
+    note(facts)
     about = {**facts, "commands": next_commands(job)}
     result.save(job.out, about=about, records=session.directory.records, force=job.force)
     session.directory.remove()

@@ -10,14 +10,14 @@ import typer
 from gnnrl.cli import options, tuning_options
 from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
 from gnnrl.cli.engine import import_engine, limited_threads
-from gnnrl.cli.job import Job, check_settings, check_written
+from gnnrl.cli.job import Job, Sweep, check_settings, check_written
 from gnnrl.cli.outcome import next_commands, run_job
 from gnnrl.cli.record import naming, written
 from gnnrl.cli.rehearsal import rehearse, show_rehearsal
 from gnnrl.cli.running import running
 from gnnrl.cli.settings import ConfigOption, PrintConfigOption, show_settings
 from gnnrl.cli.sources import Source
-from gnnrl.cli.sweeping import read_limits, run_sweep, tabulate
+from gnnrl.cli.sweeping import read_limits, run_sweep, show_sweep
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
@@ -90,15 +90,14 @@ def prune(
         raise ConfigError("--dry-run looks at one limit; leave --sweep out")
     with narration(quiet=as_json) as narrator:
         if limits:
-            facts = run_sweep(job, read_limits(limits, constraint), narrator)
+            shared = {name: getattr(job, name) for name in Job.__dataclass_fields__}
+            facts = run_sweep(Sweep(**shared, limits=read_limits(limits, constraint)), narrator)
         else:
             facts = rehearse(job, narrator) if dry_run else work_on(job, narrator)
     if as_json:
         typer.echo(json.dumps(facts))
     elif limits:
-        stdout().print(tabulate(facts))
-        stdout().print(f"Saved in {facts['out']}, a folder for each limit, after {facts['seconds']:.0f} s.")
-        stdout().print(f"  in a browser: {facts['report']}")
+        show_sweep(facts)
     elif dry_run:
         typer.echo(plain(show_rehearsal(facts)))
     else:
@@ -120,8 +119,7 @@ def work_on(
     """
     watch = Stopwatch()
     check_written(job)
-    if settings is None:
-        check_target(job.out, force=job.force)
+    check_target(job.out, force=job.force)
     import_engine(narrator)
     with limited_threads(job.threads):
         if settings is None:

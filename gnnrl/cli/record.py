@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gnnrl.cli.job import Job
+from gnnrl.cli.job import Job, Sweep
 from gnnrl.cli.running import Found, run_path
 from gnnrl.cli.sources import is_own
 from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ArtifactError, ConfigError
 
-_KINDS: dict[str, type[Job] | type[Tuning]] = {"prune": Job, "finetune": Tuning}
+_KINDS: dict[str, type[Job] | type[Tuning]] = {"prune": Job, "sweep": Sweep, "finetune": Tuning}
 _PLACE = ("executor", "workers", "address")
 """Where plans are judged is no part of a run: it changes no result, and no file may name a machine to talk to."""
 
@@ -60,7 +60,7 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
     if kind is None:
         known = " or ".join(_KINDS)
         raise ArtifactError(f"{run_path(found.out)} is a run of {found.settings.get('command')!r}, not of {known}")
-    asked = {name: value for name, value in given.items() if kind is Job or name not in _PLACE}
+    asked = {name: value for name, value in given.items() if issubclass(kind, Job) or name not in _PLACE}
     try:
         job: Job | Tuning = TypeAdapter(kind).validate_python(_replaced(found.options, asked) | {"out": found.out})
     except (ValidationError, TypeError, KeyError, AttributeError) as error:

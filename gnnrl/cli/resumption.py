@@ -1,6 +1,7 @@
 """`gnnrl resume`: a run that was interrupted goes on, and ends as if it had never stopped."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,14 @@ import typer
 from gnnrl.cli import company, options
 from gnnrl.cli.console import narration
 from gnnrl.cli.finetuning import show_tuned, tune_on
+from gnnrl.cli.job import Job, Sweep
 from gnnrl.cli.pruning import show_pruned, work_on
 from gnnrl.cli.record import read_job
-from gnnrl.cli.running import Found, extend, find_run, tidy
+from gnnrl.cli.running import Found, can_extend, extend, find_run, refuse_part, run_path, tidy
+from gnnrl.cli.sweeping import run_sweep, show_sweep
 from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ConfigError
+from gnnrl.target import SWEEP
 
 
 def resume(
@@ -42,9 +46,16 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted: Ctrl-C, a crash, a full disk. The result is that of the unbroken run.
 
+    A sweep goes on as a whole: finished limits are kept.
+
     gnnrl resume small
     """
+    if (result / SWEEP).is_file() and not run_path(result).exists():
+        _tell_swept(result, more, as_json=as_json)
+        return
     found = find_run(result)
+    if more or not found.is_finished:
+        refuse_part(found)
     if found.is_finished and company.helps():
         return
     if found.is_finished:
@@ -55,20 +66,37 @@ def resume(
         found = extend(found, more)
     elif more:
         raise ConfigError(f"the run of {found.out} has not ended yet; go on with it first, then give --extend")
+    given = {"model": model, "searcher": searcher, "weights": weights, "data": data}
+    job = read_job(found, {**given, "executor": executor, "workers": workers, "address": address})
+    _go_on(job, found, repair=repair, as_json=as_json)
+
+
+def _go_on(job: Job | Tuning, found: Found, *, repair: bool, as_json: bool) -> None:
+    """Do what is left of a job, and show what came of it."""
     with narration(quiet=as_json) as narrator:
-        given = {"model": model, "searcher": searcher, "weights": weights, "data": data}
-        job = read_job(found, {**given, "executor": executor, "workers": workers, "address": address})
         if isinstance(job, Tuning):
             facts = tune_on(job, narrator, found.settings, repair=repair)
         else:
             company.refuse("a search")
-            facts = work_on(job, narrator, found.settings, repair=repair)
+            if isinstance(job, Sweep):
+                facts = run_sweep(job, narrator, found.settings, repair=repair)
+            else:
+                facts = work_on(job, narrator, found.settings, repair=repair)
     if isinstance(job, Tuning):
         show_tuned(facts, as_json=as_json)
     elif as_json:
         typer.echo(json.dumps(facts))
+    elif isinstance(job, Sweep):
+        show_sweep(facts)
     else:
         show_pruned(facts, job)
+
+
+def _tell_swept(out: Path, more: int, *, as_json: bool) -> None:
+    if more:
+        raise ConfigError(f"{out} is a sweep; extend the results in it one by one, as gnnrl resume {out}/macs-50")
+    told = f"{out} is finished, there is nothing to go on with."
+    typer.echo(json.dumps({"finished": True, "out": str(out)}) if as_json else told)
 
 
 def _tell_finished(found: Found, *, as_json: bool) -> None:
@@ -79,6 +107,6 @@ def _tell_finished(found: Found, *, as_json: bool) -> None:
         told = {"finished": True, "out": str(found.out)}
         typer.echo(json.dumps(told | {name: facts[name] for name in ("score", "evaluations") if name in facts}))
     else:
-        typer.echo(
-            f"{found.out} is finished, there is nothing to go on with. More: gnnrl resume {found.out} --extend 50"
-        )
+        command = shlex.join(["gnnrl", "resume", str(found.out), "--extend", "50"])
+        more = f" More: {command}" if can_extend(found) else ""
+        typer.echo(f"{found.out} is finished, there is nothing to go on with.{more}")

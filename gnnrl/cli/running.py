@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gnnrl.runs.directory import RunDirectory
 
 PATIENT_STAGES = ("search", "finetune")
+_SWEEP = "sweep"
+"""What the settings of a limit's run call the run of its sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Session:
 
 def run_path(out: Path) -> Path:
     """Where the run of a result is kept while it lasts."""
-    return out.with_name(f"{out.name}.run")
+    named = out if out.name else out.absolute()
+    return named.with_name(f"{named.name}.run")
 
 
 @contextmanager
@@ -79,12 +82,65 @@ def running(
             raise
 
 
+@contextmanager
+def running_part(
+    whole: Session, out: Path, settings: Mapping[str, Any], *, force: bool, repair: bool
+) -> Iterator[Session]:
+    """Hold the run of one limit of a sweep: new, or begun before by the same run of the sweep.
+
+    Args:
+        whole: the run of the sweep, which says how to go on.
+
+    Raises:
+        ConfigError: there is another run of this result already.
+    """
+    command = shlex.join(["gnnrl", "resume", str(out)])
+    named = {**settings, _SWEEP: whole.directory.settings["id"]}
+    with _hold(out, named, command, force=force, repair=repair) as directory:
+        yield Session(directory, whole.interruption)
+
+
+def is_part(whole: Session, out: Path) -> bool:
+    """Whether a saved result is of this run of a sweep."""
+    from gnnrl.target import RECORDS
+
+    return _names(out / RECORDS, _SWEEP, whole.directory.settings["id"])
+
+
+def tidy_part(whole: Session, out: Path) -> None:
+    """Remove what the run of a finished limit left, where it was killed after its very last step."""
+    from gnnrl.runs.directory import RunDirectory
+
+    if _names(run_path(out), _SWEEP, whole.directory.settings["id"]):
+        RunDirectory(run_path(out)).remove()
+
+
+def _names(path: Path, key: str, value: str) -> bool:
+    """Whether there is a run in a directory, and its settings say this."""
+    from gnnrl.runs.directory import SETTINGS, read_settings
+
+    return (path / SETTINGS).exists() and read_settings(path).get(key) == value
+
+
+def refuse_part(found: "Found") -> None:
+    """Refuse to go on with one limit of a sweep that lasts.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    sweep = found.out.absolute().parent
+    if _SWEEP in found.settings and _names(run_path(sweep), "id", found.settings[_SWEEP]):
+        command = shlex.join(["gnnrl", "resume", str(found.out.parent)])
+        raise ConfigError(f"{found.out} is one limit of a sweep that has not ended; go on with: {command}")
+
+
 def _hold(out: Path, settings: Mapping[str, Any], command: str, *, force: bool, repair: bool) -> "RunDirectory":
     from gnnrl.runs.directory import RunDirectory
 
     path = run_path(out)
     directory = RunDirectory(path, settings, repair=repair)
-    if directory.is_new or settings.get("id") == directory.settings["id"]:
+    own = [name for name in ("id", _SWEEP) if name in settings]
+    if directory.is_new or any(settings[name] == directory.settings.get(name) for name in own):
         return directory
     if not force:
         directory.close()
@@ -142,7 +198,8 @@ def find_run(result: Path) -> Found:
     from gnnrl.runs.directory import SETTINGS, read_settings
     from gnnrl.target import MANIFEST, RECORDS
 
-    out = result.with_name(result.name.removesuffix(".run"))
+    named = result if result.name else result.absolute()
+    out = named.with_name(named.name.removesuffix(".run"))
     path, done = run_path(out), out / RECORDS
     finished = read_settings(done) if (done / SETTINGS).exists() and (out / MANIFEST).exists() else None
     begun = read_settings(path) if (path / SETTINGS).exists() else None
@@ -161,18 +218,29 @@ def tidy(found: Found) -> None:
         RunDirectory(run_path(found.out)).remove()
 
 
+def can_extend(found: Found) -> bool:
+    """Whether a search of the command line made a result: no closed form, no training, nothing begun in Python."""
+    from gnnrl.searchers.table import CLOSED_FORM
+
+    try:
+        options = found.options
+    except ArtifactError:
+        return False
+    return type(options.get("episodes")) is int and options.get("searcher") not in CLOSED_FORM
+
+
 def extend(found: Found, more: int) -> Found:
     """Begin a run that goes on from a finished one, with more evaluations."""
     from gnnrl.files import publish_folder, staged
     from gnnrl.runs.directory import JOURNAL, SETTINGS
-    from gnnrl.searchers.table import CLOSED_FORM
     from gnnrl.target import RECORDS
 
-    searcher, episodes = found.options.get("searcher"), found.options.get("episodes")
-    if type(episodes) is not int or searcher in CLOSED_FORM:
+    options = found.options
+    if not can_extend(found):
         raise ConfigError(f"{found.out} is no result of a search; only a search can be extended")
-    options = {**found.options, "episodes": episodes + more, "force": True}
-    settings = {**found.settings, "id": secrets.token_hex(8), "options": options}
+    options = {**options, "episodes": options["episodes"] + more, "force": True}
+    kept = {name: value for name, value in found.settings.items() if name != _SWEEP}
+    settings = {**kept, "id": secrets.token_hex(8), "options": options}
     path = run_path(found.out)
     with staged(path) as staging:
         shutil.copyfile(found.out / RECORDS / JOURNAL, staging / JOURNAL)

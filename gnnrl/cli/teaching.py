@@ -4,6 +4,7 @@ A command's docstring is its help: its first paragraph says what it does, lines 
 """
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -12,6 +13,8 @@ from typing import Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
+
+from gnnrl.errors import question
 
 START = "Start here"
 _REST = "More"
@@ -29,6 +32,7 @@ _ELSEWHERE = {
     "--dataset": ("--data",),
 }
 """What other programs call our options."""
+_NO_CHOICE = re.compile(r"'(?P<value>[^']+)' is not one of (?P<known>'.+'\.)", re.DOTALL)
 
 
 class Teaching(TyperCommand):
@@ -41,7 +45,11 @@ class Teaching(TyperCommand):
         for name in () if ctx.resilient_parsing else sorted(foreign):
             for meant in own.intersection(_ELSEWHERE[name]):
                 ctx.fail(f"there is no option {name}; did you mean {meant}?")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _asked(error.message)
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help."""
@@ -56,6 +64,15 @@ class Teaching(TyperCommand):
         for name, rows in [*panels.items(), (_REST if any(panels.values()) else "Options", rest)]:
             if rows:
                 formatter.write(show_rows(name, rows))
+
+
+def _asked(message: str) -> str:
+    """The refusal of a value that is none of a few names, with the question for the one that was meant."""
+    found = _NO_CHOICE.search(message)
+    if found is None:
+        return message
+    hint = question(found["value"], re.findall("'([^']+)'", found["known"]))
+    return f"{found[0]} {hint[0].upper()}{hint[1:]}" if hint else found[0]
 
 
 def overview(group: Any, ctx: Any) -> str:

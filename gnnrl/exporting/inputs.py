@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map, tree_map_only
 
-from gnnrl.errors import ConfigError, InputsError
+from gnnrl.errors import InputsError
 from gnnrl.network.tracer import as_arguments, unwrapped
 
 
@@ -64,8 +64,6 @@ def _is_matrix(leaf: object) -> bool:
 
 def on_cpu(model: nn.Module) -> nn.Module:
     """The user's own network, or a copy of it if it is on another device."""
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"the network must be a torch.nn.Module, got {type(model).__name__}")
     model = unwrapped(model)
     devices = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
     return model if devices <= {"cpu"} else copy.deepcopy(model).cpu()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gnnrl.latency.tables import Latency
-from gnnrl.network.cost import Constraint
+from gnnrl.network.cost import Constraint, as_constraints
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
@@ -65,8 +65,7 @@ class Agreement:
 
 def limits_latency(constraint: str | Sequence[Constraint]) -> Constraint | None:
     """The limit on latency among others, None where there is none."""
-    limits = Constraint.parse(constraint) if isinstance(constraint, str) else constraint
-    return next((limit for limit in limits if limit.metric == "latency"), None)
+    return next((limit for limit in as_constraints(constraint) if limit.metric == "latency"), None)
 
 
 def agree(

@@ -1,9 +1,11 @@
-"""Which networks are not worth a trace: refused by name before one begins, with what to do instead."""
+"""Which networks are refused by name, before a trace or after the export, with what to do instead."""
 
 import torch
 from torch import nn
 
 from gnnrl.errors import TraceError
+from gnnrl.network.labelling import enclosing_modules, operation_name
+from gnnrl.network.locations import last_user_line
 
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized")
 
@@ -39,6 +41,30 @@ def check_data(model: nn.Module) -> None:
                 f"{name} has no data (device meta): such a network can be traced and measured, but not pruned; load "
                 "its weights onto the cpu or a GPU first"
             )
+
+
+def check_sizes(model: nn.Module, program: torch.export.ExportedProgram) -> None:
+    """Refuse a program with tensors whose sizes depend on data: what its channels cost cannot be known.
+
+    Raises:
+        TraceError: names the module, the operation and the line of the first of them.
+    """
+    for node in program.graph.nodes:
+        values = torch.utils._pytree.tree_leaves(node.meta.get("val"))
+        if any(isinstance(value, torch.Tensor) and not _is_sized(value) for value in values):
+            modules = [path for path, _ in enclosing_modules(node) if path]
+            inside = f"{modules[-1]} of " if modules else ""
+            where = last_user_line(node.meta.get("stack_trace") or "")
+            raise TraceError(
+                f"{inside}{type(model).__name__} cannot be traced: the size of what {operation_name(node)} gives"
+                f"{where and f' at {where}'} depends on the values of its input, so its cost cannot be known. Keep "
+                "the size the same for all inputs here (multiply by the mask, torch.where, topk of a fixed number), "
+                "or trace the part of the network without it"
+            )
+
+
+def _is_sized(value: torch.Tensor) -> bool:
+    return all(isinstance(size, int) for size in value.shape)
 
 
 def _obstacle(module: nn.Module) -> str:

@@ -21,6 +21,8 @@ from gnnrl.network.polynomial import Polynomial, Sizes
 
 METRICS = ("macs", "params", "bytes", "activations", "latency")
 _SUFFIX = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_OF_BYTES = ("kb", "mb", "gb")
+_LIMIT = r"([a-z_]+)\s*<=?\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|ms|us|s|[kmg]b|[kmgb]?)"
 _LEAST = 1e-9
 _LEAST_SIZE = 100
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -168,9 +170,32 @@ class Constraint:
         return f"{self.metric}<={shown}"
 
 
+def name_limit(constraint: str) -> str:
+    """A name for a folder: `macs<=50%` is `macs-50`, `latency<=5ms` is `latency-5ms`.
+
+    Raises:
+        ConfigError: not a limit.
+    """
+    parts = (str(part).replace("<=", "-").replace("%", "").replace(",", "") for part in Constraint.parse(constraint))
+    return "-".join(parts)
+
+
+def as_constraints(constraint: str | Sequence[Constraint]) -> tuple[Constraint, ...]:
+    """Limits as text, or as they were read before.
+
+    Raises:
+        ConfigError: neither of both; the message shows a limit.
+    """
+    if isinstance(constraint, str):
+        return Constraint.parse(constraint)
+    if not isinstance(constraint, tuple | list) or not all(isinstance(each, Constraint) for each in constraint):
+        raise ConfigError(f"a limit is text, got {constraint!r}; write for example macs<=50%")
+    return tuple(constraint)
+
+
 def _parse_one(text: str) -> Constraint:
     example = f"write for example macs<=50%, params<=1.5M or latency<=5ms (metrics: {', '.join(METRICS)})"
-    match = re.fullmatch(r"([a-z_]+)\s*<=?\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|ms|us|s|[kmgb]?)", text, re.IGNORECASE)
+    match = re.fullmatch(_LIMIT, text, re.IGNORECASE)
     if not match:
         raise ConfigError(f"{text!r} is not a limit; {example}")
     metric, number, unit = match[1].lower(), match[2], match[3].lower()
@@ -195,6 +220,10 @@ def _parse_one(text: str) -> Constraint:
         raise ConfigError(f"{text!r}: latency is a time (us, ms or s), and nothing else is; {example}")
     if metric == "latency" and limit > 0:
         return Constraint(metric, limit * _MILLISECONDS[unit], False)
+    if unit in _OF_BYTES:
+        if metric not in ("bytes", "activations"):
+            raise ConfigError(f"{text!r}: {metric} are no bytes; {example}")
+        unit = unit[0]
     if limit * _SUFFIX.get(unit, 0) <= (1 if unit else _LEAST_SIZE):
         meant = f"did you mean {metric}<={number}%? Or " if 1 <= limit < 100 and not unit else ""
         raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {meant}{example}")
@@ -216,10 +245,7 @@ class Budget:
         """
         if isinstance(constraint, Budget):
             return constraint
-        if not isinstance(constraint, str | tuple | list):
-            raise ConfigError(f"a limit is text, got {constraint!r}; write for example macs<=50%")
-        constraints = Constraint.parse(constraint) if isinstance(constraint, str) else constraint
-        return cls(tuple((c.metric, _absolute(c, dense)) for c in constraints))
+        return cls(tuple((c.metric, _absolute(c, dense)) for c in as_constraints(constraint)))
 
     def holds(self, cost: Cost) -> bool:
         """Whether a network of this cost is within all limits."""

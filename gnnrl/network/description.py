@@ -10,6 +10,7 @@ import numpy as np
 
 from gnnrl.network.cost import Cost
 from gnnrl.network.labels import Component
+from gnnrl.network.layers import layer_of
 from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, remedy, role, shorten, show_location
 from gnnrl.network.structure import Group, Network
 
@@ -69,6 +70,7 @@ class Description:
         smallest: what is left with every group at its narrowest.
         frozen: all groups that stay whole.
         obstacles: those of them where code stands in the way, by reason.
+        unrun: modules with parameters that the example inputs do not run.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Description:
     shrinking: tuple[Shrinking, ...]
     frozen: tuple[Frozen, ...]
     obstacles: tuple[Obstacle, ...]
+    unrun: tuple[str, ...]
 
     @classmethod
     def of(cls, network: Network, ladders: Sequence[Component] | None = None) -> "Description":
@@ -95,6 +98,7 @@ class Description:
             tuple(_shrinking(group, ladder, price[group.index]) for group, ladder in rows),
             tuple(_frozen(group) for group in network.frozen),
             find_obstacles(network),
+            network.unrun,
         )
 
     @property
@@ -113,6 +117,7 @@ class Description:
             *self._shrinking_lines(),
             *self._obstacle_lines(),
             *self._end_lines(),
+            *self._unrun_lines(),
         ]
         return "\n".join(lines)
 
@@ -165,6 +170,11 @@ class Description:
             else []
         )
 
+    def _unrun_lines(self) -> list[str]:
+        """Say which modules keep their width because the inputs do not reach them."""
+        told = f"Not run by these inputs, left as they are: {shorten(self.unrun, 'module')}."
+        return ["", *_wrapped(told, "")] if self.unrun else []
+
 
 def describe(network: Network) -> str:
     """Write a network down as a plain text of 80 columns: size, groups, what is frozen and why."""
@@ -172,7 +182,7 @@ def describe(network: Network) -> str:
 
 
 def _shrinking(group: Group, ladder: Component, price: float) -> Shrinking:
-    layers = dict.fromkeys(place.tensor.rpartition(".")[0] for place in group.places)
+    layers = dict.fromkeys(layer_of(place.tensor) for place in group.places)
     low, high = int(ladder[0]), int(ladder[-1])
     return Shrinking(group.name, group.kind, group.size, low, high, group.macs_share, round(price), tuple(layers))
 

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from gnnrl.network.cost import CostModel, Metric
 from gnnrl.network.incidence import equal_rows, incidence
 from gnnrl.network.labels import Component, Reason
+from gnnrl.network.layers import layer_of
 from gnnrl.network.liveness import Buffer
 from gnnrl.network.operations.call import Tensors, Work
 from gnnrl.network.polynomial import Peak, Polynomial, Sizes
@@ -183,7 +184,7 @@ class _Names:
     def take(self, places: Sequence[Place]) -> str:
         if not places:
             return ""
-        name = places[0].tensor.rpartition(".")[0] or places[0].tensor
+        name = layer_of(places[0].tensor) or places[0].tensor
         self._taken[name] = self._taken.get(name, 0) + 1
         return name if self._taken[name] == 1 else f"{name}:{self._taken[name]}"
 

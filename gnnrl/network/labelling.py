@@ -3,7 +3,7 @@
 import hashlib
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,13 +16,15 @@ from torch.export.graph_signature import InputKind
 from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
 from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.layers import find_unrun
 from gnnrl.network.liveness import find_buffers
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.operations import reductions, shapes
 from gnnrl.network.operations.call import Call, Tensors, Work
 from gnnrl.network.operations.table import RULES
 from gnnrl.network.operations.zeros import leaves_zero
-from gnnrl.network.structure import Axis, Group, Network, Operation
+from gnnrl.network.shares import macs_shares, stored_weight
+from gnnrl.network.structure import Axis, Network, Operation
 
 _FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
 
@@ -76,7 +78,7 @@ class Labelling:
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
         buffers = find_buffers(self.program.graph, self._index, self.results)
         found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
-        share = self._macs_shares(found)
+
         operations = tuple(
             replace(
                 operation,
@@ -86,6 +88,8 @@ class Labelling:
             )
             for operation, (first, *others), read in zip(self.operations, self.results, self.operands, strict=True)
         )
+        share = macs_shares(found, operations, self._stored_weights(), self.tensors)
+        read = {value for node in self.weights if node.users and isinstance(value := self.values[node], str)}
         kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
         return Network(
             model_class=type(self.model).__name__,
@@ -101,26 +105,14 @@ class Labelling:
             cost=found.cost,
             batch_size=self.batch_size,
             fingerprint=self._fingerprint(),
+            unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
         )
 
-    def _macs_shares(self, found: Grouping) -> Callable[[Group], float]:
-        """Share of all multiply-accumulates that compute a group's channels."""
-        widths = np.diff(found.offsets)
-        macs = found.cost.macs_by_operation(widths, len(self.operations))
-        by_weight: dict[tuple[str, int], float] = {}
-        for operation, value in zip(self.operations, macs, strict=True):
-            if weight := operation.parameters.get("weight"):
-                key = weight, int("transpose" in operation.name and operation.settings["groups"] == 1)
-                by_weight[key] = by_weight.get(key, 0.0) + float(value) / max(int(macs.sum()), 1)
-
-        def share(group: Group) -> float:
-            return sum(
-                value * place.positions.size / self.tensors.shapes[place.tensor][place.dim]
-                for place in group.places
-                if (value := by_weight.get((place.tensor, place.dim)))
-            )
-
-        return share
+    def _stored_weights(self) -> dict[int, str]:
+        """The stored weight of each operation that has one."""
+        arguments = {index: _arguments(node).get("weight") for node, index in self._index.items() if index >= 0}
+        nodes = {index: weight for index, weight in arguments.items() if isinstance(weight, fx.Node)}
+        return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
 
     def _placeholder(self, node: fx.Node) -> None:
         spec = self._specs[node.name]
@@ -158,7 +150,7 @@ class Labelling:
         if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
             self.values[node] = None
             return
-        modules = _modules(node)
+        modules = enclosing_modules(node)
         call = self._read(node, modules[-1][0] if modules else "")
         self.operations.append(self._operation(call, modules))
         self._index[node] = call.index
@@ -270,7 +262,8 @@ def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
 
 
-def _modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
+def enclosing_modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
+    """(path, class name) of the modules that an operation stands in, outermost first."""
     stack = node.meta.get("nn_module_stack") or {}
     entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
     plain = ((re.sub(r"@\d+$", "", path) if "@" in path else path, name) for path, name in entries)

@@ -114,6 +114,8 @@ class Network:
         owners: (tensor, dim) -> global unit of each position [size], 0 where fixed.
         offsets: global number of the first unit of each group [G]; the last entry is one past the last unit.
         batch_size: samples in the example inputs; sizes are given for one sample.
+        unrun: modules with parameters that the example inputs do not run: they are left as they are, so inputs that
+            do run them may not fit any more.
     """
 
     model_class: str
@@ -127,6 +129,7 @@ class Network:
     batch_size: int
     fingerprint: str
     bindings: tuple[Binding, ...] = ()
+    unrun: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """A table that a person can read: groups, sizes, what is frozen and why."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, InputsError, TraceError, first_line
-from gnnrl.network.admission import check_network
+from gnnrl.network.admission import check_network, check_sizes
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
 from gnnrl.network.modes import evaluating
@@ -34,20 +34,24 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
     Args:
         model: any module that `torch.export` accepts; it is not changed.
         example_inputs: one tensor, a tuple of positional arguments or a dictionary of keyword arguments, with a
-            leading batch dimension.
+            leading batch dimension. Modules that they do not run keep their width (`Network.unrun`): give all inputs
+            that the network is to take.
 
     Raises:
         InputsError: the network does not run on these inputs.
-        TraceError: the network cannot be exported; the message names the module, the parameter or the line.
+        TraceError: the network cannot be exported, or sizes depend on data; the message names the module, the
+            parameter or the line.
     """
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"the network must be a torch.nn.Module, got {type(model).__name__}")
     model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
+    if not _batch_size(args, kwargs):
+        shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
+        raise InputsError(f"the example inputs hold no samples, their batch is of size 0 ({shapes})")
     check_network(model)
     with evaluating(model), torch.no_grad():
         rehearsal = _rehearse(model, args, kwargs)
         program = _export(rehearsal.dense, args, kwargs)
+        check_sizes(model, program)
         labelling = Labelling(model, program, _batch_size(args, kwargs))
         network = labelling.network()
         while (trial := try_out(rehearsal, network)).frozen:
@@ -56,15 +60,24 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
     return replace(network, bindings=tuple(trial.bindings))
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The user's own network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`."""
+def unwrapped(model: Any) -> nn.Module:
+    """The user's own network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`.
+
+    Raises:
+        ConfigError: it is no network, but its class, say, or a function that makes it.
+    """
+    if not isinstance(model, nn.Module):
+        named = getattr(model, "__name__", "")
+        found = f"{named}: give an instance, {named}(...)" if callable(model) and named else type(model).__name__
+        raise ConfigError(f"the network must be a torch.nn.Module, got {found}")
+    network: nn.Module = model
     while True:
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
+            network = inner
         else:
-            return model
+            return network
 
 
 def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

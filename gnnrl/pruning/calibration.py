@@ -4,7 +4,7 @@ For every layer call the outputs at sampled positions (what a repaired layer sho
 covariance of the inputs (what the error curves need), and the energy of the tensor that the result is added to.
 """
 
-import inspect
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +99,13 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate(
-    model: nn.Module, data: Iterable[Any], *, images: int = 500, sampler: Sampler | None = None, moments: bool = True
+    model: nn.Module,
+    data: Iterable[Any],
+    *,
+    images: int = 500,
+    sampler: Sampler | None = None,
+    moments: bool = True,
+    example_inputs: Any = None,
 ) -> Calibration:
     """Run a dense network on calibration data and record what repair and error curves need.
 
@@ -108,13 +114,14 @@ def calibrate(
             labels; read until `images` are seen.
         images: images to use at most; fewer where their activations would not fit into memory.
         moments: also collect the covariance of the inputs of dense layers.
+        example_inputs: what the network was traced with, to refuse batches with more inputs.
 
     Raises:
-        DataError: the data has fewer than two images, batches that are not tensors, or inputs that the network
-            cannot take.
+        DataError: the data has fewer than two images, batches that are not tensors, inputs that the network
+            cannot take, or such that layers give NaN or infinite numbers.
     """
     device = next(model.parameters()).device
-    inputs, labels = gather(data, images, _arity(model))
+    inputs, labels = gather(data, images, model, example_inputs)
     inputs = tuple(value.to(device).contiguous() for value in inputs)
     sampler = sampler or Sampler()
     try:
@@ -130,6 +137,7 @@ def calibrate(
     with watching(model, recorder.observer):
         model(*inputs)
     recorder.finish()
+    _check_finite(recorder.layers.values(), inputs)
     return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
 
 
@@ -147,14 +155,6 @@ def _layout(model: nn.Module, inputs: Sequence[Tensor]) -> torch.memory_format:
 
 def _laid_out(value: Tensor, layout: torch.memory_format) -> Tensor:
     return value.contiguous(memory_format=layout) if value.ndim == 4 else value
-
-
-def _arity(model: nn.Module) -> int:
-    parameters = inspect.signature(model.forward).parameters.values()
-    required = [
-        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return max(len(required), 1)
 
 
 def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
@@ -263,7 +263,27 @@ def norm_scale(norm: dict[str, Any]) -> Tensor:
     return scale * factor
 
 
+def _check_finite(records: Iterable[LayerRecord], inputs: Sequence[Tensor]) -> None:
+    """Refuse activations that cannot be squared, which least squares needs; infinite masks that do no harm may be."""
+    for record in records:
+        spread = 0.0 if record.moments is None else float(record.moments.covariance.diagonal().sum())
+        if math.isfinite(_energy(record.target)) and math.isfinite(spread):
+            continue
+        for value in inputs:
+            sound = torch.isfinite(value).reshape(len(value), -1).all(1)
+            if not sound.all():
+                raise DataError(
+                    f"the calibration data hold NaN or infinite numbers, first in sample {int(sound.int().argmin())} "
+                    f"of {len(value)} (counted from 0), and so does what {record.name} computes; leave such samples out"
+                )
+        raise DataError(
+            f"what {record.name} computes from the calibration data overflows: it is NaN, infinite or too large to "
+            "be squared; look at its weights, and at the scale of the data"
+        )
+
+
 def _energy(value: Tensor, *, centred: bool = False) -> float:
+    value = value.to(torch.promote_types(value.dtype, torch.float32))
     shifted = value - value.mean(0) if centred else value
     return max(float(shifted.square().mean(0).sum()), 1e-12)
 

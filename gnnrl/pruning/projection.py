@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from gnnrl.errors import NothingToPrune, UnreachableConstraint
-from gnnrl.network.cost import Budget, Constraint
+from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
+from gnnrl.network.cost import Budget, Constraint, show_amount
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
@@ -83,6 +83,30 @@ class Projection:
         """Whether many widths [..., G] are within the budget."""
         cost = self.network.cost
         return np.asarray(np.all([cost.metric(name, widths) <= limit for name, limit in self.budget.limits], axis=0))
+
+    def check(self, widths: ArrayLike) -> None:
+        """Refuse what is no plan within the rules and the limit.
+
+        Raises:
+            ConfigError: not one whole number a group [G], a width that is not allowed, or a plan beyond the limit.
+        """
+        try:
+            found = np.asarray(widths, np.float64)
+        except (TypeError, ValueError):
+            found = np.empty(0)
+        if found.shape != (len(self.ladders),):
+            raise ConfigError(f"a plan is one width for each of the {len(self.ladders)} groups, got {widths!r}")
+        for group, ladder, width in zip(self.network.groups, self.ladders, found, strict=True):
+            if width not in ladder:
+                raise ConfigError(f"{group.name} may have {_shown(ladder)} of its {group.size} channels, got {width:g}")
+        chosen = found.astype(np.int64)
+        if not self.holds(chosen):
+            size = self.network.cost.measure(chosen)
+            sizes = ", ".join(f"{name} {show_amount(name, getattr(size, name))}" for name, _ in self.budget.limits)
+            raise ConfigError(
+                f"a plan of {sizes} is beyond {self.budget}; `task.plan` and the methods of `task.projection` give "
+                "plans at the limit"
+            )
 
     def of_logits(self, logits: ArrayLike) -> Component:
         """Widths for the logits of the wished keep ratios [G]: the nearest plan by one common shift."""
@@ -172,3 +196,12 @@ class Projection:
 
     def _floored(self, wish: NDArray[np.float64]) -> Component:
         return self._at(np.maximum((self._reached <= wish[:, None]).sum(1) - 1, 0))
+
+
+def _shown(ladder: Component) -> str:
+    """Allowed widths in words."""
+    if len(ladder) == 1:
+        return str(ladder[0])
+    if len(ladder) == ladder[-1] - ladder[0] + 1:
+        return f"{ladder[0]} to {ladder[-1]}"
+    return f"{', '.join(map(str, ladder[:3]))}, ..., {ladder[-1]}"

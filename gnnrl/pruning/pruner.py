@@ -51,7 +51,7 @@ def prune(
     plan.check(network)
     record = None
     if calibration is not None and (settings is not None or criterion == "taylor"):
-        record = calibrate(model, calibration, moments=False)
+        record = calibrate(model, calibration, moments=False, example_inputs=example_inputs)
     if plan.kept is None:
         batches = record.batches() if record is not None and criterion == "taylor" else None
         plan = plan.with_kept(importance(criterion, model, network, batches))

@@ -194,6 +194,8 @@ def _check_bound(pattern: str, bound: Bound) -> None:
     low, high = bound
     if low is None and high is None:
         raise ConfigError(f"{shown} bound nothing; {_EXAMPLE}")
+    if 1 in bound and any(isinstance(value, float) for value in bound) and any(type(value) is int for value in bound):
+        raise ConfigError(f"{shown}: 1 is one channel beside a share of the width; write 1.0 or 100% for all of them")
     for value in bound:
         if isinstance(value, int):
             if value < 1:

@@ -21,11 +21,10 @@ def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> 
     floor = _floor(network, rules)
     parts = [
         f"{metric}<={show_amount(metric, limit)} cannot be met: with every group at its narrowest "
-        f"{network.model_class} still has {show_amount(metric, getattr(floor, metric))} {metric}; the smallest limit "
-        f"that can be met is {metric}<={share}%"
+        f"{network.model_class} still has {show_amount(metric, getattr(floor, metric))} {metric}; "
+        f"{_reachable(network, floor, metric)}"
         for metric, limit in budget.limits
         if getattr(floor, metric) > limit
-        for share in [_reachable(network, floor, metric)]
     ]
     cause = _rules_at_fault(network, budget, rules) or _frozen_at_fault(network)
     return f"{'; '.join(parts)}. {cause}"
@@ -61,9 +60,12 @@ def _floor(network: Network, rules: WidthRules) -> Cost:
 
 
 def _reachable(network: Network, floor: Cost, metric: str) -> str:
-    """The smallest share in per cent, rounded up to two digits, that this cost is within."""
+    """Tell the smallest share in per cent, rounded up to two digits, that this cost is within."""
     dense = getattr(network.cost.measure(network.widths), metric)
-    return f"{ceil(1e4 * getattr(floor, metric) / dense) / 100:.6g}"
+    share = ceil(1e4 * getattr(floor, metric) / dense) / 100
+    if share >= 100:
+        return f"nothing may be removed that lowers {metric}"
+    return f"the smallest limit that can be met is {metric}<={share:.6g}%"
 
 
 def _rules_at_fault(network: Network, budget: Budget, rules: WidthRules) -> str:
@@ -98,7 +100,12 @@ def _relaxed(rules: WidthRules) -> Iterator[tuple[str, WidthRules]]:
 def _frozen_at_fault(network: Network) -> str:
     large = [obstacle for obstacle in find_obstacles(network) if obstacle.macs_share >= _LEAST_SHARE]
     if not large:
-        return "No rule prevents it and nothing is frozen that could shrink: raise the limit."
+        outputs = [group for group in network.frozen if role(group) == "output"]
+        share = sum(group.macs_share for group in outputs)
+        if share < _LEAST_SHARE:
+            return "No rule prevents it and nothing is frozen that could shrink: raise the limit."
+        held = f"{share:.1%} of the MACs compute outputs of the network, which keep their size"
+        return f"No rule prevents it. {held}: {shorten([group.name for group in outputs])}. Raise the limit."
     listed = "; ".join(_shown(obstacle) for obstacle in large[:_MOST])
     more = f"; and {len(large) - _MOST} reasons more (gnnrl inspect)" if len(large) > _MOST else ""
     return f"Frozen groups hold the rest of the MACs: {listed}{more}. Raise the limit, or change this code."

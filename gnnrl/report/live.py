@@ -161,7 +161,15 @@ def page_of(path: str | Path) -> str:
     lasting = given.with_name(f"{given.name}.run")
     if (given / HISTORY).is_file() and not (lasting / JOURNAL).is_file():
         return render(read_record(given), str(given))
-    return render_progress(read_progress(find_run(lasting if lasting.is_dir() else given)), given.name)
+    return render_progress(read_progress(_in_hand(find_run(lasting if lasting.is_dir() else given))), given.name)
+
+
+def _in_hand(run: Path) -> Path:
+    """Of a sweep, the run of the limit in hand; any other run itself."""
+    if "limits" not in _options(run / SETTINGS):
+        return run
+    journals = run.with_name(run.name.removesuffix(".run")).glob(f"*.run/{JOURNAL}")
+    return max((path.parent for path in journals), key=lambda path: (path / JOURNAL).stat().st_mtime, default=run)
 
 
 def serve(path: str | Path, port: int = 0) -> ThreadingHTTPServer:

@@ -173,6 +173,14 @@ def _stays(record: Record) -> Iterator[dict[str, str]]:
             "remedy": obstacle.remedy,
             "share": f"{obstacle.macs_share:.1%}",
         }
+    if record.unrun:
+        yield {
+            "names": shorten(record.unrun, "module"),
+            "reason": "not run by the example inputs, left as they are",
+            "location": "",
+            "remedy": "",
+            "share": "0.0%",
+        }
     ends = [layer for run in record.runs for layer in run.layers if layer.output]
     if ends:
         share = f"{sum(layer.macs for layer in ends):.1%}"

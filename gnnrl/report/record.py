@@ -108,6 +108,7 @@ class Record(Part):
     runs: tuple[Run, ...]
     obstacles: tuple[Obstacle, ...] = ()
     frozen_macs_share: float = 0.0
+    unrun: tuple[str, ...] = ()
     trials: tuple[Judged, ...]
     classes: Classes | None = None
     verified_difference: float | None = None
@@ -148,6 +149,7 @@ def record_of(result: "CompressionResult", facts: Mapping[str, Any]) -> Record:
         "runs": find_runs(result.network, result.plan),
         "obstacles": _obstacles(result.network),
         "frozen_macs_share": sum(group.macs_share for group in result.network.frozen),
+        "unrun": result.network.unrun,
         "trials": [{"score": t.score, "seconds": t.seconds, "widths": t.widths} for t in result.history],
         "classes": result.classes,
         "verified_difference": result.verification.difference,

@@ -1,16 +1,17 @@
 """The task of a search, the same for every searcher: network, limit, prior, reward, budget of evaluations."""
 
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.evaluation import Evaluator, Trial, Widths, key_of
 from gnnrl.network.labels import Component
+from gnnrl.network.locations import user_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import Curve
@@ -89,7 +90,9 @@ class Task:
 
         Raises:
             BudgetSpent: as `score`; what was asked for before is judged.
+            ConfigError: they are no plan within the rules and the limit; the message says why.
         """
+        self.projection.check(widths)
         if self.is_known(widths):
             return
         if self.used >= self.evaluations:
@@ -182,13 +185,29 @@ def run(searcher: Searcher, task: Task) -> Trial:
     """Search until the searcher is done or the budget is spent.
 
     Raises:
-        ConfigError: see `check_search`.
+        ConfigError: see `check_search`; or a searcher of the user's failed, or asked for a plan that is not allowed.
     """
     check_search(task.evaluations, task.seed)
-    with suppress(BudgetSpent):
+    with suppress(BudgetSpent), _blamed(searcher):
         searcher(task)
         task.answer()
     return task.evaluator.best
+
+
+@contextmanager
+def _blamed(searcher: Searcher) -> Iterator[None]:
+    """Name the line of a user's own searcher that failed; faults of gnnrl's stay what they are."""
+    try:
+        yield
+    except (GnnrlError, BudgetSpent):
+        raise
+    except Exception as error:
+        if str(getattr(searcher, "__module__", "")).startswith("gnnrl."):
+            raise
+        name = getattr(searcher, "__name__", type(searcher).__name__)
+        raise ConfigError(
+            f"the searcher {name} failed at {user_location(error)}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def check_search(episodes: int, seed: int = 0) -> None:
@@ -197,7 +216,7 @@ def check_search(episodes: int, seed: int = 0) -> None:
     Raises:
         ConfigError: fewer than one, or a number out of range.
     """
-    if episodes < 1:
-        raise ConfigError(f"a search needs at least one evaluation, got {episodes}")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"a seed is a whole number from 0 to 2**63 - 1, got {seed}")
+    if not isinstance(episodes, (int, np.integer)) or episodes < 1:
+        raise ConfigError(f"a search needs at least one evaluation, a whole number, got {episodes!r}")
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise ConfigError(f"a seed is a whole number from 0 to 2**63 - 1, got {seed!r}")

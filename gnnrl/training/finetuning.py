@@ -19,6 +19,7 @@ from gnnrl.runs.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
 from gnnrl.training.judging import Precision, cross_entropy, logits_of
+from gnnrl.training.own_function import damaged
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe
 from gnnrl.training.schedule import Schedule, rate_at
@@ -113,22 +114,6 @@ def finetune(
         return _Training(recipe, batches, guide, watched, kept, on_progress, team).run(model.to(device))
 
 
-def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
-    """Let a function train a network in place, and leave the network in evaluation mode.
-
-    Raises:
-        EvaluationError: it left weights that are no finite numbers.
-    """
-    function(model)
-    model.eval()
-    damaged = _damaged(model)
-    if damaged:
-        raise EvaluationError(
-            f"fine-tuning left NaN or infinite numbers in {damaged[0]} ({len(damaged)} tensors in all): it diverged; "
-            "lower its learning rate, or clip its gradients"
-        )
-
-
 @dataclass(frozen=True)
 class _Training:
     """What a training works with."""
@@ -155,7 +140,7 @@ class _Training:
         while len(progress.history) < recipe.epochs and not self._is_over(progress):
             epoch = self._epoch(progress, module, len(progress.history) + 1, steps)
             team.average(progress.buffers())
-            if epoch is None or _damaged(model):
+            if epoch is None or damaged(model):
                 return self._diverged(progress)
             progress.close_epoch(self._watch(epoch, progress))
             with team.attempt():
@@ -288,8 +273,3 @@ def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, 
     if kind != "none" and len(inputs) > 1:
         raise DataError("a network of several inputs is trained as they are: choose augment 'none'.")
     return tuple(augmented(value, kind) for value in inputs)
-
-
-def _damaged(model: nn.Module) -> list[str]:
-    """Names of the parameters and buffers that hold NaN or infinite numbers."""
-    return [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]

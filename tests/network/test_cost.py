@@ -136,12 +136,17 @@ def test_constraints_that_are_understood(text: str, limits: dict[str, int]) -> N
         ("latency<=5M", "latency is a time"),
         ("latency<=0ms", "neither a share nor a size"),
         ("macs<=5ms", "latency is a time"),
+        ("params<=300kB", "params are no bytes"),
     ],
 )
 def test_constraints_that_are_refused_show_one_that_is_right(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as error:
         Constraint.parse(text)
     assert "macs" in str(error.value)
+
+
+def test_bytes_are_limited_in_the_units_they_are_shown_in() -> None:
+    assert Constraint.parse("bytes<=300kB, activations<=2 MB") == Constraint.parse("bytes<=300k, activations<=2M")
 
 
 def test_a_constraint_prints_as_it_is_written() -> None:

@@ -135,7 +135,7 @@ CASES = {
     "largest of channels": Case(lambda x: x.norm(float("-inf"), 1, keepdim=True), 0, "taken over these channels"),
     "unit length": Case(lambda x: F.normalize(x, dim=1), 8),
     "cosine similarity": Case(lambda x: F.cosine_similarity(x, x.relu(), dim=1)[:, None], 8),
-    "softmax of channels": Case(lambda x: x.softmax(1), 0, "taken over these channels"),
+    "softmax of channels": Case(lambda x: x.softmax(1), 0, "softmax is taken over these channels"),
     "softmax of space": Case(lambda x: x.flatten(2).softmax(2).view(x.shape), 8),
     "logsumexp of space": Case(lambda x: x.logsumexp((2, 3)), 8),
     # pooling

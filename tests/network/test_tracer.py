@@ -1,14 +1,17 @@
 import copy
 import inspect
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gnnrl.errors import ConfigError, TraceError
+from gnnrl.errors import ConfigError, InputsError, TraceError
+from gnnrl.network.description import Description
 from gnnrl.network.tracer import trace
-from tests.topologies import Head, Traced, conv, images, traced
+from gnnrl.pruning.pruner import prune
+from tests.topologies import TOPOLOGIES, Head, Traced, conv, images, traced
 
 
 def line_of(cls: type, text: str) -> str:
@@ -68,6 +71,43 @@ def test_control_flow_on_data_names_the_line_that_stands_in_the_way(capsys: pyte
     assert "Branches cannot be traced" in str(error.value)
     assert line_of(Branches, "if y.mean()") in str(error.value)
     assert not capsys.readouterr().err, "torch prints the graph so far"
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [(Branches, r"Branches: give an instance, Branches\(...\)"), (images, r"images\(...\)"), ("text", "str$")],
+)
+def test_what_is_no_network_is_refused_with_how_to_get_one(model: object, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"must be a torch.nn.Module, got .*{told}"):
+        trace(model, images())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"must be a torch\.nn\.Module"):
+        prune(model, images(), None)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_no_samples_is_refused() -> None:
+    with pytest.raises(InputsError, match=r"hold no samples, their batch is of size 0 \(float32 \[0, 3, 8, 8\]"):
+        trace(nn.Sequential(conv(3, 8), Head(8)), images(batch=0))
+
+
+class Selecting(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x.mean((1, 2, 3)) > 0]
+
+
+class Listing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[torch.nonzero(x[:, 0, 0, 0] > 0).squeeze(1)]
+
+
+@pytest.mark.parametrize(("part", "line"), [(Selecting, "return x["), (Listing, "torch.nonzero")])
+def test_sizes_that_depend_on_data_are_refused_with_the_module_and_the_line(part: type[nn.Module], line: str) -> None:
+    model = nn.Sequential(conv(3, 8), part(), Head(8))
+
+    with pytest.raises(TraceError, match="1 of Sequential cannot be traced: the size") as error:
+        trace(model, images())
+
+    assert line_of(part, line) in str(error.value)
+    assert "torch.where" in str(error.value)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -151,6 +191,53 @@ def test_networks_in_float64_and_on_meta_tensors_are_traced_too() -> None:
 
     assert [group.size for group in double.groups] == [group.size for group in case.network.groups]
     assert double.cost.measure(double.widths).bytes > case.network.cost.measure(case.network.widths).bytes
+
+
+class Sparing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.out = nn.Linear(8, 16), nn.Linear(8, 16), nn.Linear(16, 3)
+        self.embedding = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.out(self.a(x) if y is None else self.a(x) + self.b(y))
+
+
+def test_modules_that_the_inputs_do_not_run_are_named() -> None:
+    x = torch.randn(4, 8)
+    network = trace(Sparing(), x)
+
+    assert network.unrun == ("b", "embedding")
+    assert "Not run by these inputs, left as they are: 2 modules: b, embedding." in str(network)
+    assert Description.of(network).to_dict()["unrun"] == ("b", "embedding")
+    assert trace(Sparing(), (x, x)).unrun == ("embedding",)
+
+
+@pytest.mark.parametrize("name", sorted(set(TOPOLOGIES) - {"unused_parameter"}))
+def test_what_a_network_runs_is_not_told_to_be_spared(name: str) -> None:
+    case = traced(name)
+
+    assert "Not run" not in str(case.network), case.network.unrun
+
+
+@pytest.mark.parametrize(
+    "normed",
+    [
+        torch.nn.utils.parametrizations.weight_norm,
+        torch.nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_groups_of_parametrized_layers_have_the_name_and_the_share_of_the_plain_ones(
+    normed: Callable[[nn.Module], nn.Module],
+) -> None:
+    def build(change: Callable[[nn.Module], nn.Module]) -> nn.Module:
+        return nn.Sequential(change(nn.Conv2d(3, 8, 3)), nn.ReLU(), change(nn.Conv2d(8, 6, 3)), Head(6))
+
+    plain = Description.of(trace(build(lambda layer: layer), images()))
+    found = Description.of(trace(build(normed), images()))
+
+    rows = [(row.name, row.macs_share, row.layers) for row in found.shrinking]
+    assert rows == [(row.name, row.macs_share, row.layers) for row in plain.shrinking]
 
 
 def test_a_network_prints_as_a_table_with_reasons() -> None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
+from gnnrl.latency.agreement import limits_latency
 from gnnrl.network.cost import Budget
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.projection import Projection
@@ -20,8 +22,6 @@ DENSE = NETWORK.cost.measure(NETWORK.widths)
 
 def wide():
     """A network with groups of 16 to 64 channels, where a step is a small share of the whole."""
-    from torch import nn
-
     from tests.topologies import Head, conv, images
 
     torch.manual_seed(0)
@@ -204,3 +204,28 @@ def test_a_limit_that_frozen_groups_prevent_names_them_with_share_and_line() -> 
     with pytest.raises(UnreachableConstraint, match=r"Frozen groups hold .*% in .*has no rule at .*:[0-9]+") as caught:
         Projection.build(trace(obstructed(), images()), "macs<=1%")
     assert "min_width" not in str(caught.value)
+
+
+def test_rules_that_keep_everything_are_not_answered_with_a_limit_of_100_percent() -> None:
+    case = traced("chain")
+    with pytest.raises(
+        UnreachableConstraint, match=r"nothing may be removed that lowers macs\. What prevents"
+    ) as caught:
+        Projection.build(case.network, "macs<=50%", WidthRules(keep=("*",)))
+
+    assert "100%" not in str(caught.value)
+
+
+def test_outputs_that_hold_the_rest_are_named_where_nothing_else_does() -> None:
+    model = nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 500))
+    network = trace(model, torch.zeros(2, 4))
+
+    with pytest.raises(UnreachableConstraint, match=r"No rule prevents it\. 99\.2% of the MACs .* outputs .*: 2\."):
+        Projection.build(network, "macs<=10%", WidthRules(round_to=1))
+
+
+@pytest.mark.parametrize("constraint", [None, 0.5, 50, ["macs<=50%"]])
+def test_what_is_no_limit_is_refused_with_one(constraint: object) -> None:
+    for read in (limits_latency, lambda found: Budget.of(found, DENSE)):
+        with pytest.raises(ConfigError, match="write for example macs<=50%"):
+            read(constraint)

@@ -1,6 +1,7 @@
 """A running search in the browser: read from a journal that another process writes, served to this machine only."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -122,3 +123,16 @@ def test_there_is_no_server_without_a_run_or_on_a_port_that_is_taken(tmp_path: P
     write_run(tmp_path / "net.run", plans=1)
     with served(tmp_path / "net") as port, pytest.raises(ConfigError, match=f"port {port} cannot be used"):
         serve(tmp_path / "net", port)
+
+
+def test_of_a_sweep_the_limit_in_hand_is_shown(tmp_path: Path) -> None:
+    swept = write_run(tmp_path / "net.run", plans=0)
+    settings = json.loads((swept / "settings.json").read_text())
+    (swept / "settings.json").write_text(json.dumps({**settings, "options": {**settings["options"], "limits": []}}))
+    assert "No plan is judged yet" in page_of(tmp_path / "net")
+    (tmp_path / "net").mkdir()
+    old = write_run(tmp_path / "net" / "macs-70.run", plans=3) / "journal.jsonl"
+    os.utime(old, (1, 1))
+    write_run(tmp_path / "net" / "macs-50.run", plans=12)
+    for given in ("net", "net.run"):
+        assert "plan 7" in Page(page_of(tmp_path / given)).text

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from gnnrl import bundle
 from gnnrl.cli import console
 from gnnrl.cli import outcome as outcomes
 from gnnrl.cli.application import app
+from gnnrl.errors import ConfigError
 from gnnrl.files import digest
+from gnnrl.target import CONTENTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 
 SEARCH = ("--searcher", "evolution", "--episodes", "5", "--metric", "loss", "--calibration-images", "60")
@@ -100,6 +103,39 @@ def test_a_finished_run_says_so_and_can_be_extended(finished: Path) -> None:
     assert run("resume", "small").exit_code == 0
     assert len(outcome()[0]) == 8
     assert outcome()[0][:5] == before[0]
+
+
+def test_a_result_holds_what_may_be_replaced_and_nothing_else(finished: Path) -> None:
+    assert {path.relative_to(finished).as_posix() for path in finished.rglob("*")} == CONTENTS
+
+
+def test_force_leaves_a_result_alone_that_holds_files_of_the_user(finished: Path) -> None:
+    shutil.copytree(finished, "small")
+    Path("small/notes.txt").write_text("mine")
+    for command in ((*SMALL, "--force"), ("resume", "small", "--extend", "2")):
+        refused = run(*command)
+        assert refused.exit_code == 2, refused.output
+        assert "small holds notes.txt, which is no part of a saved result" in refused.stderr
+    with pytest.raises(ConfigError, match=r"holds notes\.txt"):
+        bundle.save("small", torch.nn.Identity(), bundle.read_plan("small"), {}, force=True)
+    assert Path("small/notes.txt").read_text() == "mine"
+    assert outcome() == outcome(str(finished))
+
+
+def test_extend_is_offered_where_it_works(finished: Path) -> None:
+    shutil.copytree(finished, "small")
+    assert run("resume", "small").stdout.endswith("More: gnnrl resume small --extend 50\n")
+    path = Path("small/run/settings.json")
+    search = json.loads(path.read_text())
+    tuning = {name: value for name, value in search["options"].items() if name not in ("searcher", "episodes")}
+    for options in (search["options"] | {"searcher": "curves"}, tuning, None):
+        settings = {name: value for name, value in search.items() if name != "options"}
+        path.write_text(json.dumps(settings if options is None else settings | {"options": options}))
+        told = run("resume", "small")
+        assert (told.exit_code, told.stdout) == (0, "small is finished, there is nothing to go on with.\n")
+        refused = run("resume", "small", "--extend", "50")
+        assert refused.exit_code == (6 if options is None else 2)
+        assert ("go on in Python" if options is None else "only a search can be extended") in refused.stderr
 
 
 def test_a_kill_after_the_very_last_step_is_no_harm(finished: Path) -> None:

@@ -211,6 +211,32 @@ def test_a_users_own_searcher_is_any_function_of_a_task() -> None:
     assert run(widest_first, work).widths[0] == 16
 
 
+@pytest.mark.parametrize(
+    ("widths", "told"),
+    [
+        (lambda work: work.network.widths, "beyond macs<="),
+        (lambda work: np.ones(len(work.network.groups)), "may have 8 to"),
+        (lambda work: [8], "one width for each of the"),
+        (lambda work: None, "one width for each of the"),
+        (lambda work: np.full(len(work.network.groups), np.nan), "got nan"),
+    ],
+)
+def test_a_users_own_searcher_cannot_leave_rules_and_limit(widths, told: str) -> None:
+    work = task(rules=WidthRules(min_width=8))
+    with pytest.raises(ConfigError, match=told):
+        run(lambda work: work.score(widths(work)), work)
+    assert not work.evaluator.trials
+
+
+def test_a_users_own_searcher_that_fails_is_named_with_its_line() -> None:
+    def stumble(work: Task) -> None:
+        work.score(work.prior(work.projection))
+        raise KeyError("conv9")
+
+    with pytest.raises(ConfigError, match=r"searcher stumble failed at .*test_searchers\.py:\d+: KeyError: 'conv9'"):
+        run(stumble, task())
+
+
 def test_a_searcher_that_judges_nothing_is_an_error() -> None:
     from gnnrl.errors import EvaluationError
 

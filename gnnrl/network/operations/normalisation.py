@@ -50,7 +50,7 @@ def group_norm(call: Call) -> Value:
 def softmax(call: Call) -> Value:
     """Normalise along one dimension to sum one: a dimension of fixed size."""
     value = call.value("self")
-    call.freeze(value, "is taken over these channels", [call["dim"]])
+    call.freeze(value, f"{call.name.removeprefix('_')} is taken over these channels", [call["dim"]])
     return value
 
 
