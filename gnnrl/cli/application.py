@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from gnnrl import __version__
 from gnnrl.cli.benching import bench
-from gnnrl.cli.company import helps, refuse
+from gnnrl.cli.company import helps, parting, refuse
 from gnnrl.cli.comparing import compare
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.demo import demonstrate
@@ -154,7 +154,8 @@ def main() -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no "█" shows "?", and no traceback
     sys.excepthook = _print_traceback
-    app(prog_name="gnnrl")
+    with parting():
+        app(prog_name="gnnrl")
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:

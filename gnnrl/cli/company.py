@@ -1,6 +1,8 @@
 """A command that torchrun began in several processes: process 0 speaks, judges and writes, the others help it."""
 
+import atexit
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -67,3 +69,28 @@ def joined() -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def parting() -> Iterator[None]:
+    """End the process after what is inside, which ends with `SystemExit`, where torchrun has begun several.
+
+    The threads by which processes talk (gloo's) live on after `destroy_process_group`, and abort the process, whose
+    work is done, if one of them lets a tensor go while Python is taken down. So Python is not: what was registered
+    for the end is done, and the process ends.
+    """
+    if size() == 1:
+        yield
+        return
+    status = 0
+    try:
+        yield
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        status = 1
+        sys.excepthook(type(error), error, error.__traceback__)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from gnnrl.cli.company import parting
 from gnnrl.errors import DataError
 from gnnrl.training import finetune
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, load_digits
@@ -158,4 +159,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with parting():
+        main(Path(sys.argv[1]))

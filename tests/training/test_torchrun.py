@@ -1,7 +1,10 @@
 """`torchrun -m gnnrl finetune`: one result, one voice, and on from an interruption."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,31 @@ def test_every_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     company.take_place("cpu")
     with pytest.raises(ConfigError, match="ask for --device cuda, not cuda:1"):
         company.take_place("cuda:1")
+
+
+ENDING = """
+import os, sys
+from gnnrl.cli.company import parting
+class Fatal:
+    def __del__(self, abort=os.abort):
+        abort()
+fatal = Fatal()
+with parting():
+    print("done", end="")
+    {ending}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "told"),
+    [("pass", 0, ""), ("sys.exit(5)", 5, ""), ("raise OSError('full')", 1, "OSError: full")],
+)
+def test_a_process_of_several_ends_without_taking_python_down(ending: str, code: int, told: str) -> None:
+    """Gloo's threads abort a process while it is taken down, one time in many: here, an object does it each time."""
+    script = [sys.executable, "-c", ENDING.format(ending=ending)]
+    several = os.environ | {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2"}
+    found = subprocess.run(script, capture_output=True, text=True, env=several, check=False, timeout=60)
+    assert (found.returncode, found.stdout) == (code, "done")
+    assert told in found.stderr
+    alone = subprocess.run(script, capture_output=True, text=True, check=False, timeout=60)
+    assert alone.returncode == -signal.SIGABRT
