@@ -23,7 +23,7 @@ from gnnrl.errors import ArtifactError
 from gnnrl.files import digest, publish_folder, staged
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
-from gnnrl.target import HISTORY, MANIFEST, PLAN, RECORDS, WEIGHTS, check_target
+from gnnrl.target import HISTORY, MANIFEST, PLAN, RECORDS, SWEEP, WEIGHTS, check_target
 
 FORMAT = 1
 _LARGEST_JSON = 64 * 2**20
@@ -82,6 +82,9 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         ArtifactError: a file is missing, damaged or of another format.
     """
     folder = Path(directory)
+    if (folder / SWEEP).is_file():
+        results = sorted(entry.parent.name for entry in folder.glob(f"*/{MANIFEST}"))
+        raise ArtifactError(f"{folder} holds several results, those of a sweep; name one of them: {', '.join(results)}")
     manifest = _read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
         raise ArtifactError(

@@ -19,7 +19,7 @@ from gnnrl.executors.table import started
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
-from gnnrl.network.admission import check_data
+from gnnrl.network.admission import check_weights
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -107,7 +107,7 @@ class Study:
         """
         judge = as_evaluate(evaluate)
         _check(importance, calibration, repair)
-        check_data(unwrapped(model))
+        check_weights(unwrapped(model), network)
         dense = copy.deepcopy(unwrapped(model)).eval()
         dense = dense if device is None else dense.to(device)
         place = _device(dense)

@@ -9,8 +9,10 @@ from gnnrl.files import check_home
 WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 SWEEP, FIGURE = "sweep.json", "sweep.svg"
+SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
+"""In a run directory, and with the records of a saved result."""
 CONTENTS = frozenset(
-    {WEIGHTS, PLAN, MANIFEST, HISTORY, REPORT, CARD, RECORDS, f"{RECORDS}/settings.json", f"{RECORDS}/journal.jsonl"}
+    {WEIGHTS, PLAN, MANIFEST, HISTORY, REPORT, CARD, RECORDS, f"{RECORDS}/{SETTINGS}", f"{RECORDS}/{JOURNAL}"}
 )
 """All that gnnrl writes into a saved result, and that goes where it is replaced."""
 
@@ -19,8 +21,8 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
     """Refuse an output directory that holds something, before any work is done.
 
     Raises:
-        ConfigError: it is a file, cannot be written, lies within a saved result, or is there and not empty; `force`
-            replaces saved results only, and none that holds something else.
+        ConfigError: it is a file, cannot be written, lies within a saved result or a run, or is there and not empty;
+            `force` replaces saved results only, and none that holds something else.
     """
     path = Path(target)
     check_place(path)
@@ -41,20 +43,24 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
 
 
 def check_place(target: str | Path) -> None:
-    """Refuse a place that cannot be written, or within a saved result: that is replaced and removed as a whole.
+    """Refuse a place that cannot be written, or within a result or a run: they are replaced and removed as a whole.
 
     Raises:
         ConfigError: it is one of these.
     """
     path = Path(target)
     check_home(path)
-    for parent in path.resolve().parents:
-        if _is_result(parent):
-            raise ConfigError(f"{path} lies within {parent}, which is a saved result; choose a directory outside it")
+    for is_taken, what in ((_is_result, "a saved result"), (_is_run, "a run")):
+        for parent in filter(is_taken, path.resolve().parents):
+            raise ConfigError(f"{path} lies within {parent}, which is {what}; choose a directory outside it")
 
 
 def _is_result(path: Path) -> bool:
     return all((path / name).is_file() for name in (WEIGHTS, PLAN, MANIFEST))
+
+
+def _is_run(path: Path) -> bool:
+    return all((path / name).is_file() for name in (SETTINGS, JOURNAL))
 
 
 def _entries(folder: Path) -> Iterable[Path]:

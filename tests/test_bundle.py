@@ -234,3 +234,12 @@ def test_a_directory_of_something_else_is_not_replaced_even_by_force(tmp_path: P
     with pytest.raises(ConfigError, match="not a saved result"):
         bundle.save(tmp_path / "photos", model, plan, {}, force=True)
     assert (tmp_path / "photos" / "cat.png").read_text() == "mine"
+
+
+def test_a_sweep_is_no_result_and_its_results_are_named(tmp_path: Path) -> None:
+    for name in ("macs-50", "macs-30"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").touch()
+    (tmp_path / "sweep.json").touch()
+    with pytest.raises(ArtifactError, match=r"holds several results, those of a sweep; name one of them: macs-30, mac"):
+        bundle.load(nn.Linear(2, 2), tmp_path)

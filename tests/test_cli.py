@@ -511,10 +511,16 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
     }
     tables.show_result(Console(width=80), facts, [["gnnrl", "evaluate", "a folder"]])
     shown = capsys.readouterr().out
+    assert "Fine-tuning lost" not in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert "19,632 M" in shown
     assert "and 20 layers that lose less" in shown
     assert "'a folder'" in shown
+    facts["score"] = {"dense": 0.8, "repaired": 0.7, "finetuned": 0.68}
+    tables.show_result(Console(width=80), facts, [])
+    shown = capsys.readouterr().out
+    assert "Fine-tuning lost 2.0 points: take a smaller --learning-rate" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_exit_codes_are_documented() -> None:

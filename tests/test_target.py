@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gnnrl.errors import ConfigError
-from gnnrl.target import CONTENTS, check_place, check_sweep, check_target
+from gnnrl.target import CONTENTS, JOURNAL, SETTINGS, check_place, check_sweep, check_target
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +45,15 @@ def test_a_manifest_alone_is_no_saved_result(tmp_path: Path) -> None:
     check_target(tmp_path / "out")
     with pytest.raises(ConfigError, match="not a saved result"):
         check_target(tmp_path, force=True)
+
+
+def test_nothing_is_put_into_the_records_of_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "out.run"
+    run.mkdir()
+    for name in (SETTINGS, JOURNAL):
+        (run / name).touch()
+    with pytest.raises(ConfigError, match=r"lies within .*out.run, which is a run; choose a directory outside"):
+        check_target(run / "small", force=True)
 
 
 @pytest.mark.parametrize("inside", ["exp", "run", "sub/exp"])

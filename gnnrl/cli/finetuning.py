@@ -13,7 +13,7 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import run_path, running
 from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
-from gnnrl.report.names import plural
+from gnnrl.report.names import is_worse, plural
 from gnnrl.target import check_place
 
 
@@ -109,8 +109,11 @@ def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    score = facts["score"]
+    score, images = facts["score"], facts["test_images"]
+    worse = is_worse(score["before"], score["finetuned"], images)
     typer.echo(
-        f"{facts['out']}: top-1 {score['finetuned']:.2%} on {facts['test_images']:,} test images, "
+        f"{facts['out']}: top-1 {score['finetuned']:.2%} on {images:,} test images, "
         f"{score['before']:.2%} before {plural(facts['epochs'], 'epoch')}"
+        + worse
+        * "; it is worse: keep the one of before, or take a smaller --learning-rate"
     )

@@ -117,7 +117,8 @@ def tidy_part(whole: Session, out: Path) -> None:
 
 def _names(path: Path, key: str, value: str) -> bool:
     """Whether there is a run in a directory, and its settings say this."""
-    from gnnrl.runs.directory import SETTINGS, read_settings
+    from gnnrl.runs.directory import read_settings
+    from gnnrl.target import SETTINGS
 
     return (path / SETTINGS).exists() and read_settings(path).get(key) == value
 
@@ -195,8 +196,8 @@ def find_run(result: Path) -> Found:
         ConfigError: there is none.
         ArtifactError: its settings are damaged.
     """
-    from gnnrl.runs.directory import SETTINGS, read_settings
-    from gnnrl.target import MANIFEST, RECORDS
+    from gnnrl.runs.directory import read_settings
+    from gnnrl.target import MANIFEST, RECORDS, SETTINGS
 
     named = result if result.name else result.absolute()
     out = named.with_name(named.name.removesuffix(".run"))
@@ -232,8 +233,7 @@ def can_extend(found: Found) -> bool:
 def extend(found: Found, more: int) -> Found:
     """Begin a run that goes on from a finished one, with more evaluations."""
     from gnnrl.files import publish_folder, staged
-    from gnnrl.runs.directory import JOURNAL, SETTINGS
-    from gnnrl.target import RECORDS
+    from gnnrl.target import JOURNAL, RECORDS, SETTINGS
 
     options = found.options
     if not can_extend(found):

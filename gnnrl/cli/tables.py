@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gnnrl.report.names import sampling_error
+from gnnrl.report.names import is_worse, sampling_error
 
 _SCORES = {"dense": "dense", "pruned": "pruned", "repaired": "repaired", "finetuned": "fine-tuned"}
 _LARGE = 10**8
@@ -22,10 +22,17 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     console.print()
     console.print(changes(facts))
     console.print(layers(facts["layers"], ascii_only=console.options.ascii_only))
-    last = [facts["score"][name] for name in _SCORES if name in facts["score"]][-1]
+    score = facts["score"]
+    last = [score[name] for name in _SCORES if name in score][-1]
     error = 100 * sampling_error(last, max(facts["test_images"], 1))
     images = f"{facts['test_images']:,} test images"
     console.print(f"Accuracy on {images} may be {error:.1f} points off (95% interval).", style="dim")
+    if "finetuned" in score and is_worse(score["repaired"], last, facts["test_images"]):
+        console.print(
+            f"Fine-tuning lost {100 * (score['repaired'] - last):.1f} points: take a smaller --learning-rate, or "
+            "--finetune-epochs 0.",
+            style="yellow",
+        )
     difference = facts["verified_difference"]
     checked = f"; removing equals zeroing to {difference:.0e}" if difference is not None else ""
     if limit := facts.get("latency_limit"):

@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from gnnrl.errors import TraceError
+from gnnrl.errors import ConfigError, TraceError
 from gnnrl.network.labelling import enclosing_modules, operation_name
 from gnnrl.network.locations import last_user_line
+from gnnrl.network.structure import Network
 
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized")
 
@@ -29,17 +30,26 @@ def check_network(model: nn.Module) -> None:
             raise TraceError(f"{name} holds NaN or infinite values; load sound weights before pruning")
 
 
-def check_data(model: nn.Module) -> None:
-    """Refuse a network whose sizes can be known, but which has no weights to prune.
+def check_weights(model: nn.Module, network: Network | None = None) -> None:
+    """Refuse a network without weights to prune, and one that is not the network that was traced.
 
     Raises:
         TraceError: names the first parameter on the device meta.
+        ConfigError: names the first tensor that is not as it was traced.
     """
     for name, parameter in model.named_parameters():
         if parameter.device.type == "meta":
             raise TraceError(
                 f"{name} has no data (device meta): such a network can be traced and measured, but not pruned; load "
                 "its weights onto the cpu or a GPU first"
+            )
+    own = {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+    for name, shape in {} if network is None else network.shapes.items():
+        if name not in own or tuple(own[name].shape) != shape:
+            found = f"is {list(own[name].shape)}" if name in own else "is not there"
+            raise ConfigError(
+                f"network was traced of another model: {name} is {list(shape)} there, and {found} in this "
+                f"{type(model).__name__}. Trace this one, trace(model, example_inputs), or leave `network` away"
             )
 
 

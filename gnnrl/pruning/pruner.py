@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from gnnrl.network.admission import check_data
+from gnnrl.network.admission import check_weights
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace, unwrapped
@@ -45,7 +45,7 @@ def prune(
         VerificationError: the result is not what the plan promised.
     """
     model = unwrapped(model)
-    check_data(model)
+    check_weights(model, network)
     settings = find_repair(repair_by, model)
     network = network or trace(model, example_inputs)
     plan.check(network)

@@ -20,9 +20,8 @@ from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.names import duration, plural, score
 from gnnrl.report.page import POLICY, Tile, render, style, templates
 from gnnrl.report.record import Judged, Width, read_record
-from gnnrl.target import HISTORY
+from gnnrl.target import HISTORY, JOURNAL, SETTINGS
 
-SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 HOME = "127.0.0.1"
 _LARGEST = 2**28
 _FEWEST_PLANS = 8

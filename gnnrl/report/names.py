@@ -44,6 +44,11 @@ def sampling_error(value: float, images: int) -> float:
     return sqrt(value * (1 - value) * square + square**2 / 4) / (1 + square)
 
 
+def is_worse(before: float, after: float, images: int) -> bool:
+    """Whether an accuracy of so many images fell by more than it may be off."""
+    return before - after > sampling_error(before, max(images, 1))
+
+
 def metric_name(metric: str) -> str:
     """What a score is."""
     return "top-1 accuracy" if metric == "top1" else "score"

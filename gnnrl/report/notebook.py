@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from gnnrl.network.description import Description
+from gnnrl.network.obstacles import shorten
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
@@ -35,6 +36,9 @@ def show_network(network: "Network") -> str:
         draw_network(find_runs(network)),
         _table(("group", "kind", "width", "of the MACs", "MACs a channel"), rows, numbers=3),
         _table(("frozen", "reason", "to do", "of the MACs"), obstacles, numbers=1) if obstacles else "",
+        element("p", f"Not run by these inputs, left as they are: {shorten(found.unrun, 'module')}.")
+        if found.unrun
+        else "",
     )
 
 

@@ -20,7 +20,7 @@ from gnnrl.report.accuracy import class_rows, noise, score_rows
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.drawing import draw_network, is_linear
 from gnnrl.report.elements import breakable
-from gnnrl.report.names import count, duration, metric_name, plural, reward_name, score
+from gnnrl.report.names import count, duration, is_worse, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -216,6 +216,16 @@ def _search(record: Record) -> dict[str, Any]:
 
 def _advice(record: Record) -> str:
     change = record.final - record.score["dense"]
+    before = record.score.get("repaired", 0.0)
+    if (
+        record.metric == "top1"
+        and "finetuned" in record.score
+        and is_worse(before, record.final, record.test_images or 0)
+    ):
+        return (
+            "Fine-tuning made it worse than it was after the repair: train with a smaller --learning-rate, or not at "
+            "all (--finetune-epochs 0)."
+        )
     if record.metric == "top1" and change < -0.02:
         return (
             "It lost more than two points: fine-tune for more epochs (--finetune-epochs), towards the dense network's "

@@ -26,9 +26,10 @@ from gnnrl.files import check_home, remove_remains, write_whole, writing
 from gnnrl.runs import RunWarning
 from gnnrl.runs.journal import Journal
 from gnnrl.runs.snapshots import Snapshots
+from gnnrl.target import JOURNAL, SETTINGS
 
 FORMAT = 1
-SETTINGS, JOURNAL, SNAPSHOTS = "settings.json", "journal.jsonl", "snapshots"
+SNAPSHOTS = "snapshots"
 TIMES = "times"
 """Kind of the journal's records of measured times."""
 _LOCK, _HOLDER = "lock", "holder"

@@ -210,6 +210,7 @@ def test_modules_that_the_inputs_do_not_run_are_named() -> None:
     assert network.unrun == ("b", "embedding")
     assert "Not run by these inputs, left as they are: 2 modules: b, embedding." in str(network)
     assert Description.of(network).to_dict()["unrun"] == ("b", "embedding")
+    assert "Not run by these inputs, left as they are: 2 modules: b, embedding." in network._repr_html_()
     assert trace(Sparing(), (x, x)).unrun == ("embedding",)
 
 

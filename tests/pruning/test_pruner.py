@@ -1,6 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
+from gnnrl.compression import compress
 from gnnrl.errors import ConfigError
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune
@@ -19,3 +21,18 @@ def test_a_criterion_that_looks_at_labels_is_given_the_calibration_data() -> Non
     assert sum(p.numel() for p in small.parameters()) == network.cost.measure(list(plan.widths)).params
     with pytest.raises(ConfigError, match="labelled calibration data"):
         prune(fresh(case), case.example_inputs, plan, criterion="taylor")
+
+
+def test_a_network_that_was_traced_of_another_model_is_refused() -> None:
+    case, network = topology("chain"), traced("chain").network
+    wider = nn.Sequential(nn.Sequential(nn.Conv2d(3, 17, 3)))
+    told = (
+        r"network was traced of another model: 0.0.weight is .*, and is \[17, 3, 3, 3\] in this Sequential. Trace this"
+    )
+    with pytest.raises(ConfigError, match=told):
+        prune(wider, case.example_inputs, Plan.uniform(network, "macs<=50%"), network=network)
+    judge = [(torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64))]
+    with pytest.raises(
+        ConfigError, match=r"0.0.weight is .*, and is not there in this Linear. Trace this one, trace\("
+    ):
+        compress(nn.Linear(3, 3), torch.randn(2, 3), "macs<=50%", evaluate=judge, calibration=judge, network=network)

@@ -244,6 +244,14 @@ def test_a_page_says_what_few_test_images_can_tell(images: int, final: float, sa
     assert said in Page(render(record, "out")).text
 
 
+@pytest.mark.parametrize(("final", "is_said"), [(0.93, True), (0.949, False), (0.96, False)])
+def test_a_page_says_where_fine_tuning_made_it_worse(final: float, is_said: bool) -> None:
+    score = {"dense": 0.94, "repaired": 0.95, "finetuned": final}
+    record = result().record().model_copy(update={"test_images": 10_000, "score": score})
+
+    assert ("train with a smaller --learning-rate" in Page(render(record, "out")).text) == is_said
+
+
 def test_the_time_of_the_search_is_said_once() -> None:
     record = result().record()
     trials = tuple(trial.model_copy(update={"seconds": 3.0}) for trial in record.trials)
