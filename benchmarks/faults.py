@@ -16,74 +16,79 @@ Harm = Callable[[Path], tuple[int, str]]
 
 def harms() -> dict[str, Harm]:
     """Faults by name: each harms a run in a folder, and returns the exit code and what was said."""
-
-    def failed(fault: Fault) -> Harm:
-        def harm(place: Path) -> tuple[int, str]:
-            code, victim = run(PRUNE, place, fault)
-            return code, victim.errors
-
-        return harm
-
-    def signalled(numbers: Sequence[int], moment: str, fault: Fault | None = None) -> Harm:
-        def harm(place: Path) -> tuple[int, str]:
-            victim = Victim(PRUNE, place, fault)
-            victim.wait_for(moment)
-            begin = time.monotonic()
-            for number in numbers:
-                victim.send(number)
-                time.sleep(0.05)
-            code = victim.wait()
-            return code, f"{victim.errors}\nended after {time.monotonic() - begin:.1f} s"
-
-        return harm
-
-    def damaged(moment: str, damage: Callable[[Path], Any], *more: str) -> Harm:
-        def harm(place: Path) -> tuple[int, str]:
-            victim = Victim(PRUNE, place)
-            victim.wait_for(moment)
-            victim.send(signal.SIGKILL)
-            victim.wait()
-            damage(place / "small.run")
-            code, victim = run((*RESUME, *more), place)
-            return code, victim.errors
-
-        return harm
-
-    def hang() -> float:
-        time.sleep(3600)
-        return 0.0
-
-    def fail() -> float:
-        raise RuntimeError("the reward failed")
-
-    def starve() -> float:
-        raise MemoryError("no memory is left")
-
     third = f"{EPISODES // 2} of {EPISODES}"
     epochs = "fine-tuning\n  "
     journal, snapshot = "journal.jsonl", "snapshots"
     return {
-        "Ctrl-C": signalled([signal.SIGINT], third),
-        "Ctrl-C twice": signalled([signal.SIGINT] * 2, third),
-        "Ctrl-C in fine-tuning": signalled([signal.SIGINT], epochs),
-        "SIGTERM": signalled([signal.SIGTERM], third),
-        "SIGHUP: the terminal was closed": signalled([signal.SIGHUP], third),
-        "SIGTERM while a reward hangs": signalled([signal.SIGTERM], third, failing_reward(7, hang)),
-        "last line of the journal torn": damaged(third, lambda run: _cut(run / journal, 9)),
-        "a line of the journal changed": damaged(third, lambda run: _change(run / journal)),
-        "snapshot truncated": damaged("21 of 30", lambda run: _cut(_newest(run / snapshot), 40)),
-        "snapshot with one bit flipped": damaged("21 of 30", lambda run: _flip(_newest(run / snapshot))),
-        "snapshot deleted": damaged("21 of 30", lambda run: _newest(run / snapshot).unlink()),
-        "disk full in the search": failed(failing_disk(errno.ENOSPC, 12)),
-        "disk full at a snapshot": failed(small_disk(100_000)),
-        "disk full at the result": failed(full_at_result),
-        "disk read-only": failed(failing_disk(errno.EROFS, 12)),
-        "disk broken (EIO)": failed(failing_disk(errno.EIO, 12)),
-        "reward raises": failed(failing_reward(5, fail)),
-        "reward is NaN": failed(failing_reward(5, lambda: float("nan"))),
-        "reward out of memory": failed(failing_reward(5, starve)),
+        "Ctrl-C": _signalled([signal.SIGINT], third),
+        "Ctrl-C twice": _signalled([signal.SIGINT] * 2, third),
+        "Ctrl-C in fine-tuning": _signalled([signal.SIGINT], epochs),
+        "SIGTERM": _signalled([signal.SIGTERM], third),
+        "SIGHUP: the terminal was closed": _signalled([signal.SIGHUP], third),
+        "SIGTERM while a reward hangs": _signalled([signal.SIGTERM], third, failing_reward(7, _hang)),
+        "last line of the journal torn": _damaged(third, lambda run: _cut(run / journal, 9)),
+        "a line of the journal changed": _damaged(third, lambda run: _change(run / journal)),
+        "snapshot truncated": _damaged("21 of 30", lambda run: _cut(_newest(run / snapshot), 40)),
+        "snapshot with one bit flipped": _damaged("21 of 30", lambda run: _flip(_newest(run / snapshot))),
+        "snapshot deleted": _damaged("21 of 30", lambda run: _newest(run / snapshot).unlink()),
+        "disk full in the search": _failed(failing_disk(errno.ENOSPC, 12)),
+        "disk full at a snapshot": _failed(small_disk(100_000)),
+        "disk full at the result": _failed(full_at_result),
+        "disk read-only": _failed(failing_disk(errno.EROFS, 12)),
+        "disk broken (EIO)": _failed(failing_disk(errno.EIO, 12)),
+        "reward raises": _failed(failing_reward(5, _fail)),
+        "reward is NaN": _failed(failing_reward(5, lambda: float("nan"))),
+        "reward out of memory": _failed(failing_reward(5, _starve)),
         "a second process": _second,
     }
+
+
+def _failed(fault: Fault) -> Harm:
+    def harm(place: Path) -> tuple[int, str]:
+        code, victim = run(PRUNE, place, fault)
+        return code, victim.errors
+
+    return harm
+
+
+def _signalled(numbers: Sequence[int], moment: str, fault: Fault | None = None) -> Harm:
+    def harm(place: Path) -> tuple[int, str]:
+        victim = Victim(PRUNE, place, fault)
+        victim.wait_for(moment)
+        begin = time.monotonic()
+        for number in numbers:
+            victim.send(number)
+            time.sleep(0.05)
+        code = victim.wait()
+        return code, f"{victim.errors}\nended after {time.monotonic() - begin:.1f} s"
+
+    return harm
+
+
+def _damaged(moment: str, damage: Callable[[Path], Any], *more: str) -> Harm:
+    def harm(place: Path) -> tuple[int, str]:
+        victim = Victim(PRUNE, place)
+        victim.wait_for(moment)
+        victim.send(signal.SIGKILL)
+        victim.wait()
+        damage(place / "small.run")
+        code, victim = run((*RESUME, *more), place)
+        return code, victim.errors
+
+    return harm
+
+
+def _hang() -> float:
+    time.sleep(3600)
+    return 0.0
+
+
+def _fail() -> float:
+    raise RuntimeError("the reward failed")
+
+
+def _starve() -> float:
+    raise MemoryError("no memory is left")
 
 
 def _second(place: Path) -> tuple[int, str]:

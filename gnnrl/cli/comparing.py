@@ -92,8 +92,12 @@ def compare(
     if as_json:
         typer.echo(json.dumps(facts))
     else:
-        stdout().print(_table(facts, metric))
-        stdout().print(f"Written to {out / _FILE}" + (f" and {out / _FIGURE}." if (out / _FIGURE).exists() else "."))
+        _show(facts, metric, out)
+
+
+def _show(facts: dict[str, Any], metric: options.MetricOption, out: Path) -> None:
+    stdout().print(_table(facts, metric))
+    stdout().print(f"Written to {out / _FILE}" + (f" and {out / _FIGURE}." if (out / _FIGURE).exists() else "."))
 
 
 def _read_names(text: str) -> list[str]:
