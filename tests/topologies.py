@@ -941,6 +941,13 @@ def spectral_norm() -> tuple[nn.Module, Any]:
 
 
 @fixture
+def spectral_norm_transposed() -> tuple[nn.Module, Any]:
+    """A weight whose outputs are its second dimension: it is permuted, then flattened, for its norm."""
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(6, 8, 2, stride=2))
+    return nn.Sequential(conv(3, 6), layer, nn.ReLU(), conv(8, 10), Head(10)), images()
+
+
+@fixture
 def patches() -> tuple[nn.Module, Any]:
     """Patches as channels and back, around a layer."""
 

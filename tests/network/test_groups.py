@@ -47,6 +47,7 @@ GROUPS = {
     "similarity": {"stem.0": 8, "a": 6},
     "linear_attention": {"v": 8},
     "non_local": {"stem.0": 8, "q": 4, "v": 6},
+    "spectral_norm_transposed": {"0.0": 6, "1": 8, "3.0": 10},
     "unequal_split": {"a.0": 6, "b.0": 8},
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+import torch
 from torch import fx
 
 from gnnrl.network.labels import Component, Value, squeeze_fixed
@@ -69,8 +70,10 @@ def _wide(component: Component) -> int:
 
 
 def permute(call: Call) -> Value:
-    """Reorder dimensions."""
-    value = call.value("self")
+    """Reorder dimensions; the kernel of a weight that is flattened then, as for its spectral norm, stays."""
+    flattened = all(getattr(user.target, "overloadpacket", None) is torch.ops.aten.flatten for user in call.node.users)
+    kernel = flattened and call.parameter("self") is not None and len(call.shape) > 2
+    value = call.value("self", (0, 1) if kernel else None)
     order = [dim % len(value.shape) for dim in call["dims"]]
     return Value(call.shape, tuple(component.transpose(order) for component in value.components))
 
