@@ -8,7 +8,6 @@ out/report.html           the report, and README.md, the model card: made from t
 out/run/                  where a run made it: settings and journal of the search, which nothing needs to load it
 """
 
-import copy
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError
 from gnnrl.files import digest, publish_folder, staged
+from gnnrl.network.copies import copy_network
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
 from gnnrl.target import HISTORY, MANIFEST, PLAN, RECORDS, SWEEP, WEIGHTS, check_target
@@ -138,14 +138,14 @@ def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
             f"{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. "
             "Give the class and settings it was made with."
         )
-    memo: dict[int, Any] = {}
+    memo: dict[int, Tensor] = {}
     for name, tensor in own.items():
         # a copy: the file is mapped into memory, not aligned as kernels like it, and may go away
         value = stored[name].to(device=tensor.device, dtype=tensor.dtype, copy=True)
         if isinstance(tensor, nn.Parameter):
             value = nn.Parameter(value, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = value
-    small = copy.deepcopy(fresh_model, memo)
+    small = copy_network(fresh_model, memo)
     update_attributes(small)
     _restate_all(small, manifest.get("attributes", []), folder / MANIFEST)
     return small

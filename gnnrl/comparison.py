@@ -5,7 +5,6 @@ searches differs. A run is one searcher with one seed. Runs are written to a fil
 interrupted goes on where it stopped.
 """
 
-import copy
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from gnnrl.clock import Clock
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.evaluation import Evaluate, Executor, Trial, judged
 from gnnrl.executors.table import find_executor, started
+from gnnrl.network.copies import copy_network
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
@@ -287,7 +287,7 @@ def _read_test(study: Study, comparison: Comparison, read: Evaluate, path: str |
     """Read the test score of every best plan that has none yet, each once."""
     evaluator = study.task(1, 0).evaluator
     if "test" not in comparison.dense:
-        comparison.dense["test"] = judged(read, copy.deepcopy(study.model), "the dense network")
+        comparison.dense["test"] = judged(read, copy_network(study.model), "the dense network")
     for index, found in enumerate(comparison.runs):
         if found.test is None:
             score = judged(read, evaluator.build(evaluator.plan(found.widths)))

@@ -1,6 +1,5 @@
 """compress(model, example_inputs, constraint, ...): the whole way in one call."""
 
-import copy
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from gnnrl.executors.table import find_executor
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
 from gnnrl.latency.agreement import LatencyCheck
+from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Cost, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -257,7 +257,7 @@ def _finished(
     verification = verify(dense, pruned, network, plan.kept, study.inputs)
     small = evaluator.build(plan)
     final = study.judge if read is None else read
-    repaired = small if finetune is None else copy.deepcopy(small)
+    repaired = small if finetune is None else copy_network(small)
     if finetune is not None:
         clock.begin("finetune")
         train_by(finetune, small)
@@ -265,7 +265,7 @@ def _finished(
     candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | (
         {} if finetune is None else {"finetuned": small}
     )
-    score = {name: judged(final, copy.deepcopy(candidate)) for name, candidate in candidates.items()}
+    score = {name: judged(final, copy_network(candidate)) for name, candidate in candidates.items()}
     clock.end()
     return CompressionResult(
         model=small,

@@ -1,6 +1,5 @@
 """What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
 
-import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_ont
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.admission import check_weights
+from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Constraint
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -108,7 +108,7 @@ class Study:
         judge = as_evaluate(evaluate)
         _check(importance, calibration, repair)
         check_weights(unwrapped(model), network)
-        dense = copy.deepcopy(unwrapped(model)).eval()
+        dense = copy_network(unwrapped(model)).eval()
         dense = dense if device is None else dense.to(device)
         place = _device(dense)
         inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
@@ -123,7 +123,7 @@ class Study:
         if calibration is not None:
             record = calibrate(dense, calibration, images=calibration_images, example_inputs=inputs)
         scores = _scores(dense, network, record, importance, seed)
-        score = judged(judge, copy.deepcopy(dense), "the dense network")
+        score = judged(judge, copy_network(dense), "the dense network")
         begin("curves")
         curves = error_curves(dense, network, record, progress)
         orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)

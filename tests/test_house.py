@@ -30,6 +30,7 @@ ALLOWED = {
     "gnnrl.training": {
         "gnnrl.training",
         "gnnrl.runs",
+        "gnnrl.network.copies",
         "gnnrl.network.modes",
         "gnnrl.zoo",
         "gnnrl.files",

@@ -3,7 +3,6 @@
 G = groups of channels that go together, one number of the action each. F1, F2 = features of operations and nodes.
 """
 
-import copy
 import dataclasses
 import math
 import warnings
@@ -20,6 +19,7 @@ from gnnrl import bundle
 from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
 from gnnrl.evaluation import Evaluator, Judge, judged
+from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Budget
 from gnnrl.network.features import observe
 from gnnrl.network.hierarchy import find_hierarchy
@@ -104,7 +104,7 @@ class GraphEnv:
         self.max_timesteps = max_timesteps or int(getattr(args, "max_timesteps", None) or MAX_TIMESTEPS)
         _check(compression_ratio, g_in_size, self.max_timesteps, repair, val_loader)
         self._best_dir = None if log_dir is None else _target(Path(log_dir) / BEST)
-        dense = copy.deepcopy(net.module if isinstance(net, nn.DataParallel) else net).to(device).eval()
+        dense = copy_network(net.module if isinstance(net, nn.DataParallel) else net).to(device).eval()
         network = trace(dense, _moved(input_x, device))
         projection = _reachable(network, compression_ratio)
         self.action_dim = len(network.groups)

@@ -1,6 +1,5 @@
 """How fast networks are on this machine."""
 
-import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
@@ -9,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from gnnrl.network.copies import copy_network
 
 _BATCH = 64
 _BLOCKS, _WARM_UP = 4, 3
@@ -37,7 +38,7 @@ def _seconds(models: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, float
     blocks: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(_BLOCKS):
         for name, model in models.items():
-            fresh = copy.deepcopy(model).eval()
+            fresh = copy_network(model).eval()
             blocks[name].append(median(time_block(partial(fresh, inputs), inputs.device)))
     return {name: min(medians) for name, medians in blocks.items()}
 

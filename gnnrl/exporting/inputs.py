@@ -3,7 +3,6 @@
 The batch is the first dimension of every tensor that is as long there as the first tensor with two dimensions or more.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map, tree_map_only
 
 from gnnrl.errors import InputsError
+from gnnrl.network.copies import copy_network
 from gnnrl.network.tracer import as_arguments, unwrapped
 
 
@@ -66,7 +66,7 @@ def on_cpu(model: nn.Module) -> nn.Module:
     """The user's own network, or a copy of it if it is on another device."""
     model = unwrapped(model)
     devices = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
-    return model if devices <= {"cpu"} else copy.deepcopy(model).cpu()
+    return model if devices <= {"cpu"} else copy_network(model).cpu()
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ narrow(model)
 model.load_state_dict(torch.load("narrow.pt", weights_only=True))
 """
 
-import copy
 import inspect
 import json
 from io import BytesIO
@@ -23,6 +22,7 @@ from gnnrl.exporting.inputs import on_cpu
 from gnnrl.exporting.record import Export
 from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network import narrow_attention
+from gnnrl.network.copies import copy_network
 
 Widths = dict[str, dict[str, Any]]
 
@@ -202,7 +202,7 @@ def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Any])
     """Run the generated code on a copy of the dense network, and compare it with the pruned one."""
     space: dict[str, Any] = {}
     exec(compile(text, "narrow.py", "exec"), space)
-    narrowed = copy.deepcopy(dense)
+    narrowed = copy_network(dense)
     try:
         space["narrow"](narrowed)
         narrowed.load_state_dict(state)

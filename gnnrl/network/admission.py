@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, TraceError
-from gnnrl.network.labelling import enclosing_modules, operation_name
+from gnnrl.network.labelling import enclosing_modules
 from gnnrl.network.locations import last_user_line
+from gnnrl.network.operations.call import operation_name
 from gnnrl.network.structure import Network
 
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized")

@@ -20,7 +20,7 @@ from gnnrl.network.layers import find_unrun
 from gnnrl.network.liveness import find_buffers
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.operations import reductions, shapes
-from gnnrl.network.operations.call import Call, Tensors, Work
+from gnnrl.network.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.operations.table import RULES
 from gnnrl.network.operations.zeros import leaves_zero
 from gnnrl.network.shares import macs_shares, stored_weight
@@ -50,7 +50,7 @@ class Labelling:
         self.zeros: set[fx.Node] = set()
         self.weights: set[fx.Node] = set()
         self.operations: list[Operation] = []
-        self.results: list[list[Value]] = []
+        self.nodes: list[fx.Node] = []
         self.operands: list[dict[str, Value]] = []
         self._index: dict[fx.Node, int] = {}
         self.unread = _unread(program.graph)
@@ -75,8 +75,9 @@ class Labelling:
 
     def network(self) -> Network:
         """Collect what the labels say."""
+        results = [value if isinstance(value := self.values[node], list) else [value] for node in self.nodes]
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
-        buffers = find_buffers(self.program.graph, self._index, self.results)
+        buffers = find_buffers(self.program.graph, self._index, results)
         found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
 
         operations = tuple(
@@ -86,7 +87,7 @@ class Labelling:
                 others=tuple((other.shape, _axes(other, found)) for other in others),
                 operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
             )
-            for operation, (first, *others), read in zip(self.operations, self.results, self.operands, strict=True)
+            for operation, (first, *others), read in zip(self.operations, results, self.operands, strict=True)
         )
         share = macs_shares(found, operations, self._stored_weights(), self.tensors)
         read = {value for node in self.weights if node.users and isinstance(value := self.values[node], str)}
@@ -110,8 +111,8 @@ class Labelling:
 
     def _stored_weights(self) -> dict[int, str]:
         """The stored weight of each operation that has one."""
-        arguments = {index: _arguments(node).get("weight") for node, index in self._index.items() if index >= 0}
-        nodes = {index: weight for index, weight in arguments.items() if isinstance(weight, fx.Node)}
+        found = {index: _weight(_arguments(node)) for index, node in enumerate(self.nodes)}
+        nodes = {index: weight for index, weight in found.items() if isinstance(weight, fx.Node)}
         return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
 
     def _placeholder(self, node: fx.Node) -> None:
@@ -153,6 +154,7 @@ class Labelling:
         modules = enclosing_modules(node)
         call = self._read(node, modules[-1][0] if modules else "")
         self.operations.append(self._operation(call, modules))
+        self.nodes.append(node)
         self._index[node] = call.index
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
         result = rule(call) if rule else _without_rule(call)
@@ -163,7 +165,6 @@ class Labelling:
         sources = [source for source in node.all_input_nodes if self.values.get(source) is not None]
         if sources and self.weights.issuperset(sources):
             self.weights.add(node)
-        self.results.append(result if isinstance(result, list) else [result])
 
     def _read(self, node: fx.Node, module: str) -> Call:
         return Call(
@@ -237,16 +238,6 @@ def _without_rule(call: Call) -> Value | list[Value]:
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 
 
-def operation_name(node: fx.Node) -> str:
-    """Name of an operation without namespace and overload: `aten.conv2d.default` is `conv2d`."""
-    target: Any = node.target
-    schema = getattr(target, "_schema", None)
-    if schema is None:
-        return getattr(target, "__name__", str(target))
-    namespace, _, name = schema.name.partition("::")
-    return name if namespace == "aten" else f"{namespace}.{name}"
-
-
 def _arguments(node: fx.Node) -> dict[str, Any]:
     """Arguments of an operation by the names of its schema, defaults included."""
     if getattr(node.target, "_schema", None) is None:
@@ -254,6 +245,11 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
     arguments = _schema_arguments(node.target)
     given = dict(zip((name for name, _ in arguments), node.args, strict=False))
     return {name: given[name] if name in given else node.kwargs.get(name, default) for name, default in arguments}
+
+
+def _weight(arguments: Mapping[str, Any]) -> Any:
+    """The weight that makes an operation's channels; of a recurrent layer the first that reads its inputs."""
+    return arguments.get("weight") or arguments.get("w_ih") or (arguments.get("params") or [None])[0]
 
 
 @cache

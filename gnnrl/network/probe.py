@@ -15,12 +15,13 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.network.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
+from gnnrl.network.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
 from gnnrl.network.modes import drop_caches
 from gnnrl.network.narrow_attention import narrow_all
 from gnnrl.network.structure import Axis, Binding, Network, Operation
-from gnnrl.network.surgery import copy_around, remove
+from gnnrl.network.surgery import remove
 
 _Shape = tuple[int, ...]
 
@@ -52,7 +53,7 @@ class Rehearsal:
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
         recording = Recording()
-        dense = copy_around(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
         narrow_all(dense)
         drop_caches(dense)
         with recording:
@@ -82,7 +83,7 @@ class Probe:
         mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
         fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
         args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.rehearsal.args, self.rehearsal.kwargs))
-        return mode, copy_around(model, fakes), args, kwargs
+        return mode, copy_network(model, fakes), args, kwargs
 
     def _narrowed(self, tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
         """A fake tensor of the shape that is left: there is no data to select."""
@@ -167,9 +168,11 @@ def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozen
     found: dict[str, frozenset[str]] = {}
     step = error.__traceback__
     while step is not None:
-        path = paths.get(id(step.tb_frame.f_locals.get("self")))
-        if path is not None:
-            found[path] = found.get(path, frozenset()) | frozenset(step.tb_frame.f_code.co_names)
+        code, known = step.tb_frame.f_code, step.tb_frame.f_locals
+        for name in (*code.co_varnames[:1], *code.co_freevars):  # `self`, whatever the user calls it
+            path = paths.get(id(known.get(name)))
+            if path is not None:
+                found[path] = found.get(path, frozenset()) | frozenset(code.co_names)
         step = step.tb_next
     return found
 

@@ -3,17 +3,18 @@
 The input model is never touched: the copy is made around the sliced tensors, so not even its weights are copied whole.
 """
 
-import copy
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from gnnrl.errors import VerificationError
 from gnnrl.network import narrow_attention
+from gnnrl.network.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.modes import drop_caches, evaluating
 from gnnrl.network.structure import Network
@@ -31,25 +32,12 @@ def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select
     for (name, dim), index in positions.items():
         keep.setdefault(name, {})[dim] = index
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    small = copy_around(model, {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()})
+    small = copy_network(model, {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()})
     drop_caches(small)
     update_attributes(small)
     for entry in network.stated(alive):
         restate(small, **entry)
     return small
-
-
-def copy_around(model: nn.Module, tensors: Mapping[int, Tensor]) -> nn.Module:
-    """Copy a model with other tensors, by the id of its own, in their place.
-
-    A module holds a dozen empty dictionaries of hooks, which `deepcopy` would take apart one by one.
-    """
-    memo: dict[int, Any] = dict(tensors)
-    for module in model.modules():
-        for value in vars(module).values():
-            if type(value) in (dict, OrderedDict, set, list) and not value:
-                memo[id(value)] = type(value)()
-    return copy.deepcopy(model, memo)
 
 
 def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
@@ -92,11 +80,19 @@ def update_attributes(model: nn.Module) -> None:
     """
     with evaluating(model):
         for module in reversed(list(model.modules())):
+            _recompute(module)
             update = _UPDATES.get(type(module)) or next(
                 (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
             )
             if update:
                 update(module)
+
+
+def _recompute(module: nn.Module) -> None:
+    """Let torch's old `weight_norm` and `spectral_norm` compute the weight now, not in the next forward pass."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm | SpectralNorm):
+            hook(module, ())
 
 
 def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
@@ -153,6 +149,18 @@ def _prelu(module: Any) -> None:
     module.num_parameters = module.weight.shape[0]
 
 
+def _recurrent(module: Any) -> None:
+    rows, module.input_size = module.weight_ih_l0.shape
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    module.hidden_size = rows // gates
+    module.flatten_parameters()
+
+
+def _recurrent_cell(module: Any) -> None:
+    module.input_size = module.weight_ih.shape[1]
+    module.hidden_size = module.weight_hh.shape[1]
+
+
 _UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
     nn.modules.conv._ConvNd: _convolution,
     nn.Linear: _linear,
@@ -162,6 +170,8 @@ _UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
     nn.RMSNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.PReLU: _prelu,
+    nn.RNNBase: _recurrent,
+    nn.RNNCellBase: _recurrent_cell,
     nn.MultiheadAttention: narrow_attention.update,
     nn.TransformerEncoder: narrow_attention.update_encoder,
 }

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules import transformer
 
 from gnnrl.errors import ConfigError, InputsError, TraceError, first_line
 from gnnrl.network.admission import check_network, check_sizes
@@ -48,7 +49,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         raise InputsError(f"the example inputs hold no samples, their batch is of size 0 ({shapes})")
     check_network(model)
-    with evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad(), _unread_masks():
         rehearsal = _rehearse(model, args, kwargs)
         program = _export(rehearsal.dense, args, kwargs)
         check_sizes(model, program)
@@ -104,10 +105,24 @@ def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
     """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
-    with warnings.catch_warnings(), _unlogged(), redirect_stderr(_Graphless(sys.stderr)):
+    with warnings.catch_warnings(), _unread_masks(), _unlogged(), redirect_stderr(_Graphless(sys.stderr)):
         # said of every recurrent layer, which torch puts right again
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+
+
+@contextmanager
+def _unread_masks() -> Iterator[None]:
+    """Masks of transformers as they are: whether they are causal is a hint, which torch reads from their values."""
+    detect, transformer._detect_is_causal_mask = transformer._detect_is_causal_mask, _is_said_to_be_causal
+    try:
+        yield
+    finally:
+        transformer._detect_is_causal_mask = detect
+
+
+def _is_said_to_be_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+    return bool(is_causal)
 
 
 @contextmanager

@@ -13,21 +13,22 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.modes import evaluating
 from gnnrl.network.operations.products import letters_of
+from gnnrl.network.operations.recurrent import RULES
 from gnnrl.network.tracer import as_arguments, plain_attention
 
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
-    """Multiply-accumulates of a forward pass: half the FLOPs that torch counts, and equations over one channel."""
-    equations = _Equations()
+    """Multiply-accumulates of a forward pass: half the FLOPs that torch counts, and what it does not see."""
+    uncounted = _Uncounted()
     with (
         _constant(model),
         sdpa_kernel(SDPBackend.MATH),
         plain_attention(),
-        equations,
+        uncounted,
         FlopCounterMode(display=False) as counter,
     ):
         run(model, example_inputs)
-    return int(counter.get_total_flops()) // 2 + equations.macs
+    return int(counter.get_total_flops()) // 2 + uncounted.macs
 
 
 def run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
@@ -52,8 +53,11 @@ def _constant(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-class _Equations(TorchFunctionMode):
-    """Counts `einsum` that sums over one channel: torch multiplies element by element there, and counts nothing.
+class _Uncounted(TorchFunctionMode):
+    """Counts what torch's counter does not see, or lets it see it.
+
+    An `einsum` that sums over one channel is multiplied element by element. Recurrent layers are one kernel, whose
+    products are seen where the libraries that have it are not used.
 
     Attributes:
         macs: multiply-accumulates that torch's counter does not see.
@@ -66,16 +70,31 @@ class _Equations(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
+        if getattr(func, "__name__", "") in RULES:
+            with _plain_kernels():
+                return func(*args, **(kwargs or {}))
         output = func(*args, **(kwargs or {}))
         if func is torch.functional.einsum:
             equation, *operands = args
             operands = tree_leaves(operands)
             if len(operands) == 2:
-                self.macs += _uncounted(equation, operands, output)
+                self.macs += _of_equation(equation, operands, output)
         return output
 
 
-def _uncounted(equation: str, operands: Sequence[Tensor], output: Tensor) -> int:
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Products one by one, not the kernels of a library that hold a whole layer."""
+    set_flags: Any = torch.backends.mkldnn.set_flags  # `flags` sets TF32, too, of which torch warns
+    onednn = set_flags(False, None, None, None)[0]
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        set_flags(onednn, None, None, None)
+
+
+def _of_equation(equation: str, operands: Sequence[Tensor], output: Tensor) -> int:
     terms, kept = letters_of(equation, [operand.ndim for operand in operands])
     sizes = [dict(zip(term, operand.shape, strict=True)) for term, operand in zip(terms, operands, strict=True)]
     summed = [size for letter, size in sizes[0].items() if letter not in kept and sizes[1].get(letter) == size]

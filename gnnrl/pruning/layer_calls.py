@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from gnnrl.network.modes import evaluating
 from gnnrl.network.narrow_attention import NarrowMultiheadAttention, narrowed
+from gnnrl.pruning.recurrent_calls import is_recurrent, run_layers
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 SCALINGS = ("group_norm", "layer_norm", "rms_norm")
@@ -189,6 +190,8 @@ class Watch(TorchFunctionMode):
             call = self._call(name, args, kwargs)
             if call is not None:
                 return self._layer(call)
+        if is_recurrent(name, args):
+            return run_layers(func, args, self._see_reading)
         if name == "batch_norm" and len(args) + len(kwargs) <= len(_NORM_NAMES):
             return self._norm(args, kwargs)
         if len(args) == 2 and all(isinstance(arg, Tensor) for arg in args) and not kwargs:
@@ -225,6 +228,10 @@ class Watch(TorchFunctionMode):
         output = self._observer.layer(call)
         self._remember(output, call)
         return output
+
+    def _see_reading(self, arguments: dict[str, Any]) -> None:
+        self._observer.layer(LayerCall(self._layers, "linear", arguments))
+        self._layers += 1
 
     def _norm(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         norm = {**_NORM_DEFAULTS, **dict(zip(_NORM_NAMES, args, strict=False)), **kwargs}

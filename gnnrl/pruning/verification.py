@@ -4,7 +4,6 @@ Three checks before any repair: it runs and its outputs have the shapes of the d
 predicted one; and it computes what the dense network computes with the removed channels zeroed.
 """
 
-import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gnnrl.errors import GnnrlWarning, VerificationError
+from gnnrl.network.copies import copy_network
 from gnnrl.network.structure import Network, Operation
 from gnnrl.pruning.counting import count_macs, run
 
@@ -78,7 +78,7 @@ def _normalises_over_channels(operation: Operation) -> bool:
 
 def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
     """A copy of the dense network in which everything that belongs to removed channels is zero."""
-    masked = copy.deepcopy(model)
+    masked = copy_network(model)
     alive = network.alive(kept)
     stored = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
     variances = {

@@ -5,7 +5,6 @@ n = samples in a batch. A network maps inputs [n, ...] to logits float [n, class
 Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which CPUs and GPUs like best.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
+from gnnrl.network.copies import copy_network
 from gnnrl.network.modes import evaluating
 from gnnrl.training.distillation import softened_divergence
 from gnnrl.zoo.batches import Batches, LabelledData, batched, on_device
@@ -124,7 +124,7 @@ def evaluator(
     if metric == "kl":
         if teacher is None:
             raise ConfigError("the metric kl compares with the dense network; give it as teacher=")
-        known = all_logits(copy.deepcopy(teacher), batches, device, precision=precision)
+        known = all_logits(copy_network(teacher), batches, device, precision=precision)
         measure = partial(kl_divergence, teacher=known)
     sign = 1 if metric == "top1" else -1
     return partial(_score, measure=measure, sign=sign, batches=batches, device=device, precision=precision)

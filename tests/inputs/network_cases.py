@@ -158,14 +158,14 @@ CASES = (
         "`nn.LSTM`",
         tried(lambda: networks.Recurrent(nn.LSTM), torch.zeros(2, 4, 8)),
         0,
-        ("rnn", "lstm is a recurrent layer"),
+        ("pruned and verified",),
     ),
     Case(
         17,
         "`nn.GRU`",
         tried(lambda: networks.Recurrent(nn.GRU), torch.zeros(2, 4, 8)),
         0,
-        ("rnn", "gru is a recurrent layer"),
+        ("pruned and verified",),
     ),
     Case(
         17,

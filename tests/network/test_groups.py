@@ -47,6 +47,11 @@ GROUPS = {
     "similarity": {"stem.0": 8, "a": 6},
     "linear_attention": {"v": 8},
     "non_local": {"stem.0": 8, "q": 4, "v": 6},
+    "recurrent": {"stem": 6, "lstm": 8, "hidden": 10},
+    "recurrent_directions": {"stem": 6, "gru": 7, "hidden": 10},
+    "recurrent_projected": {"body": 6},
+    "recurrent_states": {"encoder": 8, "stem": 6, "hidden": 10},
+    "recurrent_cells": {"stem": 6, "start": 8, "lstm": 7, "plain": 9},
     "spectral_norm_transposed": {"0.0": 6, "1": 8, "3.0": 10},
     "unequal_split": {"a.0": 6, "b.0": 8},
 }

@@ -241,6 +241,24 @@ def test_groups_of_parametrized_layers_have_the_name_and_the_share_of_the_plain_
     assert rows == [(row.name, row.macs_share, row.layers) for row in plain.shrinking]
 
 
+def test_a_transformer_is_traced_with_the_mask_that_torch_reads_the_values_of() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Transformer(8, 2, 1, 1, 12, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, source: Tensor, target: Tensor) -> Tensor:
+            mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
+            return self.head(self.body(source, target, tgt_mask=mask))
+
+    inputs = torch.randn(2, 5, 8), torch.randn(2, 4, 8)
+    model = Masked().eval()
+    names = {group.name for group in trace(model, inputs).groups}
+
+    assert {"body.decoder.layers.0.self_attn", "body.decoder.layers.0.linear1"} <= names
+    assert torch.nn.modules.transformer._detect_is_causal_mask.__name__ == "_detect_is_causal_mask"
+
+
 def test_a_network_prints_as_a_table_with_reasons() -> None:
     text = str(traced("spatial_attention").network)
 

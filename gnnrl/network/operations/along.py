@@ -117,15 +117,6 @@ def _split(shape: Sequence[int], groups: int) -> tuple[int, ...]:
     return (shape[0], groups, shape[1] // groups, *shape[2:])
 
 
-def recurrent(call: Call) -> list[Value]:
-    """A recurrent layer: its gates are slices of constant size in one weight, so all of it stays."""
-    for node in call.node.all_input_nodes:
-        if call.values.get(node) is not None:
-            call.freeze(call.value(node), f"{call.name} is a recurrent layer, which keeps its widths")
-    call.work(call.macs())
-    return [Value(shape) for shape in call.shapes]
-
-
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "argsort", "topk"], along),
     **dict.fromkeys(["argmax", "argmin", "kthvalue", "median", "tril", "triu"], along),
@@ -139,5 +130,4 @@ RULES: dict[str, Rule] = {
     "im2col": unfold,
     "col2im": fold,
     "channel_shuffle": channel_shuffle,
-    **dict.fromkeys(["lstm", "gru", "rnn_tanh", "rnn_relu"], recurrent),
 }

@@ -197,6 +197,16 @@ class Call:
         return node
 
 
+def operation_name(node: fx.Node) -> str:
+    """Name of an operation without namespace and overload: `aten.conv2d.default` is `conv2d`."""
+    target: Any = node.target
+    schema = getattr(target, "_schema", None)
+    if schema is None:
+        return getattr(target, "__name__", str(target))
+    namespace, _, name = schema.name.partition("::")
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
 Rule = Callable[[Call], "Value | list[Value]"]
 
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-import torch
-from torch import fx
+from torch import Tensor, fx
 
 from gnnrl.network.labels import Component, Value, squeeze_fixed
 from gnnrl.network.operations.call import Call, Rule, passed
@@ -15,10 +14,9 @@ from gnnrl.network.operations.pointwise import unify
 def view(call: Call) -> Value:
     """Reshape: dimensions are merged and split; a merged fixed dimension repeats the labels.
 
-    The kernel of a weight that is flattened itself, as for its spectral norm, stays.
+    The kernel of a weight that becomes a matrix itself, as for its spectral norm, stays.
     """
-    kernel = call.name == "flatten" and call.parameter("self") is not None and len(call.shape_of("self")) > 2
-    value = call.value("self", (0, 1) if kernel else None)
+    value = call.value("self", (0, 1) if len(call.shape) == 2 else None)
     components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
     for before, after in zip(value.components, components, strict=True):
         if _wide(after) > _wide(before):
@@ -70,10 +68,10 @@ def _wide(component: Component) -> int:
 
 
 def permute(call: Call) -> Value:
-    """Reorder dimensions; the kernel of a weight that is flattened then, as for its spectral norm, stays."""
-    flattened = all(getattr(user.target, "overloadpacket", None) is torch.ops.aten.flatten for user in call.node.users)
-    kernel = flattened and call.parameter("self") is not None and len(call.shape) > 2
-    value = call.value("self", (0, 1) if kernel else None)
+    """Reorder dimensions; the kernel of a weight that becomes a matrix then, as for its spectral norm, stays."""
+    read_as = [user.meta["val"] for user in call.node.users]
+    is_matrix = len(call.shape) > 2 and all(isinstance(value, Tensor) and value.ndim == 2 for value in read_as)
+    value = call.value("self", (0, 1) if is_matrix else None)
     order = [dim % len(value.shape) for dim in call["dims"]]
     return Value(call.shape, tuple(component.transpose(order) for component in value.components))
 

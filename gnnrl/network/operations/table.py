@@ -8,6 +8,7 @@ from gnnrl.network.operations import (
     normalisation,
     pointwise,
     products,
+    recurrent,
     reductions,
     shapes,
 )
@@ -23,4 +24,5 @@ RULES: dict[str, Rule] = {
     **attention.RULES,
     **products.RULES,
     **dense.RULES,
+    **recurrent.RULES,
 }

@@ -8,7 +8,7 @@ Weights that belong to a removed channel are zero in the masked network, and so 
 from torch import fx
 
 from gnnrl.network.labels import Value
-from gnnrl.network.operations import indexing, reductions, shapes
+from gnnrl.network.operations import indexing, recurrent, reductions, shapes
 from gnnrl.network.operations.call import Call
 
 _KEEP_ZERO = {
@@ -92,6 +92,8 @@ def leaves_zero(call: Call) -> bool:
     if name == "linear":
         carried = [component for component in call.value("input", ()).components if component.shape[-1] == 1]
         return not carried or (_zero(call, call["input"]) and not call.has("bias"))
+    if name in recurrent.RULES:
+        return all(isinstance(call.values[node], str) or node in call.zeros for node in recurrent.states_of(call))
     if name == "expand_as":
         return False
     tensors = [node for node in call.node.all_input_nodes if isinstance(call.values.get(node), str | Value)]
