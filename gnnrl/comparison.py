@@ -1,8 +1,7 @@
 """compare(model, example_inputs, constraint, ...): searchers side by side, at equal budgets of reward evaluations.
 
 Every searcher gets the same network, limit, projection, curves, criterion, repair, reward and images; only how it
-searches differs. A run is one searcher with one seed. Runs are written to a file as they end, and a comparison that was
-interrupted goes on where it stopped.
+searches differs. A run is one searcher with one seed. Runs are written to a file, from which it goes on.
 """
 
 import json
@@ -21,12 +20,13 @@ from gnnrl.clock import Clock
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.evaluation import Evaluate, Executor, Trial, judged
 from gnnrl.executors.table import find_executor, started
+from gnnrl.judges import as_evaluate
 from gnnrl.network.copies import copy_network
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, Task, check_search, run
-from gnnrl.study import Study, as_evaluate
+from gnnrl.study import Study
 
 FORMAT = 1
 _TOLERANCE = 1e-4
@@ -191,7 +191,7 @@ def compare(
     found = {name_of(searcher): (searcher, find_searcher(searcher)) for searcher in searchers}
     if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
         raise ConfigError("a comparison needs searchers and seeds, each of a name and a number of its own")
-    read = None if test is None else as_evaluate(test)
+    read = None if test is None else as_evaluate(test, example_inputs)
     asked = {
         "constraint": str(constraint),
         "episodes": episodes,

@@ -17,6 +17,7 @@ from gnnrl.evaluation import Evaluate, Evaluator, Executor, Seconds, Trial, judg
 from gnnrl.executors.table import find_executor
 from gnnrl.exporting.formats import export
 from gnnrl.exporting.record import Export
+from gnnrl.judges import as_test
 from gnnrl.latency.agreement import LatencyCheck
 from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Cost, measure
@@ -34,7 +35,7 @@ from gnnrl.runs.memory import SearchMemory
 from gnnrl.runs.timings import ledger_of
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, check_search
-from gnnrl.study import Study, as_evaluate
+from gnnrl.study import Study
 from gnnrl.training.own_function import train_by
 
 STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
@@ -196,7 +197,7 @@ def compress(
         RunInUse, ConfigError: another process works in `run`, or it was started with other arguments; it lists them.
     """
     clock = Clock(on_stage)
-    read = None if test is None else _as_test(test)
+    read = None if test is None else as_test(test, model, example_inputs)
     search, where = find_searcher(searcher), find_executor(executor)
     check_search(episodes, seed)
     if finetune is not None and not callable(finetune):
@@ -292,9 +293,3 @@ def _memory(
     rest = {"rules": asdict(rules or WidthRules()), "calibration_images": calibration_images}
     directory.identify({**asked, **rest, **study.identity()})
     return SearchMemory(directory)
-
-
-def _as_test(test: Evaluate | Iterable[Any]) -> Evaluate:
-    """A function from a network to its score; of images it counts the classes as well."""
-    judge = as_evaluate(test)
-    return judge if callable(test) else ClassTally(test)

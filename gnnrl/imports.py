@@ -48,7 +48,9 @@ def _module(origin: str, spec: str) -> ModuleType:
         if not origin.endswith(".py"):
             return importlib.import_module(origin)
         loader = SourceFileLoader(Path(origin).stem, origin)
-        module = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=origin))
+        spec_of_file = ModuleSpec(loader.name, loader, origin=str(Path(origin).resolve()))
+        spec_of_file.has_location = True  # so that the module has a `__file__`
+        module = importlib.util.module_from_spec(spec_of_file)
         sys.modules.setdefault(loader.name, module)  # dataclasses and torch.export look a class's module up
         loader.exec_module(module)
     except FileNotFoundError as error:

@@ -1,9 +1,8 @@
 """What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import started
+from gnnrl.judges import as_evaluate
 from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
@@ -37,7 +37,6 @@ from gnnrl.pruning.unreachable import explain_met
 from gnnrl.runs.fingerprint import digest_of
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.task import Searcher, Task, run
-from gnnrl.training import top1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class Study:
         Raises:
             GnnrlError: see `gnnrl.errors`. A limit that is met already is warned of.
         """
-        judge = as_evaluate(evaluate)
+        judge = as_evaluate(evaluate, example_inputs)
         _check(importance, calibration, repair)
         check_weights(unwrapped(model), network)
         dense = copy_network(unwrapped(model)).eval()
@@ -244,32 +243,12 @@ def _timed(
     return measure_latency(model, network, inputs, ledger=ledger)
 
 
-def as_evaluate(judge: Evaluate | Iterable[Any]) -> Evaluate:
-    """A function from a network to its score, from such a function or from batches (x, y) or (x1, x2, ..., y).
-
-    Raises:
-        ConfigError: neither.
-    """
-    if callable(judge):
-        return judge
-    if not hasattr(judge, "__iter__"):
-        raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(judge).__name__}")
-    if isinstance(judge, Iterator):
-        raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
-
-    return partial(_top1_of, batches=judge)
-
-
 def _projection(network: Network, constraint: str, rules: WidthRules | None) -> Projection:
     """The projection onto a limit; a warning where the widest plan is within it."""
     projection = Projection.build(network, constraint, rules)
     if projection.holds(projection.widest):
         warnings.warn(explain_met(network, projection.budget), GnnrlWarning, stacklevel=4)
     return projection
-
-
-def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
-    return top1(model, batches, str(_device(model)))
 
 
 def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:
@@ -287,7 +266,8 @@ def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> No
 def _scores(model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int) -> Scores:
     """The scores of the criterion; for "curves", those of the norms."""
     batches = record.batches() if record is not None and criterion == "taylor" else None
-    return score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed)
+    feed = None if record is None else record.feed
+    return score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed, feed)
 
 
 def _device(model: nn.Module) -> torch.device:

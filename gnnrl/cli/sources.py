@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.errors import ArtifactError, ConfigError, DataError, first_line
+from gnnrl.errors import ArtifactError, ConfigError, DataError, GnnrlError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +60,7 @@ def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
         ConfigError: the name, the shape, the normalisation or the device is wrong.
         ArtifactError: the file of weights does not fit.
     """
+    from gnnrl.network.admission import check_weights
     from gnnrl.zoo.models import resolve_model
     from gnnrl.zoo.weights import load_weights
 
@@ -68,6 +69,7 @@ def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
     model = resolve_model(source.model, pretrained=source.pretrained)
     if source.weights is not None:
         load_weights(model, source.weights)
+    check_weights(model)
     shape, mean, std = _read_input(source)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     narrator.note(f"{source.model}, {parameters:,} parameters")
@@ -113,6 +115,11 @@ def check_named(source: Source, data: str, device: str = "cpu") -> None:
     """
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device!r} is no device; choose cpu, cuda, cuda:1, mps or xpu")
+    if source.weights is not None and source.weights.is_dir():
+        raise ArtifactError(
+            f"{source.weights} is a folder, not a file of weights. To go on with a saved result, give --model "
+            f"file.py:small of a function that returns gnnrl.load(Net(), {str(source.weights)!r}), without --weights"
+        )
     if source.weights is not None and not source.weights.is_file():
         raise ArtifactError(
             f"{source.weights}: no such file of weights; give a .safetensors, .pt or .pth that is there"
@@ -153,7 +160,8 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
     from gnnrl.zoo.data import load_data
     from gnnrl.zoo.named_data import is_named, named_data
 
-    if len(fed.shape) != 4 or fed.shape[1] != len(fed.mean):
+    is_own_data = is_named(source) and not source.startswith("torchvision:")
+    if not is_own_data and (len(fed.shape) != 4 or fed.shape[1] != len(fed.mean)):
         shape = ",".join(map(str, fed.shape))
         raise ConfigError(
             f"images need an input of shape 1,C,H,W and a mean for each of the C channels; the shape is {shape}, the "
@@ -161,7 +169,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
             " Give --input-shape, --mean and --std, or use gnnrl.compress in Python."
         )
     narrator.begin("reading images", "images")
-    height, width = fed.shape[2:]
+    height, width = fed.shape[2:] if len(fed.shape) == 4 else (1, 1)
     if is_named(source):
         data = named_data(source, image_size=(height, width), mean=fed.mean, std=fed.std)
     else:
@@ -171,7 +179,13 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
         narrator.warn(f"{len(data.skipped)} images cannot be decoded and are left out, {data.skipped[0]} among them")
     model = judged or fed.model
     device = str(next(model.parameters()).device)
-    _check_classes(source, data, model, device)
+    _check_fits(source, data, model, device)
+    sample = tuple(next(iter(batched(data.train, 2)))[0].shape[1:])
+    if sample != fed.shape[1:]:
+        narrator.warn(
+            f"{source} gives samples of shape {list(sample)}, and the network was traced for {list(fed.shape[1:])}: "
+            "MACs and times are told of the latter; give --input-shape"
+        )
     share = top1(model, batched(data.reward, EVALUATION_BATCH), device)
     if share < 1.5 / len(data.classes):
         narrator.warn(
@@ -181,16 +195,25 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
     return data
 
 
-def _check_classes(source: str, data: "DataSplits", model: "nn.Module", device: str) -> None:
-    """Refuse data of more classes than the network has outputs, also where the first images are of the others."""
+def _check_fits(source: str, data: "DataSplits", model: "nn.Module", device: str) -> None:
+    """Refuse data that the network cannot take, or of more classes than it has outputs, wherever in them."""
     from gnnrl.training.judging import all_logits
     from gnnrl.zoo.batches import batched
 
-    first = [next(iter(batched(data.reward, 2)))]
-    ((logits, _),) = all_logits(model, first, device)
-    outputs = logits.shape[1]
-    if len(data.classes) > outputs:
-        raise DataError(
-            f"{source} has {len(data.classes)} classes, the network tells {outputs} apart: give the data that the "
-            "network was made for, or a network with an output for each class"
-        )
+    for name, split in (("reward", data.reward), ("train", data.train), ("test", data.test)):
+        first = next(iter(batched(split, 2)))
+        try:
+            ((logits, _),) = all_logits(model, [first], device)
+        except GnnrlError:
+            raise
+        except Exception as error:
+            kind, shape = str(first[0].dtype).removeprefix("torch."), list(first[0].shape[1:])
+            raise DataError(
+                f"the network cannot take the {name} samples of {source}, {kind} of shape {shape}: "
+                f"{first_line(error)}. Give samples of the shape and type that its forward expects"
+            ) from error
+        if len(data.classes) > logits.shape[1]:
+            raise DataError(
+                f"{source} has {len(data.classes)} classes, the network tells {logits.shape[1]} apart: give the data "
+                "that the network was made for, or a network with an output for each class"
+            )

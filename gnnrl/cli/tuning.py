@@ -85,7 +85,9 @@ def _train(
     on_progress: "OnProgress",
 ) -> "FinetuneResult":
     from gnnrl.training import finetune
+    from gnnrl.zoo.batches import batched
 
+    are_images = next(iter(batched(data.train, 2)))[0].ndim == 4
     return finetune(
         model,
         data.train,
@@ -93,7 +95,7 @@ def _train(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         label_smoothing=settings.label_smoothing,
-        augment=settings.augment,
+        augment=settings.augment if are_images else "none",
         teacher=dense if settings.distill else None,
         distill=settings.distill,
         temperature=settings.temperature,

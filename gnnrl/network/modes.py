@@ -23,6 +23,11 @@ def evaluating(model: nn.Module) -> AbstractContextManager[None]:
     return mode(model, training=False)
 
 
+def training(model: nn.Module) -> AbstractContextManager[None]:
+    """Training mode inside, each module's own mode again afterwards."""
+    return mode(model, training=True)
+
+
 def drop_caches(model: nn.Module) -> None:
     """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
     with mode(model, training=True):

@@ -14,6 +14,7 @@ OUTPUT = "is an output of the network"
 _REMEDIES = (
     ("has no rule", "use another operation here, or give {operation} a rule (CONTRIBUTING.md: one function)"),
     ("states this size itself", "take the size from the tensor (x.shape[1]) or from an attribute of the module"),
+    ("in training alone", "take that part out before pruning, or let these channels stay"),
     ("unequal, constant sizes", "cut into equal parts (chunk), or give each part a layer of its own"),
     ("pad inserts", "a convolution instead of the padding (a projection shortcut) sets these channels free"),
     ("positions", "cut by shares (chunk) instead of by positions"),

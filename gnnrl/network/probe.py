@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
+from gnnrl.errors import first_line
 from gnnrl.network.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
 from gnnrl.network.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.locations import user_location
-from gnnrl.network.modes import drop_caches
+from gnnrl.network.modes import drop_caches, training
 from gnnrl.network.narrow_attention import narrow_all
 from gnnrl.network.structure import Axis, Binding, Network, Operation
 from gnnrl.network.surgery import remove
@@ -33,6 +34,7 @@ class Failure:
     Attributes:
         read: for each module whose code was running, the attributes that this code reads.
         operation: the function of torch that was called last.
+        in_training: whether it failed in training mode, after it ran in evaluation mode.
     """
 
     progress: int
@@ -41,6 +43,7 @@ class Failure:
     message: str
     read: Mapping[str, frozenset[str]] = field(default_factory=dict)
     operation: str = ""
+    in_training: bool = False
 
 
 class Rehearsal:
@@ -119,7 +122,45 @@ class Probe:
         failure = self._run(self.kept(narrowed), bindings)
         if failure is None and self._cut & set(narrowed):
             failure = self._run(self.kept(narrowed, narrowest=True), bindings)
+        if failure is None and self._training is not None:
+            failure = self._train(self.kept(narrowed), bindings)
         return failure
+
+    @cached_property
+    def _training(self) -> tuple[tuple[Any, ...], dict[str, Any], list[_Shape]] | None:
+        """Inputs in training mode and shapes of the outputs; None where the code does the same, or does not run so.
+
+        It may want targets, which nobody knows here, or more than one sample for its normalisation.
+        """
+        if not self.network.unrun and not _asks_for_training(self.model):
+            return None
+        mode, model, args, kwargs = self._fakes
+        with _quiet(), mode, training(model):
+            for double in (False, True):
+                given, named = tree_map_only(Tensor, _doubled, (args, kwargs)) if double else (args, kwargs)
+                with suppress(Exception):
+                    return given, named, shapes_of(model(*given, **named))
+        return None
+
+    def _train(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
+        """Run a probe in training mode, on fake tensors: heads for training alone, and code that asks for the mode."""
+        assert self._training is not None
+        (mode, model, *_), (args, kwargs, expected) = self._fakes, self._training
+        small = remove(model, replace(self.network, bindings=tuple(bindings)), kept, self._narrowed)
+        narrow_all(small)
+        calls = Recording()
+        with _watched(small) as watch, _quiet(), mode, training(small), calls:
+            try:
+                shapes = shapes_of(small(*args, **kwargs))
+            except Exception as error:
+                message = f"in training mode, {first_line(error)}"[:200]
+                read = _attributes_read(error, small)
+                where = tuple(watch.failed), user_location(error), message, read, calls.current.strip("_")
+                return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), *where, in_training=True)
+        if shapes != expected:
+            message = f"in training mode, the outputs' shapes become {shapes}"
+            return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), ("",), "", message, in_training=True)
+        return None
 
     def _run(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
         network = replace(self.network, bindings=tuple(bindings))
@@ -149,6 +190,19 @@ class Probe:
             message = f"the outputs' shapes become {shapes}"
             return Failure(comparison.calls, ("",), "", message, operation=comparison.current.strip("_"))
         return None
+
+
+def _doubled(value: Tensor) -> Tensor:
+    """Two samples where there is one."""
+    return torch.cat([value, value]) if value.ndim and len(value) == 1 else value
+
+
+def _asks_for_training(model: nn.Module) -> bool:
+    """Whether code of the user's modules asks for the mode."""
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    own = [kind for kind in kinds if not kind.__module__.startswith(("torch.", "builtins"))]
+    functions = [getattr(value, "__code__", None) for kind in own for value in vars(kind).values()]
+    return any(code is not None and "training" in code.co_names for code in functions)
 
 
 @contextmanager

@@ -112,8 +112,11 @@ def _settle(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Fail
     A cut into parts states several sizes at once (`split(x, [self.a, self.b])`); alone, each needs one of them. Where
     no group fails alone, all that the failing module touches are frozen.
     """
-    near = _groups_near(attempt, failure, narrowed)
-    alone = [(group, result) for group in near if (result := attempt.run([group], found.bindings)) is not None]
+    near = narrowed if failure.in_training else _groups_near(attempt, failure, narrowed)
+    if failure.in_training:
+        alone = _culprits(attempt, found, narrowed)
+    else:
+        alone = [(group, result) for group in near if (result := attempt.run([group], found.bindings)) is not None]
     bound = len(found.bindings)
     for group, _ in alone:
         if (now := attempt.run([group], found.bindings)) is not None:
@@ -122,11 +125,27 @@ def _settle(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Fail
         _freeze(attempt, found, alone or [(group, failure) for group in near])
 
 
+def _culprits(attempt: Probe, found: Trial, groups: Sequence[int]) -> list[tuple[int, Failure]]:
+    """Groups that fail alone, by halves: a head for training may read what any group makes."""
+    result = attempt.run(groups, found.bindings) if groups else None
+    if result is None:
+        return []
+    if len(groups) == 1:
+        return [(groups[0], result)]
+    half = len(groups) // 2
+    return [*_culprits(attempt, found, groups[:half]), *_culprits(attempt, found, groups[half:])]
+
+
 def _freeze(attempt: Probe, found: Trial, failing: Sequence[tuple[int, Failure]]) -> None:
     """Freeze groups, and their like in modules of the same class, which would fail in the same way."""
     for group, result in failing:
         module = result.modules[-1] if result.modules else ""
-        text = f"the code states this size itself ({result.message})"
+        why = (
+            "a part that runs in training alone reads this"
+            if result.in_training
+            else "the code states this size itself"
+        )
+        text = f"{why} ({result.message})"
         for other, name in [(group, module), *_groups_alike(attempt, group, module)]:
             found.frozen.setdefault(other, Reason(text, result.operation, name, result.location))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError, wants_contiguous
-from gnnrl.pruning.gathering import gather
+from gnnrl.pruning.gathering import Feed, gather
 from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.names import Names
 from gnnrl.pruning.sampling import Sampler
@@ -66,15 +66,17 @@ class Calibration:
     """Inputs and what the dense network made of them.
 
     Attributes:
-        inputs: positional arguments of one forward pass over all calibration images.
+        inputs: of one forward pass over all calibration images, in the order of the example inputs.
         labels: their labels, where the data has some.
         layers: records by the number of the layer call.
+        feed: how a network takes the inputs.
     """
 
     inputs: tuple[Tensor, ...]
     labels: Tensor | None
     layers: dict[int, LayerRecord]
     sampler: Sampler = field(default_factory=Sampler)
+    feed: Feed = field(default_factory=Feed)
 
     @property
     def images(self) -> int:
@@ -110,11 +112,11 @@ def calibrate(
     """Run a dense network on calibration data and record what repair and error curves need.
 
     Args:
-        data: batches `x`, `(x, y)`, `(x1, x2)` or `(x1, x2, y)`, inputs one by one in the order of `forward`, then
-            labels; read until `images` are seen.
+        data: batches `x`, `(x, y)`, `(x1, x2)` or `(x1, x2, y)`, inputs in the order of the example inputs, then
+            labels, or dictionaries with their keys; read until `images` are seen.
         images: images to use at most; fewer where their activations would not fit into memory.
         moments: also collect the covariance of the inputs of dense layers.
-        example_inputs: what the network was traced with, to refuse batches with more inputs.
+        example_inputs: what the network was traced with: it is called in the same way.
 
     Raises:
         DataError: the data has fewer than two images, batches that are not tensors, inputs that the network
@@ -123,9 +125,9 @@ def calibrate(
     device = next(model.parameters()).device
     inputs, labels = gather(data, images, model, example_inputs)
     inputs = tuple(value.to(device).contiguous() for value in inputs)
-    sampler = sampler or Sampler()
+    sampler, feed = sampler or Sampler(), Feed.like(example_inputs)
     try:
-        bound, layout = _affordable(model, inputs), _layout(model, inputs)
+        bound, layout = _affordable(model, inputs, feed), _layout(model, inputs, feed)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         shapes = ", ".join(f"{value.dtype} of shape {list(value.shape)}" for value in inputs)
         raise DataError(
@@ -135,17 +137,17 @@ def calibrate(
     inputs = tuple(_laid_out(value[:bound], layout) for value in inputs)
     recorder = _Recorder(model, sampler, moments)
     with watching(model, recorder.observer):
-        model(*inputs)
+        feed.run(model, inputs)
     recorder.finish()
     _check_finite(recorder.layers.values(), inputs)
-    return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler)
+    return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler, feed)
 
 
-def _layout(model: nn.Module, inputs: Sequence[Tensor]) -> torch.memory_format:
+def _layout(model: nn.Module, inputs: Sequence[Tensor], feed: Feed) -> torch.memory_format:
     """Channels-last, which convolutions and the sampling of their inputs like best, where the network runs in it."""
     try:
         with watching(model, Observer(LayerCall.run, _normalised, lambda *_: None)):
-            model(*(_laid_out(value[:2], torch.channels_last) for value in inputs))
+            feed.run(model, [_laid_out(value[:2], torch.channels_last) for value in inputs])
     except RuntimeError as error:
         if not wants_contiguous(error):
             raise
@@ -157,7 +159,7 @@ def _laid_out(value: Tensor, layout: torch.memory_format) -> Tensor:
     return value.contiguous(memory_format=layout) if value.ndim == 4 else value
 
 
-def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
+def _affordable(model: nn.Module, inputs: Sequence[Tensor], feed: Feed) -> int:
     """Images whose largest activation stays within the budget of one forward pass."""
     largest = 1
 
@@ -168,7 +170,7 @@ def _affordable(model: nn.Module, inputs: Sequence[Tensor]) -> int:
         return output
 
     with watching(model, Observer(layer, _normalised, lambda *_: None)):
-        model(*(value[:1] for value in inputs))
+        feed.run(model, [value[:1] for value in inputs])
     return int(max(2, min(len(inputs[0]), _ACTIVATION_BUDGET / 4 / largest)))
 
 

@@ -1,13 +1,49 @@
 """Calibration data as a user gives them: batches, of which the first images are joined."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from gnnrl.errors import DataError
+from gnnrl.network.tracer import as_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How inputs become the arguments of a network: as the example inputs did, one by one where there are none.
+
+    Attributes:
+        leaves: all that the example inputs hold, None where inputs are put in.
+        places: where in them inputs are put in, in order.
+    """
+
+    leaves: tuple[Any, ...] = ()
+    places: tuple[int, ...] = ()
+    structure: TreeSpec | None = None
+
+    @classmethod
+    def like(cls, example_inputs: Any) -> "Feed":
+        """That of example inputs as `trace` takes them; None for inputs one by one."""
+        if example_inputs is None:
+            return cls()
+        leaves, structure = tree_flatten(as_arguments(example_inputs))
+        places = tuple(place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor))
+        return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
+
+    def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
+        """Call a network; where there are fewer inputs than in the example, the first ones by position."""
+        if self.structure is None or len(inputs) != len(self.places):
+            return model(*inputs)
+        leaves = list(self.leaves)
+        for place, value in zip(self.places, inputs, strict=True):
+            leaves[place] = value
+        args, kwargs = tree_unflatten(leaves, self.structure)
+        return model(*args, **kwargs)
 
 
 def gather(
@@ -16,15 +52,20 @@ def gather(
     """Collect the first images of a loader: the inputs of one forward pass and the labels, if any.
 
     Args:
+        data: batches of tensors, inputs in the order of the example inputs, then labels; or dictionaries with the keys
+            of the example inputs, and one more for labels.
         example_inputs: what the network was traced with; batches with more inputs are refused.
     """
     parts: list[Sequence[Tensor]] = []
     seen = 0
     images = max(images, 2)
     for batch in data:
-        items = list(batch) if isinstance(batch, tuple | list) else [batch]
+        items = _items(batch, example_inputs)
         if not all(isinstance(item, Tensor) for item in items):
-            raise DataError(f"calibration batches must be tensors x or tuples (x, y), got {type(items[0]).__name__}")
+            raise DataError(
+                "calibration batches must be tensors x, or tuples (x, y) or (x1, x2, ..., y), or dictionaries with the "
+                f"keys of example_inputs; got {type(items[0]).__name__}"
+            )
         if parts and len(items) != len(parts[0]):
             raise DataError("calibration batches differ in their number of tensors")
         _check_shapes(items, parts[0] if parts else items)
@@ -39,9 +80,32 @@ def gather(
     if seen < 2:
         raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
     joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
-    labels = joined.pop() if len(joined) > _arity(model) else None
+    known = len(Feed.like(example_inputs).places)
+    least = known if len(joined) in (known, known + 1) else _arity(model)
+    labels = joined.pop() if len(joined) > least else None
     _check_number(len(joined), labels is not None, example_inputs)
     return tuple(joined), labels
+
+
+def _items(batch: Any, example_inputs: Any) -> list[Any]:
+    """The tensors of a batch in the order of the example inputs, labels last."""
+    if isinstance(batch, Mapping):
+        keys = [key for part in _mappings(example_inputs) for key, value in part.items() if isinstance(value, Tensor)]
+        if keys and (missing := [key for key in keys if key not in batch]):
+            raise DataError(
+                f"calibration batches have no {missing[0]!r}, which example_inputs have; there are "
+                f"{', '.join(map(repr, batch))}"
+            )
+        rest = [key for key in batch if key not in keys]
+        if keys and len(rest) <= 1:
+            return [batch[key] for key in (*keys, *rest)]
+    return list(batch) if isinstance(batch, tuple | list) else [batch]
+
+
+def _mappings(example_inputs: Any) -> list[Mapping[Any, Any]]:
+    """The dictionaries among example inputs: their own, or that of a network of one dictionary."""
+    args, kwargs = as_arguments(example_inputs)
+    return [part for part in (*args, kwargs) if isinstance(part, Mapping)]
 
 
 def _arity(model: nn.Module) -> int:
@@ -55,8 +119,7 @@ def _arity(model: nn.Module) -> int:
 
 def _check_number(found: int, labelled: bool, example_inputs: Any) -> None:
     """Check that batches hold no inputs that the trace did not see: what they reach may not fit any more."""
-    leaves = torch.utils._pytree.tree_leaves(example_inputs)
-    expected = sum(isinstance(leaf, Tensor) for leaf in leaves)
+    expected = sum(isinstance(leaf, Tensor) for leaf in tree_leaves(example_inputs))
     if expected and found > expected:
         one = "x" if expected == 1 else ", ".join(f"x{number + 1}" for number in range(expected))
         raise DataError(

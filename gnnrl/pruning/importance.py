@@ -14,18 +14,25 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError, DataError
 from gnnrl.network.modes import evaluating
 from gnnrl.network.structure import Group, Network
+from gnnrl.pruning.gathering import Feed
 
 _PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, ...]]
 
 
 def importance(
-    criterion: str, model: nn.Module, network: Network, batches: Batches | None = None, seed: int = 0
+    criterion: str,
+    model: nn.Module,
+    network: Network,
+    batches: Batches | None = None,
+    seed: int = 0,
+    feed: Feed | None = None,
 ) -> list[NDArray[np.float64]]:
     """Score all units by a criterion of this name: l1, l2, bn_scale, taylor or random.
 
     Args:
         batches: labelled images (x, y) of the calibration split; `taylor` needs them.
+        feed: how the network takes the inputs, where not one by one.
 
     Returns:
         One array [units] for each group.
@@ -39,7 +46,7 @@ def importance(
     if criterion == "taylor":
         if batches is None:
             raise ConfigError("the criterion taylor needs labelled calibration data; give some or choose l2")
-        return _collect(network, _taylor_terms(model, batches))
+        return _collect(network, _taylor_terms(model, batches, feed or Feed()))
     if criterion == "bn_scale":
         return _bn_scale(model, network)
     if criterion in ("l1", "l2"):
@@ -115,7 +122,7 @@ def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
     return result
 
 
-def _taylor_terms(model: nn.Module, batches: Batches) -> dict[str, Tensor]:
+def _taylor_terms(model: nn.Module, batches: Batches, feed: Feed) -> dict[str, Tensor]:
     """|w · ∂loss/∂w| of every parameter, gradients summed over the calibration data (Molchanov et al. 2019)."""
     parameters = dict(model.named_parameters())
     kept = {name: (parameter.requires_grad, parameter.grad) for name, parameter in parameters.items()}
@@ -127,7 +134,7 @@ def _taylor_terms(model: nn.Module, batches: Batches) -> dict[str, Tensor]:
         with evaluating(model), torch.enable_grad():
             device = next(iter(parameters.values())).device
             for *inputs, y in batches:
-                logits = model(*(x.to(device) for x in inputs))
+                logits = feed.run(model, [x.to(device) for x in inputs])
                 F.cross_entropy(logits.float(), y.to(device)).backward()  # type: ignore[no-untyped-call]
                 seen += len(y)
         if not seen:

@@ -54,7 +54,7 @@ def prune(
         record = calibrate(model, calibration, moments=False, example_inputs=example_inputs)
     if plan.kept is None:
         batches = record.batches() if record is not None and criterion == "taylor" else None
-        plan = plan.with_kept(importance(criterion, model, network, batches))
+        plan = plan.with_kept(importance(criterion, model, network, batches, feed=record.feed if record else None))
     assert plan.kept is not None
     small = remove(model, network, plan.kept)
     verify(model, small, network, plan.kept, example_inputs)

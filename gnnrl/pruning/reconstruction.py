@@ -91,7 +91,7 @@ def repair(
     for defer in (True, False):
         pass_ = _RepairPass(small, network, kept, calibration, settings or Repair(), defer)
         with watching(small, pass_.observer):
-            small(*calibration.inputs)
+            calibration.feed.run(small, calibration.inputs)
         if not pass_.deferred:
             break
     return pass_.algebra_seconds

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, default_collate
 
-from gnnrl.errors import DataError
+from gnnrl.errors import DataError, GnnrlError, first_line
 from gnnrl.zoo.data import ImageDataset
 
 Augmentation = Literal["none", "crop", "flip-crop"]
@@ -71,7 +71,36 @@ def batched(data: LabelledData, batch_size: int, *, shuffle: bool = False) -> Ba
 
 
 def _collated(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, ...]:
-    return tuple(default_collate([data[index] for index in indices.tolist()]))
+    samples = [sample_of(data, index) for index in indices.tolist()]
+    try:
+        return tuple(default_collate(samples))
+    except (RuntimeError, TypeError) as error:
+        inputs = [sample[0] for sample in samples if isinstance(sample, tuple | list)]
+        shapes = {str(list(value.shape)) for value in inputs if isinstance(value, Tensor)}
+        found = f"inputs of the shapes {', '.join(sorted(shapes)[:3])}" if len(shapes) > 1 else first_line(error)
+        raise DataError(
+            f"samples cannot be joined into a batch: {found}. Give all samples the same shape and kind"
+        ) from error
+
+
+def sample_of(data: Dataset[Any], index: int) -> Any:
+    """One sample of a user's dataset.
+
+    Raises:
+        DataError: the dataset fails on it; names the sample.
+    """
+    try:
+        return data[index]
+    except GnnrlError:
+        raise
+    except Exception as error:
+        within = data
+        while isinstance(within, Subset):
+            index, within = within.indices[index], within.dataset
+        raise DataError(
+            f"{type(within).__name__} fails on sample {index} with {type(error).__name__}: {error}. Mend the sample, "
+            "or leave it out"
+        ) from error
 
 
 def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset, Subset
 
 from gnnrl.errors import ConfigError, DataError
 from gnnrl.imports import imported, require
+from gnnrl.zoo.batches import sample_of
 from gnnrl.zoo.data import CALIBRATION_IMAGES, DataSplits, ImageDataset
 from gnnrl.zoo.pixels import PixelsInMemory
 
@@ -59,9 +60,15 @@ def named_data(
     if not isinstance(made, tuple | list) or len(made) not in (2, 3) or not all(_is_data(part) for part in made):
         raise DataError(
             f"{source}: {name}() must return two or three datasets of (input, label): (train, test) or "
-            f"(train, reward, test); it returned {type(made).__name__}."
+            f"(train, reward, test); it returned {_described(made)}."
         )
     return _splits(source, list(made), seed)
+
+
+def _described(made: Any) -> str:
+    parts = made if isinstance(made, tuple | list) else [made]
+    names = ", ".join(type(part).__name__ for part in parts[:4])
+    return f"({names}), which gnnrl batches itself: give their datasets" if "DataLoader" in names else names
 
 
 def _is_data(part: Any) -> bool:
@@ -74,7 +81,12 @@ def _splits(source: str, parts: list[Any], seed: int) -> DataSplits:
         raise DataError(f"{source}: {len(train)} training samples are too few, or another split is empty.")
     kept, held = _cut(len(train), seed) if len(parts) == 2 else (range(len(train)), range(len(parts[1])))
     reward = Subset(train if len(parts) == 2 else parts[1], held)
-    labels = {_label(source, reward[index]) for index in range(len(reward))}
+    labels = {_label(source, sample_of(reward, index)) for index in range(len(reward))}
+    if min(labels) < 0:
+        raise DataError(
+            f"{source}: labels run from {min(labels)} to {max(labels)}; they must be 0, 1, ... for the network's "
+            "outputs. Leave samples without a label out"
+        )
     return DataSplits(
         Subset(train, kept),
         Subset(train, kept[:CALIBRATION_IMAGES]),

@@ -1,13 +1,17 @@
 """Sizes that the user's own code states: bound to the plan where an attribute holds them, else frozen with the line."""
 
 import inspect
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.pruner import prune
 from gnnrl.pruning.verification import verify
 from tests.topologies import Head, conv, images, traced
 
@@ -139,3 +143,45 @@ def test_halves_of_what_there_is_go_together_though_one_of_an_odd_number_is_righ
         kept = [np.arange(units) if group.name == "stem.0" else np.arange(group.size) for group in network.groups]
         small = remove(traced("channel_half_slice").model, network, kept)
         verify(traced("channel_half_slice").model, small, network, kept, images())
+
+
+class Trained(nn.Module):
+    """Has a head that runs in training alone, and noise of a width that the code states."""
+
+    def __init__(self, *, width: int | None = None) -> None:
+        super().__init__()
+        self.first, self.second, self.third = conv(3, 8), conv(8, 12), conv(12, 10)
+        self.head, self.extra = Head(10), Head(12)
+        self.width = width or 10
+
+    def forward(self, x: Tensor) -> Any:
+        middle = self.second(self.first(x))
+        last = self.third(middle)
+        if not self.training:
+            return self.head(last)
+        noise = torch.randn(1, self.width, 1, 1)
+        return self.head(last + noise), self.extra(middle)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_what_is_read_in_training_alone_stays_and_the_network_can_be_trained(samples: int) -> None:
+    model, x = Trained(), images(batch=samples)
+    network = trace(model, x)
+
+    assert {group.name for group in network.groups} == {"first.0", "third.0"}
+    (kept,) = (group for group in network.frozen if group.name == "second.0")
+    assert "a part that runs in training alone reads this" in str(kept.reasons[0])
+    small = prune(model, x, Plan.uniform(network, "macs<=80%"))
+    outputs = small.train()(images(batch=4))
+    torch.autograd.backward([output.sum() for output in outputs])
+    assert small.width == small.third[0].out_channels < 10
+
+
+def test_a_network_that_wants_targets_in_training_is_traced_as_it_is_evaluated() -> None:
+    class Targeted(Trained):
+        def forward(self, x: Tensor, targets: Tensor | None = None) -> Any:
+            if self.training and targets is None:
+                raise ValueError("targets wanted")
+            return super().forward(x)
+
+    assert {"first.0", "second.0", "third.0"} == {group.name for group in trace(Targeted(), images()).groups}
