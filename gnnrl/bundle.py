@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -75,6 +76,12 @@ def tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
+def narrowed(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
+    """Shapes in the dense network of the tensors that shrank, for the manifest: `load` wants a network of these."""
+    own = {name: tuple(tensor.shape) for name, tensor in tensors(model).items()}
+    return {name: list(shape) for name, shape in shapes.items() if own.get(name, shape) != shape}
+
+
 def read_manifest(directory: str | Path) -> dict[str, Any]:
     """Read a manifest and check the digests of the files it names; the history may be missing.
 
@@ -132,16 +139,18 @@ def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
     except (SafetensorError, OSError) as error:
         raise ArtifactError(f"{folder / WEIGHTS} cannot be read: {error}") from error
     own = tensors(fresh_model)
-    if problems := _differences(own, stored):
+    if problems := _differences(own, stored, manifest.get("dense")):
         raise ArtifactError(
             f"{folder} holds another network than {type(fresh_model).__name__}: {'; '.join(problems[:5])}"
             f"{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. "
             "Give the class and settings it was made with."
         )
     memo: dict[int, Tensor] = {}
+    place = next((tensor.device for tensor in own.values() if not tensor.is_meta), torch.device("cpu"))
     for name, tensor in own.items():
         # a copy: the file is mapped into memory, not aligned as kernels like it, and may go away
-        value = stored[name].to(device=tensor.device, dtype=tensor.dtype, copy=True)
+        device = place if tensor.is_meta else tensor.device
+        value = stored[name].to(device=device, dtype=tensor.dtype, copy=True)
         if isinstance(tensor, nn.Parameter):
             value = nn.Parameter(value, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = value
@@ -167,13 +176,21 @@ def _restate_all(model: nn.Module, entries: Any, path: Path) -> None:
         restate(model, name, attribute, position, size)
 
 
-def _differences(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> list[str]:
+def _differences(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], dense: Any) -> list[str]:
+    """What keeps tensors from being those of the saved network.
+
+    Args:
+        dense: shapes that the tensors which shrank had before, by name; results of older versions do not tell.
+    """
     problems = [f"{name} is not in the file" for name in own if name not in stored]
     problems += [f"the network has no {name}" for name in stored if name not in own]
     for name in own.keys() & stored.keys():
         a, b = own[name].shape, stored[name].shape
         if len(a) != len(b) or any(small > full for small, full in zip(b, a, strict=True)):
             problems.append(f"{name} is {list(b)} in the file, {list(a)} in the network")
+        elif isinstance(dense, dict) and isinstance(own[name], nn.Parameter) and list(a) != dense.get(name, list(b)):
+            wanted = dense.get(name, list(b))
+            problems.append(f"{name} is {list(a)} in the network, {wanted} in the one that was pruned")
         elif (
             own[name].dtype != stored[name].dtype and own[name].is_floating_point() != stored[name].is_floating_point()
         ):

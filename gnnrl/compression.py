@@ -21,6 +21,7 @@ from gnnrl.judges import as_test
 from gnnrl.latency.agreement import LatencyCheck
 from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Cost, measure
+from gnnrl.network.modes import outside_inference
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.per_class import ClassTally
@@ -85,6 +86,7 @@ class CompressionResult:
             "params": {name: cost.params for name, cost in self.cost.items()},
             **({} if self.latency is None else {"latency": self.latency.facts()}),
             "evaluations": len(self.history),
+            "dense": bundle.narrowed(self.model, self.network.shapes),
             "attributes": self.network.stated(self.network.alive(self.plan.kept or ())),
             "settings": self.settings,
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -137,6 +139,7 @@ class CompressionResult:
         return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
 
 
+@outside_inference
 def compress(
     model: nn.Module,
     example_inputs: Any,

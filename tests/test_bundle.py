@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import gnnrl
 from gnnrl import bundle
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.surgery import remove
@@ -134,6 +135,31 @@ def test_a_network_narrower_than_the_saved_one_is_refused(saved: Path) -> None:
 
     with pytest.raises(ArtifactError, match="in the file"):
         bundle.load(narrow, saved)
+
+
+def test_a_network_wider_than_the_one_that_was_pruned_is_refused(tmp_path: Path) -> None:
+    def chain(width: int, outputs: int, kernel: int = 1) -> nn.Module:
+        layers = [nn.Conv2d(3, width, kernel), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+    model, x = chain(8, 4), torch.randn(4, 3, 5, 5)
+    result = gnnrl.compress(model, x, "macs<=60%", evaluate=lambda small: 0.0, calibration=[x], searcher="curves")
+    out = result.save(tmp_path / "out")
+
+    for other in (chain(8, 7), chain(12, 4), chain(8, 4, kernel=3)):
+        with pytest.raises(ArtifactError, match=r"in the one that was pruned.* Give the class and settings"):
+            gnnrl.load(other, out)
+    torch.testing.assert_close(gnnrl.load(chain(8, 4), out)(x), result.model(x))
+
+
+def test_a_network_without_data_is_filled(saved: Path) -> None:
+    empty = topology("residual").model.to("meta")
+
+    loaded = bundle.load(empty, saved).eval()
+
+    x = traced("residual").example_inputs
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x), small()[0](x))
 
 
 def test_a_directory_that_holds_something_is_refused_and_left_alone(saved: Path) -> None:

@@ -116,3 +116,14 @@ def test_wrong_test_data_are_refused_before_the_search(test: Any, error: type[Ex
     with pytest.raises(error, match=said):
         gnnrl.compress(model, A[:1], "macs<=60%", evaluate=evaluate, calibration=[A], test=test)
     assert not judged
+
+
+def test_all_of_it_works_within_inference_mode() -> None:
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+    with torch.inference_mode():
+        data = torch.randn(16, 4)
+        result = gnnrl.compress(
+            model, data[:1], "macs<=60%", evaluate=lambda small: 0.0, calibration=[data], searcher="curves"
+        )
+
+    result.model.train()(A).sum().backward()

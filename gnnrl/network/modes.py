@@ -1,9 +1,20 @@
 """Modes of a network: one for as long as it is used so, and each module's own again afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import ParamSpec, TypeVar
 
+import torch
 from torch import nn
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def outside_inference(function: Callable[P, T]) -> Callable[P, T]:
+    """Call a function outside of `torch.inference_mode`, whose tensors do not tell whether they were changed."""
+    wrapped: Callable[P, T] = torch.inference_mode(mode=False)(function)
+    return wrapped
 
 
 @contextmanager

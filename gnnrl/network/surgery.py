@@ -17,6 +17,7 @@ from gnnrl.network import narrow_attention
 from gnnrl.network.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.modes import drop_caches, evaluating
+from gnnrl.network.spectral import settle
 from gnnrl.network.structure import Network
 
 Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
@@ -25,15 +26,18 @@ Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
 
 def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select: Select | None = None) -> nn.Module:
     """Copy a model with the kept units [one array for each group] and nothing of the others."""
-    select = select or _sliced
     alive = network.alive(kept)
     positions = network.positions(alive)
     keep: dict[str, dict[int, Component]] = {}
     for (name, dim), index in positions.items():
         keep.setdefault(name, {})[dim] = index
     stored = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    small = copy_network(model, {id(tensor): select(tensor, keep.get(name, {})) for name, tensor in stored.items()})
+    small = copy_network(
+        model, {id(tensor): (select or _sliced)(tensor, keep.get(name, {})) for name, tensor in stored.items()}
+    )
     drop_caches(small)
+    if select is None:
+        settle(small, {name for (name, dim), index in positions.items() if len(index) < stored[name].shape[dim]})
     update_attributes(small)
     for entry in network.stated(alive):
         restate(small, **entry)

@@ -81,7 +81,7 @@ def gather(
         raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
     joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
     known = len(Feed.like(example_inputs).places)
-    least = known if len(joined) in (known, known + 1) else _arity(model)
+    least = known if known and len(joined) in (known, known + 1) else _arity(model)
     labels = joined.pop() if len(joined) > least else None
     _check_number(len(joined), labels is not None, example_inputs)
     return tuple(joined), labels

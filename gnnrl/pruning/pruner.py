@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from gnnrl.network.admission import check_weights
+from gnnrl.network.modes import outside_inference
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace, unwrapped
@@ -16,6 +17,7 @@ from gnnrl.pruning.reconstruction import find_repair, repair
 from gnnrl.pruning.verification import verify
 
 
+@outside_inference
 def prune(
     model: nn.Module,
     example_inputs: Any,

@@ -67,9 +67,10 @@ class WidthRules:
         """
         for pattern in self.keep:
             _require_match("keep", pattern, network, (*network.groups, *network.frozen))
-        for pattern in self.bounds:
+        for pattern, bound in self.bounds.items():
             _require_match("bounds", pattern, network, (*network.groups, *network.frozen))
             _require_free(pattern, network)
+            _require_units(pattern, bound, network)
         _require_kinds(self.only, network)
         return [self._ladder(group) for group in network.groups]
 
@@ -245,6 +246,20 @@ def _require_free(pattern: str, network: Network) -> None:
         f"bounds pattern {pattern!r} matches only layers that stay whole: {group.name}, because {group.reasons[0]}; "
         "remove these bounds"
     )
+
+
+def _require_units(pattern: str, bound: Bound, network: Network) -> None:
+    """Refuse a lowest width in channels where several of them go together: bounds count what goes together."""
+    low, high = bound
+    groups = [group for group in network.groups if matches(group, pattern)]
+    if isinstance(low, int) and all(group.size < low and channels_per_unit(group) > 1 for group in groups):
+        first = groups[0]
+        each = max(place.positions.shape[1] for place in first.places)
+        meant = (max(low // each, 1), max(high // each, 1) if isinstance(high, int) else high)
+        raise ConfigError(
+            f"bounds {pattern}={show_bound(bound)}: {first.name} has {first.size} units of {each} channels, which only "
+            f"go together, and bounds count units; write {pattern}={show_bound(meant)}"
+        )
 
 
 def _require_kinds(only: Sequence[str], network: Network) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import GnnrlWarning, VerificationError
 from gnnrl.network.copies import copy_network
+from gnnrl.network.spectral import settle
 from gnnrl.network.structure import Network, Operation
 from gnnrl.pruning.counting import count_macs, run
 
@@ -95,6 +96,7 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
             if name not in variances and (name, dim) not in lengths:
                 keep = torch.from_numpy(alive[owner]).to(stored[name].device)
                 stored[name].mul_(keep.reshape([-1 if d == dim else 1 for d in range(stored[name].ndim)]))
+    settle(masked, {name for (name, _), owner in network.owners.items() if not alive[owner].all()})
     return masked
 
 

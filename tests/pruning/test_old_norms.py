@@ -21,6 +21,21 @@ def build(norm: Callable[[nn.Module], nn.Module]) -> nn.Module:
     return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), norm(nn.Linear(10, 4)))
 
 
+@pytest.mark.parametrize("norm", [torch.nn.utils.spectral_norm, torch.nn.utils.parametrizations.spectral_norm])
+def test_the_spectral_norm_of_what_is_left_is_one(norm: Callable[[nn.Module], nn.Module]) -> None:
+    model, x = build(norm), torch.randn(4, 3, 8, 8)
+    for _ in range(50):
+        model(x)
+
+    small = prune(model, x, gnnrl.Plan.uniform(gnnrl.trace(model, x), "macs<=60%")).eval()
+
+    with torch.no_grad():
+        small(x)
+        weights = [small[0].weight.flatten(1), small[2].weight.transpose(0, 1).flatten(1), small[6].weight]
+    for weight in weights:
+        assert float(torch.linalg.matrix_norm(weight, 2)) == pytest.approx(1, rel=1e-3)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_network_in_the_middle_of_its_training_is_pruned_saved_and_loaded(
     norm: Callable[[nn.Module], nn.Module], tmp_path: Path

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.obstacles import shorten
@@ -54,6 +56,14 @@ def test_of_several_bounds_all_hold_and_every_plan_is_within_them() -> None:
         assert widths.min() >= 3
         assert widths[1] <= 6
         assert widths[2] == 8
+
+
+def test_bounds_in_channels_that_only_go_together_are_refused_with_what_was_meant() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 4, 1))
+    network = trace(model, torch.randn(2, 3, 4, 4))
+
+    with pytest.raises(ConfigError, match=r"0 has 4 units of 4 channels.*write 0=2:3"):
+        WidthRules(bounds={"0": (8, 12)}).ladders(network)
 
 
 def test_bounds_come_before_rounding() -> None:
