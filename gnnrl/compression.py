@@ -139,7 +139,6 @@ class CompressionResult:
         return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
 
 
-@outside_inference
 def compress(
     model: nn.Module,
     example_inputs: Any,
@@ -213,7 +212,7 @@ def compress(
         "repair": repair if study is None else study.repair,
         "seed": seed,
     }
-    with held(run) as directory:
+    with outside_inference(), held(run) as directory:
         ledger = ledger_of(directory)
         if study is not None:
             study = study.onto(constraint, rules, ledger)

@@ -1,20 +1,10 @@
 """Modes of a network: one for as long as it is used so, and each module's own again afterwards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import nn
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def outside_inference(function: Callable[P, T]) -> Callable[P, T]:
-    """Call a function outside of `torch.inference_mode`, whose tensors do not tell whether they were changed."""
-    wrapped: Callable[P, T] = torch.inference_mode(mode=False)(function)
-    return wrapped
 
 
 @contextmanager
@@ -37,6 +27,11 @@ def evaluating(model: nn.Module) -> AbstractContextManager[None]:
 def training(model: nn.Module) -> AbstractContextManager[None]:
     """Training mode inside, each module's own mode again afterwards."""
     return mode(model, training=True)
+
+
+def outside_inference() -> AbstractContextManager[None]:
+    """No `torch.inference_mode` inside: its tensors do not tell whether they were changed."""
+    return torch.inference_mode(mode=False)
 
 
 def drop_caches(model: nn.Module) -> None:

@@ -17,7 +17,6 @@ from gnnrl.pruning.reconstruction import find_repair, repair
 from gnnrl.pruning.verification import verify
 
 
-@outside_inference
 def prune(
     model: nn.Module,
     example_inputs: Any,
@@ -51,15 +50,16 @@ def prune(
     settings = find_repair(repair_by, model)
     network = network or trace(model, example_inputs)
     plan.check(network)
-    record = None
-    if calibration is not None and (settings is not None or criterion == "taylor"):
-        record = calibrate(model, calibration, moments=False, example_inputs=example_inputs)
-    if plan.kept is None:
-        batches = record.batches() if record is not None and criterion == "taylor" else None
-        plan = plan.with_kept(importance(criterion, model, network, batches, feed=record.feed if record else None))
-    assert plan.kept is not None
-    small = remove(model, network, plan.kept)
-    verify(model, small, network, plan.kept, example_inputs)
-    if record is not None and settings is not None:
-        repair(small, network, plan.kept, record, settings)
+    with outside_inference():
+        record = None
+        if calibration is not None and (settings is not None or criterion == "taylor"):
+            record = calibrate(model, calibration, moments=False, example_inputs=example_inputs)
+        if plan.kept is None:
+            batches = record.batches() if record is not None and criterion == "taylor" else None
+            plan = plan.with_kept(importance(criterion, model, network, batches, feed=record.feed if record else None))
+        assert plan.kept is not None
+        small = remove(model, network, plan.kept)
+        verify(model, small, network, plan.kept, example_inputs)
+        if record is not None and settings is not None:
+            repair(small, network, plan.kept, record, settings)
     return small
