@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import ConfigError, GnnrlWarning
+from gnnrl.errors import ConfigError, GnnrlWarning, first_line
 from gnnrl.evaluation import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import started
@@ -105,10 +105,10 @@ class Study:
             GnnrlError: see `gnnrl.errors`. A limit that is met already is warned of.
         """
         judge = as_evaluate(evaluate, example_inputs)
-        _check(importance, calibration, repair)
+        _check(importance, calibration, repair, rules)
         check_weights(unwrapped(model), network)
         dense = copy_network(unwrapped(model)).eval()
-        dense = dense if device is None else dense.to(device)
+        dense = dense if device is None else _moved(dense, device)
         place = _device(dense)
         inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
         begin("trace")
@@ -251,7 +251,18 @@ def _projection(network: Network, constraint: str, rules: WidthRules | None) -> 
     return projection
 
 
-def _check(criterion: str, calibration: Iterable[Any] | None, repair: str) -> None:
+def _moved(model: nn.Module, device: str | torch.device) -> nn.Module:
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {str(device)!r} cannot be used here ({first_line(error)}); choose another"
+        ) from error
+
+
+def _check(criterion: str, calibration: Iterable[Any] | None, repair: str, rules: object) -> None:
+    if rules is not None and not isinstance(rules, WidthRules):
+        raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
     known = ("curves", *CRITERIA)
     if criterion not in known:
         raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import threading
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ from gnnrl.errors import (
     NothingToPrune,
     UnreachableConstraint,
 )
+from gnnrl.network.copies import copy_network
+from gnnrl.network.tracer import trace
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import SEARCHERS
 from tests.latency.machine import counting_clock
@@ -351,3 +354,24 @@ def test_error_curves_tell_how_far_they_are() -> None:
     assert told[-1] == (channels, channels)
     assert told == sorted(told)
     assert len(told) > len(result.network.groups)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rules": {"min_width": 4}}, "rules must be gnnrl.WidthRules"),
+        ({"device": "abc"}, "device 'abc' cannot be used"),
+    ],
+)
+def test_wrong_settings_are_named(wrong: dict[str, Any], said: str) -> None:
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(8, 4)
+    with pytest.raises(ConfigError, match=said):
+        compress(model, x, "macs<=60%", evaluate=lambda small: 0.0, calibration=[x], **wrong)
+
+
+def test_a_network_that_cannot_be_copied_says_why() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    model.lock = threading.Lock()
+    for act in (lambda: trace(model, torch.randn(2, 4)), lambda: copy_network(model)):
+        with pytest.raises(ConfigError, match=r"Sequential cannot be copied .*lock"):
+            act()

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from threading import RLock
 from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import transformer
 
-from gnnrl.errors import ConfigError, InputsError, TraceError, first_line
+from gnnrl.errors import ConfigError, GnnrlError, InputsError, TraceError, first_line
 from gnnrl.network.admission import check_network, check_sizes
 from gnnrl.network.labelling import Labelling
 from gnnrl.network.locations import last_user_line, user_location
@@ -27,6 +28,8 @@ from gnnrl.network.structure import Network
 from gnnrl.network.trial import try_out
 
 Inputs = Any
+_ONE_AT_A_TIME = RLock()
+"""`torch.export` is not made for several threads."""
 
 
 def trace(model: nn.Module, example_inputs: Inputs) -> Network:
@@ -49,7 +52,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         raise InputsError(f"the example inputs hold no samples, their batch is of size 0 ({shapes})")
     check_network(model)
-    with evaluating(model), torch.no_grad(), _unread_masks():
+    with _ONE_AT_A_TIME, evaluating(model), torch.no_grad(), _unread_masks():
         rehearsal = _rehearse(model, args, kwargs)
         program = _export(rehearsal.dense, args, kwargs)
         check_sizes(model, program)
@@ -161,6 +164,8 @@ def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     """Run the model once, so that wrong inputs are told apart from what export cannot do."""
     try:
         return Rehearsal(model, args, kwargs)
+    except GnnrlError:
+        raise
     except Exception as error:
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         where = user_location(error)

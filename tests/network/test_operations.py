@@ -56,6 +56,7 @@ CASES = {
     "chain": Case(lambda x: F.hardswish(F.gelu(x).clamp(-1, 1)).tanh().exp(), 8),
     "scalar": Case(lambda x: 1.0 / (x.abs() + 1) - 3, 8),
     "itself": Case(lambda x: x * x + x, 8),
+    "a new tensor": Case(lambda x: x + x.new_ones(2, 1, 4, 4), 8),
     "where": Case(lambda x: torch.where(x > 0, x, -x), 8),
     "masked": Case(lambda x: x.masked_fill(x < 0, 0.5), 8),
     "pixels": Case(lambda x: x * grid, 8),

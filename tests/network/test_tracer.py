@@ -2,6 +2,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -257,6 +258,14 @@ def test_a_transformer_is_traced_with_the_mask_that_torch_reads_the_values_of() 
 
     assert {"body.decoder.layers.0.self_attn", "body.decoder.layers.0.linear1"} <= names
     assert torch.nn.modules.transformer._detect_is_causal_mask.__name__ == "_detect_is_causal_mask"
+
+
+def test_two_threads_trace_one_after_the_other() -> None:
+    def groups(_: int) -> set[str]:
+        return {group.name for group in trace(nn.Sequential(conv(3, 8), conv(8, 6), Head(6)), images()).groups}
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(groups, range(4))) == [{"0.0", "1.0"}] * 4
 
 
 def test_a_network_prints_as_a_table_with_reasons() -> None:

@@ -18,6 +18,11 @@ def same(call: Call) -> Value:
     return passed(call.value(first), call.shape)
 
 
+def made(call: Call) -> Value:
+    """Make a tensor of a fixed size, of the kind and place of another, of which nothing else is read."""
+    return Value(call.shape)
+
+
 def elementwise(call: Call) -> Value:
     """Unify the labels of all tensor operands, with broadcasting."""
     nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node) and "val" in value.meta]
@@ -96,5 +101,6 @@ _ELEMENTWISE = """
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME.split(), same),
     **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
+    **dict.fromkeys(["new_zeros", "new_ones", "new_full", "new_empty"], made),
     "glu": gate,
 }
