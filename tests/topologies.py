@@ -601,6 +601,38 @@ def stated_heads() -> tuple[nn.Module, Any]:
     return StatedHeads(), torch.randn(2, 5, 6)
 
 
+def rotated(x: Tensor, angles: Tensor, interleaved: bool) -> Tensor:
+    """Rotate pairs of channels of each head (Su et al. 2021): of its halves, or neighbours."""
+    if interleaved:
+        a, b = x[..., ::2], x[..., 1::2]
+        turned = torch.stack([-b, a], -1).reshape(x.shape)
+    else:
+        a, b = x.chunk(2, -1)
+        turned = torch.cat([-b, a], -1)
+    return x * angles.cos() + turned * angles.sin()
+
+
+def rotary(interleaved: bool) -> tuple[nn.Module, Any]:
+    def run(m: Any, x: Tensor) -> Tensor:
+        q, k, v = m.qkv(m.stem(x)).unflatten(-1, (3, -1, 4)).permute(2, 0, 3, 1, 4)
+        q, k = (rotated(y, m.angles, interleaved) for y in (q, k))
+        return m.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    model = Module(run, stem=nn.Linear(6, 8), qkv=nn.Linear(8, 36), head=nn.Linear(12, 4))
+    model.register_buffer("angles", torch.outer(torch.arange(5.0), torch.tensor([1.0, 0.1, 1.0, 0.1])))
+    return model, torch.randn(2, 5, 6)
+
+
+@fixture
+def rotary_halves() -> tuple[nn.Module, Any]:
+    return rotary(interleaved=False)
+
+
+@fixture
+def rotary_neighbours() -> tuple[nn.Module, Any]:
+    return rotary(interleaved=True)
+
+
 @fixture
 def linear_attention() -> tuple[nn.Module, Any]:
     """Attention without softmax: features of queries and keys are contracted, and never zero."""

@@ -47,6 +47,8 @@ GROUPS = {
     "similarity": {"stem.0": 8, "a": 6},
     "linear_attention": {"v": 8},
     "non_local": {"stem.0": 8, "q": 4, "v": 6},
+    "rotary_halves": {"stem": 8, "qkv": 3},
+    "rotary_neighbours": {"stem": 8, "qkv": 3},
     "recurrent": {"stem": 6, "lstm": 8, "hidden": 10},
     "recurrent_directions": {"stem": 6, "gru": 7, "hidden": 10},
     "recurrent_projected": {"body": 6},

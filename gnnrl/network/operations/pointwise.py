@@ -42,22 +42,31 @@ def gate(call: Call) -> Value:
 
 
 def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Sequence[Value] = ()) -> Value:
-    """Tie the labels of tensors (and of `others`) broadcast to one shape; one fixed size freezes the others."""
-    rank = len(shape)
+    """Tie the labels of tensors (and of `others`) broadcast to one shape; one fixed size freezes the others.
+
+    What varies along several dimensions, as heads and their channels do, keeps the last one where a stored tensor has
+    a size there, such as the angles of a rotary embedding: whole heads go.
+    """
+    rank, text = len(shape), f"{call.name} {FIXED}"
     computed = [node for node in nodes if call.parameter(node) is None]
     known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
+    rows = [dims for value in known for dims in map(_wide, value.components) if len(dims) > 1]
+    inner = {dims[-1] for dims in rows}
+    for number, node in enumerate(computed, len(others)):
+        if inner and call.stored(node):
+            call.freeze(known[number], text, sorted(inner))
+            kept = [component for component in known[number].components if not inner & set(_wide(component))]
+            known[number] = Value(known[number].shape, tuple(kept))
     labelled = set().union(*(value.labelled() for value in known))
     if all(prod(value.shape) == 1 for value in known):
         labelled = set(range(rank))
     for node in nodes:
         if call.parameter(node) is not None:
             offset = rank - len(call.shape_of(node))
-            dims = [dim - offset for dim in sorted(labelled) if dim >= offset]
+            dims = [dim - offset for dim in sorted(labelled - inner) if dim >= offset]
             known.append(_align(call.value(node, dims), rank))
-    for value in known:
-        for component in value.components:
-            if any(_fixed_against(component, other) for other in known if other is not value):
-                call.space.freeze(component, call.reason(f"{call.name} {FIXED}"))
+    fixed = [{dim for other in known if other is not value for dim in _fixed(other)} for value in known]
+    known = [call.whole(value, dims & value.labelled(), text) for value, dims in zip(known, fixed, strict=True)]
     merged: list[Component] = []
     for value in known:
         for component in value.components:
@@ -65,14 +74,18 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     return Value(tuple(shape), tuple(merged))
 
 
+def _wide(component: Component) -> list[int]:
+    return [dim for dim, size in enumerate(component.shape) if size > 1]
+
+
 def _align(value: Value, rank: int) -> Value:
     pad = (1,) * (rank - len(value.shape))
     return Value(pad + value.shape, tuple(component.reshape(pad + component.shape) for component in value.components))
 
 
-def _fixed_against(component: Component, other: Value) -> bool:
-    """Whether another operand has a fixed size above one along a dimension that the component varies with."""
-    return any(size > 1 and other.shape[dim] > 1 and not other.varying(dim) for dim, size in enumerate(component.shape))
+def _fixed(value: Value) -> set[int]:
+    """Dimensions along which an operand has a fixed size above one."""
+    return {dim for dim, size in enumerate(value.shape) if size > 1 and not value.varying(dim)}
 
 
 def merge(call: Call, merged: list[Component], component: Component) -> list[Component]:

@@ -132,6 +132,8 @@ def concatenate(call: Call) -> Value:
     values = [call.value(node) for node in nodes]
     if all(not value.varying(dim) for value in values):
         return _stacked_fixed(call, nodes, dim)
+    if all(component.size > component.shape[dim] for value in values for component in value.varying(dim)):
+        return _stacked_rows(call, values, dim)
     parts = []
     for value in values:
         labels = call.along(value, dim)
@@ -147,6 +149,14 @@ def concatenate(call: Call) -> Value:
 def _stacked_fixed(call: Call, nodes: Sequence[fx.Node], dim: int) -> Value:
     """Concatenate along a dimension of fixed size: the other dimensions are unified."""
     return passed(unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape), call.shape)
+
+
+def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
+    """Concatenate parts of rows, as of each head in a rotary embedding: whole rows go."""
+    text = "concatenates tensors that vary along other dimensions"
+    shape = [1 if d == dim else size for d, size in enumerate(call.shape)]
+    parts = [Value(tuple(shape), call.whole(value, [dim], text).components) for value in values]
+    return passed(unify(call, [], shape, parts), call.shape)
 
 
 def _others(value: Value, dim: int) -> list[int]:
