@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gnnrl.version import __version__
+
 if TYPE_CHECKING:
     from gnnrl.bundle import load as load
     from gnnrl.compression import CompressionResult as CompressionResult
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from gnnrl.pruning.pruner import prune as prune
     from gnnrl.pruning.rules import WidthRules as WidthRules
     from gnnrl.tradeoff import sweep as sweep
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "CompressionResult": "gnnrl.compression",

@@ -445,7 +445,7 @@ def test_a_value_that_is_misspelt_gets_the_nearest(option: str, value: str, mean
 def test_a_line_with_an_option_of_another_program_is_still_completed() -> None:
     words = {"_GNNRL_COMPLETE": "complete_bash", "COMP_WORDS": "gnnrl prune --lr 3 --impo", "COMP_CWORD": "4"}
     told = subprocess.run(
-        [sys.executable, "-c", "from gnnrl.cli import main; main()"],
+        [sys.executable, "-c", "from gnnrl.cli.application import main; main()"],
         env={**os.environ, **words},
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ FILES = {
 }
 ALLOWED = {
     "gnnrl.errors": set(),
+    "gnnrl.version": set(),
     "gnnrl.clock": set(),
     "gnnrl.imports": {"gnnrl.errors"},
     "gnnrl.files": {"gnnrl.errors"},
@@ -51,6 +52,7 @@ ALLOWED = {
     "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.target", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.report": {
         "gnnrl.report",
+        "gnnrl.version",
         "gnnrl.bundle",
         "gnnrl.target",
         "gnnrl.evaluation",
@@ -97,9 +99,7 @@ def imports(module: str, *, when_loaded: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module}: relative import"
             if (node.module or "").split(".")[0] == "gnnrl":
-                inner = {f"{node.module}.{alias.name}" for alias in node.names if alias.name != "__version__"}
-                if not inner:
-                    continue
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
                 found |= {name for name in inner if name in FILES} or {str(node.module)}
     return found
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gnnrl import __version__
 from gnnrl.cli.benching import bench
 from gnnrl.cli.company import helps, parting, refuse
 from gnnrl.cli.comparing import compare
@@ -31,6 +30,7 @@ from gnnrl.cli.resumption import resume
 from gnnrl.cli.teaching import Teaching, overview
 from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
+from gnnrl.version import __version__
 
 _JSON = "--json"
 _LESS = "Smaller batches, fewer calibration images or workers need less; or take a machine with more"

@@ -14,7 +14,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gnnrl import __version__
 from gnnrl.network.obstacles import shorten
 from gnnrl.report.accuracy import class_rows, noise, score_rows
 from gnnrl.report.charts import draw_plans, draw_search
@@ -22,6 +21,7 @@ from gnnrl.report.drawing import draw_network, is_linear
 from gnnrl.report.elements import breakable
 from gnnrl.report.names import count, duration, is_worse, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
+from gnnrl.version import __version__
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """Content-Security-Policy of every page: no script, and no request."""
