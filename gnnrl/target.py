@@ -9,6 +9,8 @@ from gnnrl.files import check_home
 WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 SWEEP, FIGURE = "sweep.json", "sweep.svg"
+LIVE = ".live.html"
+"""The page of a running search, beside its result: small.live.html."""
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 """In a run directory, and with the records of a saved result."""
 CONTENTS = frozenset(
@@ -92,4 +94,4 @@ def _is_of_a_sweep(entry: Path) -> bool:
     if entry.is_dir():
         return (entry / MANIFEST).is_file() or entry.name.endswith(".run") or entry.name.startswith(".")
     report = entry.name == REPORT and (entry.parent / SWEEP).is_file()
-    return report or entry.name in (SWEEP, FIGURE) or entry.name.startswith(".")
+    return report or entry.name in (SWEEP, FIGURE) or entry.name.endswith(LIVE) or entry.name.startswith(".")

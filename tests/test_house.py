@@ -55,6 +55,7 @@ ALLOWED = {
         "gnnrl.version",
         "gnnrl.bundle",
         "gnnrl.target",
+        "gnnrl.files",
         "gnnrl.evaluation",
         "gnnrl.pruning",
         "gnnrl.network",

@@ -1,7 +1,6 @@
 """`gnnrl report`: the report of a saved result, written again, or a running search in the browser."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,20 +19,27 @@ def report(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The page to write. Default: DIR/report.html.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The page to write. Default: DIR/report.html; with --live, DIR.live.html.",
+            show_default=False,
+        ),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Show a running search in the browser, on this machine only, until Ctrl-C.")
+        bool, typer.Option("--live", help="Show a running search in the browser: a page that refreshes itself.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="For --live; 0: any that is free.")] = 0,
+    port: Annotated[int | None, typer.Option(hidden=True, help="No longer used.")] = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Write the report of a saved result or sweep again: one HTML file that needs nothing else.
 
     gnnrl report gnnrl-demo
     """
+    if port is not None:
+        typer.echo("warning: --port has no effect any more: the live page is a file, not a server", err=True)
     if live:
-        _show(result, port, as_json=as_json)
+        _follow(result, out, as_json=as_json)
         return
     with narration(quiet=True) as narrator:
         narrator.begin("reading the result")
@@ -55,12 +61,14 @@ def report(
     )
 
 
-def _show(result: Path, port: int, *, as_json: bool) -> None:
-    """Serve the page of a run until it is interrupted."""
-    from gnnrl.report.live import HOME, serve
+def _follow(result: Path, out: Path | None, *, as_json: bool) -> None:
+    """Write the page of a run until the run ends or Ctrl-C."""
+    from gnnrl.report.live import find_run, follow, page_path
 
-    with serve(result, port) as server:
-        address = f"http://{HOME}:{server.server_address[1]}/"
-        typer.echo(json.dumps({"address": address}) if as_json else f"{address}: open it in a browser; Ctrl-C ends it")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+    find_run(result)
+    page = out or page_path(result)
+    address = page.absolute().as_uri()
+    typer.echo(
+        json.dumps({"address": address}) if as_json else f"{address}: open it in a browser; Ctrl-C stops updates"
+    )
+    follow(result, page)

@@ -1,28 +1,29 @@
-"""A running search in the browser: a page that is made anew from the run's journal each time it is asked for.
+"""A running search in the browser: a page that is written again every few seconds and refreshes itself.
 
-A run directory has settings.json (what was asked) and journal.jsonl (one JSON object a line, of which those of kind
-"trial" are judged plans and those of kind "search" say how many there will be). The directory is only read; another
-process writes to it, so a last line that is not whole yet is left for the next time.
+A run directory has settings.json (what was asked) and journal.jsonl (one JSON object a line; those of kind "trial" are
+scored plans, and those of kind "search" say how many there will be). Another process writes to the directory, and it is
+only read here: a last line that is not complete yet is read the next time.
 """
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from time import time
+from time import sleep, time
 from typing import Any
 
 from pydantic import ValidationError
 
-from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.errors import ConfigError
+from gnnrl.files import check_home, write_whole
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.names import duration, plural, score
-from gnnrl.report.page import POLICY, Tile, render, style, templates
-from gnnrl.report.record import Judged, Width, read_record
-from gnnrl.target import HISTORY, JOURNAL, SETTINGS
+from gnnrl.report.page import Tile, style, templates
+from gnnrl.report.record import Judged, Width
+from gnnrl.target import JOURNAL, LIVE, RECORDS, REPORT, SETTINGS
 
-HOME = "127.0.0.1"
 _LARGEST = 2**28
 _FEWEST_PLANS = 8
 
@@ -50,18 +51,24 @@ class Progress:
         return max(self.total - len(self.trials), 0) * median(trial.seconds for trial in self.trials)
 
 
+def page_path(path: str | Path) -> Path:
+    """Return where the page of a run is written by default: small.live.html beside small and small.run."""
+    given = Path(path).absolute()
+    return given.with_name(given.name.removesuffix(".run") + LIVE)
+
+
 def find_run(path: str | Path) -> Path:
-    """The run directory of a result: the directory itself, `PATH.run` while it lasts, or `PATH/run` afterwards.
+    """Find the run directory of a result: the directory itself, `PATH.run` during the run, or `PATH/run` afterwards.
 
     Raises:
         ConfigError: there is neither a run nor a result.
     """
-    given = Path(path)
+    given = Path(path).absolute()
     for candidate in (given, given.with_name(f"{given.name}.run"), given / "run"):
         if (candidate / JOURNAL).is_file():
             return candidate
     raise ConfigError(
-        f"there is no run in {given} (nor in {given.name}.run): give the --out of a gnnrl prune that is running"
+        f"there is no run in {path} (nor in {given.name}.run): give the --out of a gnnrl prune that is running"
     )
 
 
@@ -89,18 +96,19 @@ def read_progress(run: Path) -> Progress:
 
 def _options(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        options = json.loads(path.read_bytes())["options"]
+        return {**options, **options.get("source", {})}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
-    options = found.get("options") if isinstance(found, dict) else None
-    if not isinstance(options, dict):
-        return {}
-    source = options.get("source")
-    return {**options, **source} if isinstance(source, dict) else options
 
 
-def render_progress(progress: Progress, name: str) -> str:
-    """Write the page of a run; it asks for itself again every few seconds."""
+def render_progress(progress: Progress, name: str, ending: str = "", report: Path | None = None) -> str:
+    """Write the page of a run; the browser loads it again every few seconds.
+
+    Args:
+        ending: why there will be no further page; that page does not refresh itself.
+        report: the report of the result, if there is one.
+    """
     trials = progress.trials
     options = {key: str(value) for key, value in progress.options.items()}
     metric = options.get("metric", "score")
@@ -111,13 +119,19 @@ def render_progress(progress: Progress, name: str) -> str:
         .render(
             style=style(),
             title=f"{options.get('model') or name} at {options.get('constraint') or 'its limit'}",
-            tiles=_tiles(progress, metric),
+            tiles=_tiles(progress, metric)[: 3 if ending else None],  # no time is left of a run that ended
             search=draw_search(trials, metric) if len(trials) > 1 else "",
             plans=draw_plans(trials, _widest(trials)) if several else "",
-            lead=_state(progress),
-            seconds=2 if len(trials) < 500 else 10,
+            lead=_state(progress) if not ending else f"{ending}.",
+            report=report.absolute().as_uri() if report else "",
+            seconds=0 if ending else _seconds(progress),
         )
     )
+
+
+def _seconds(progress: Progress) -> int:
+    """Seconds between two pages: a long journal takes longer to read."""
+    return 2 if len(progress.trials) < 500 else 10
 
 
 def _tiles(progress: Progress, metric: str) -> list[Tile]:
@@ -150,67 +164,37 @@ def _widest(trials: tuple[Judged, ...]) -> list[Width]:
     return [Width(name=str(at), dense=max(max(column), 1), pruned=1) for at, column in enumerate(columns)]
 
 
-def page_of(path: str | Path) -> str:
-    """The page of a run that lasts, or the report once there is one.
+def follow(path: str | Path, page: Path, pause: Callable[[float], None] = sleep) -> None:
+    """Write the page of a run every few seconds until the run ends or Ctrl-C; the last page does not refresh itself.
+
+    Args:
+        path: the result of the run, whether it is there already or not, or the run directory.
+        pause: waits between two pages; it is given the seconds.
 
     Raises:
-        GnnrlError: there is neither, or the result is damaged.
+        ConfigError: there is no run, or the page cannot be written.
     """
-    given = Path(path)
-    lasting = given.with_name(f"{given.name}.run")
-    if (given / HISTORY).is_file() and not (lasting / JOURNAL).is_file():
-        return render(read_record(given), str(given))
-    return render_progress(read_progress(_in_hand(find_run(lasting if lasting.is_dir() else given))), given.name)
+    run, name = find_run(path), Path(path).absolute().name.removesuffix(".run")
+    check_home(page)
+    progress, ending = read_progress(_in_hand(run)), "The run has ended"
+    try:
+        while run.name != RECORDS and (run / JOURNAL).is_file():
+            progress = read_progress(_in_hand(run))
+            write_whole(page, render_progress(progress, name).encode())
+            pause(_seconds(progress))
+        with suppress(ConfigError):  # the records of a result have the last plans, a sweep has none
+            progress = read_progress(find_run(path))
+    except KeyboardInterrupt:
+        ending = "The run may still continue, but this page is not updated any more"
+    report = run.with_name(name) / REPORT if run.name != RECORDS else run.with_name(REPORT)
+    write_whole(page, render_progress(progress, name, ending, report if report.is_file() else None).encode())
 
 
 def _in_hand(run: Path) -> Path:
-    """Of a sweep, the run of the limit in hand; any other run itself."""
+    """The run that is being worked on: in a sweep, that of the current limit."""
     if "limits" not in _options(run / SETTINGS):
         return run
     journals = run.with_name(run.name.removesuffix(".run")).glob(f"*.run/{JOURNAL}")
-    return max((path.parent for path in journals), key=lambda path: (path / JOURNAL).stat().st_mtime, default=run)
-
-
-def serve(path: str | Path, port: int = 0) -> ThreadingHTTPServer:
-    """Make a server on this machine, for this machine; `serve_forever` starts it.
-
-    Only GET of the one page is answered, and only under the names of this machine, so that a foreign page whose
-    name was pointed here learns nothing.
-
-    Args:
-        port: 0 takes a free one.
-
-    Raises:
-        ConfigError: there is no run, or the port is taken.
-    """
-    page_of(path)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            names = {f"{name}:{self.connection.getsockname()[1]}" for name in (HOME, "localhost")}
-            if self.headers.get("Host") not in names:
-                self.send_error(403)
-                return
-            if self.path != "/":
-                self.send_error(404)
-                return
-            try:
-                body, code = page_of(path).encode(), 200
-            except GnnrlError as error:
-                body, code = str(error).encode(), 500
-            self.send_response(code)
-            self.send_header("Content-Type", f"text/{'html' if code == 200 else 'plain'}; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", POLICY)
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the terminal is for the person who started this."""
-
-    try:
-        return ThreadingHTTPServer((HOME, port), Handler)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"port {port} cannot be used: {error}; choose another with --port, or 0 for any") from error
+    with suppress(OSError):  # a limit may end between the search for its journal and the look at it
+        return max(journals, key=lambda path: path.stat().st_mtime, default=run / JOURNAL).parent
+    return run

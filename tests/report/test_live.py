@@ -1,18 +1,16 @@
-"""A running search in the browser: read from a journal that another process writes, served to this machine only."""
+"""A running search in the browser: a page that is written again while another process writes the journal."""
 
 import json
 import os
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gnnrl.cli.application import app
 from gnnrl.errors import ConfigError
-from gnnrl.report.live import find_run, page_of, read_progress, render_progress, serve
+from gnnrl.report.live import find_run, follow, read_progress, render_progress
 from tests.report.results import Page, result
 
 
@@ -28,28 +26,6 @@ def write_run(folder: Path, plans: int, total: int = 20) -> Path:
         lines[-1] |= {"macs": 10, "seconds": 2.0, "crc": "00000000"}
     (folder / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return folder
-
-
-@contextmanager
-def served(path: Path) -> Iterator[int]:
-    server = serve(path)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def get(port: int, path: str = "/", host: str | None = None) -> tuple[HTTPResponse, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
-    response = connection.getresponse()
-    text = response.read().decode()
-    connection.close()
-    return response, text
 
 
 def test_a_page_tells_how_far_a_search_is(tmp_path: Path) -> None:
@@ -88,7 +64,7 @@ def test_what_is_no_record_ends_a_journal(tmp_path: Path, line: str) -> None:
     (run / "settings.json").write_text("[]")
 
     assert len(read_progress(run).trials) == 3
-    assert "net at its limit" in Page(page_of(run)).text.replace(".run", "")
+    assert "net at its limit" in Page(render_progress(read_progress(run), "net")).text
 
 
 def test_a_run_is_found_beside_and_inside_its_result(tmp_path: Path) -> None:
@@ -99,40 +75,98 @@ def test_a_run_is_found_beside_and_inside_its_result(tmp_path: Path) -> None:
         find_run(tmp_path / "other")
 
 
-def test_a_server_follows_a_run_until_its_report_and_answers_this_machine_only(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "net.run", plans=2)
-    with served(tmp_path / "net") as port:
-        response, text = get(port)
-        assert response.status == 200
-        assert str(response.getheader("Content-Security-Policy")).startswith("default-src 'none'")
-        assert Page(text).count("circle") == 2
-        write_run(run, plans=5)
-        assert Page(get(port)[1]).count("circle") == 5
-        assert get(port, "/settings.json")[0].status == 404
-        assert get(port, "/../../etc/passwd")[0].status == 404
-        assert get(port, host="attacker.example")[0].status == 403
-        result().save(tmp_path / "net")
-        assert "Asked and got" not in get(port)[1], "of an earlier result, while the run lasts"
-        shutil.rmtree(run)
-        assert "Asked and got" in get(port)[1]
+def refreshes(page: Path) -> bool:
+    return any(found.get("http-equiv") == "refresh" for _, found in Page(page.read_text()).elements)
 
 
-def test_there_is_no_server_without_a_run_or_on_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_page_follows_a_run_until_its_report(tmp_path: Path) -> None:
+    run, page = write_run(tmp_path / "net.run", plans=2), tmp_path / "net.live.html"
+    seen = []
+
+    def go_on(seconds: float) -> None:
+        seen.append((Page(page.read_text()).count("circle"), refreshes(page), seconds))
+        if len(seen) == 1:
+            write_run(run, plans=5)
+            result().save(tmp_path / "net")  # of an earlier run, while this one lasts
+        else:
+            write_run(run, plans=7)
+            (tmp_path / "net" / "run").mkdir(exist_ok=True)
+            for file in run.iterdir():
+                file.rename(tmp_path / "net" / "run" / file.name)
+            run.rmdir()
+
+    follow(tmp_path / "net", page, go_on)
+
+    assert seen == [(2, True, 2), (5, True, 2)]
+    last = Page(page.read_text())
+    assert not refreshes(page)
+    assert "The run has ended." in last.text
+    assert last.count("circle") == 7
+    assert "time left" not in last.text
+    assert last.count("a", href=(tmp_path / "net" / "report.html").as_uri()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"net", "net.live.html"}
+
+    page.unlink()
+    follow(tmp_path / "net", page, lambda seconds: pytest.fail("waited for a run that has ended"))
+    assert Page(page.read_text()).text == last.text
+
+
+def test_a_page_that_is_no_longer_followed_says_so(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    follow(write_run(tmp_path / "net.run", plans=2), page, interrupt)
+
+    assert "this page is not updated any more." in Page(page.read_text()).text
+    assert not Page(page.read_text()).count("a")
+    assert not refreshes(page)
+
+
+def test_a_run_that_is_removed_ends_its_page(tmp_path: Path) -> None:
+    run, page = write_run(tmp_path / "net.run", plans=2), tmp_path / "page.html"
+    follow(tmp_path / "net", page, lambda seconds: shutil.rmtree(run))
+
+    assert "The run has ended." in Page(page.read_text()).text
+    assert Page(page.read_text()).count("circle") == 2
+    assert not refreshes(page)
+
+
+def test_there_is_no_page_without_a_run_or_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no run"):
-        serve(tmp_path)
+        follow(tmp_path, tmp_path / "page.html")
     write_run(tmp_path / "net.run", plans=1)
-    with served(tmp_path / "net") as port, pytest.raises(ConfigError, match=f"port {port} cannot be used"):
-        serve(tmp_path / "net", port)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        follow(tmp_path / "net", tmp_path / "net.run" / "journal.jsonl" / "page.html")
+
+
+def test_the_command_names_the_page_and_ends_with_the_run(tmp_path: Path) -> None:
+    result().save(tmp_path / "net")
+    write_run(tmp_path / "net" / "run", plans=3)
+    told = CliRunner().invoke(app, ["report", "--live", str(tmp_path / "net"), "--port", "80"])
+    page = tmp_path / "net.live.html"
+
+    assert told.stdout == f"{page.as_uri()}: open it in a browser; Ctrl-C stops updates\n"
+    assert "warning: --port has no effect any more" in told.stderr
+    assert Page(page.read_text()).count("circle") == 3
 
 
 def test_of_a_sweep_the_limit_in_hand_is_shown(tmp_path: Path) -> None:
+    def shown(given: str) -> str:
+        def stop(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        follow(tmp_path / given, tmp_path / "page.html", stop)
+        return Page((tmp_path / "page.html").read_text()).text
+
     swept = write_run(tmp_path / "net.run", plans=0)
     settings = json.loads((swept / "settings.json").read_text())
     (swept / "settings.json").write_text(json.dumps({**settings, "options": {**settings["options"], "limits": []}}))
-    assert "No plan is judged yet" in page_of(tmp_path / "net")
+    assert "plans0of 20" in shown("net")
     (tmp_path / "net").mkdir()
     old = write_run(tmp_path / "net" / "macs-70.run", plans=3) / "journal.jsonl"
     os.utime(old, (1, 1))
     write_run(tmp_path / "net" / "macs-50.run", plans=12)
     for given in ("net", "net.run"):
-        assert "plan 7" in Page(page_of(tmp_path / given)).text
+        assert "plan 7" in shown(given)
