@@ -7,7 +7,6 @@ from gnnrl.version import __version__
 
 if TYPE_CHECKING:
     from gnnrl.bundle import load as load
-    from gnnrl.compression import CompressionResult as CompressionResult
     from gnnrl.compression import compress as compress
     from gnnrl.environment import PruningEnv as PruningEnv
     from gnnrl.errors import GnnrlError as GnnrlError
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
     from gnnrl.pruning.plan import Plan as Plan
     from gnnrl.pruning.pruner import prune as prune
     from gnnrl.pruning.rules import WidthRules as WidthRules
+    from gnnrl.result import CompressionResult as CompressionResult
     from gnnrl.tradeoff import sweep as sweep
 
 _HOMES = {
-    "CompressionResult": "gnnrl.compression",
+    "CompressionResult": "gnnrl.result",
     "GnnrlError": "gnnrl.errors",
     "Network": "gnnrl.network.structure",
     "Plan": "gnnrl.pruning.plan",

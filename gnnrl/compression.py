@@ -1,8 +1,7 @@
 """compress(model, example_inputs, constraint, ...): the whole way in one call."""
 
-import platform
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from gnnrl import bundle
 from gnnrl.clock import Clock
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluate, Evaluator, Executor, Seconds, Trial, judged
+from gnnrl.evaluation import Evaluate, Evaluator, Executor, Trial, judged
 from gnnrl.executors.table import find_executor
-from gnnrl.exporting.formats import export
-from gnnrl.exporting.record import Export
 from gnnrl.judges import as_test
-from gnnrl.latency.agreement import LatencyCheck
 from gnnrl.network.copies import copy_network
-from gnnrl.network.cost import Cost, measure
+from gnnrl.network.cost import measure
 from gnnrl.network.modes import outside_inference
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.per_class import ClassTally
-from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.verification import Verification, verify
-from gnnrl.report.documents import write_documents
-from gnnrl.report.notebook import show_result, tell_result
-from gnnrl.report.record import Record, record_of
+from gnnrl.pruning.verification import verify
+from gnnrl.result import CompressionResult
 from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.runs.timings import ledger_of
@@ -41,102 +33,6 @@ from gnnrl.training.own_function import train_by
 
 STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
 """Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class CompressionResult:
-    """What a compression found and made.
-
-    Attributes:
-        model: the small network, of the user's own class.
-        plan: widths and kept units.
-        score: `dense`, `pruned` (nothing repaired), `repaired` and, after fine-tuning, `finetuned`, by the test
-            function if there is one, else by the reward.
-        reward: the best score of the search; where its plan was not fast enough, that of the plan that is.
-        history: all judged plans.
-        cost: sizes of the `dense` and the `pruned` network.
-        seconds, search_seconds: time of each stage, and where that of the search went.
-        classes: accuracy of each class before and after, where `test` gives images.
-        latency: how fast the small network was found to be, where latency is limited.
-    """
-
-    model: nn.Module
-    plan: Plan
-    network: Network
-    score: dict[str, float]
-    reward: float
-    history: tuple[Trial, ...]
-    cost: dict[str, Cost]
-    verification: Verification
-    seconds: dict[str, float]
-    search_seconds: Seconds
-    settings: dict[str, Any]
-    classes: dict[str, Any] | None = None
-    latency: LatencyCheck | None = None
-
-    def __repr__(self) -> str:
-        return tell_result(self.facts(), self.seconds)
-
-    def facts(self) -> dict[str, Any]:
-        """What the manifest of a saved result says."""
-        return {
-            "constraint": self.settings["constraint"],
-            "score": self.score,
-            "macs": {name: cost.macs for name, cost in self.cost.items()},
-            "params": {name: cost.params for name, cost in self.cost.items()},
-            **({} if self.latency is None else {"latency": self.latency.facts()}),
-            "evaluations": len(self.history),
-            "dense": bundle.narrowed(self.model, self.network.shapes),
-            "attributes": self.network.stated(self.network.alive(self.plan.kept or ())),
-            "settings": self.settings,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        }
-
-    def record(self, about: Mapping[str, Any] | None = None) -> Record:
-        """What the report and the model card say.
-
-        Args:
-            about: what you know beside it, by the names of the fields of `gnnrl.report.record.Record`, such as
-                {"model": "resnet20 on CIFAR-10", "data": "cifar10"}.
-        """
-        return record_of(self, about or {})
-
-    def save(
-        self,
-        directory: str | Path,
-        *,
-        about: Mapping[str, Any] | None = None,
-        records: Iterable[Path] = (),
-        force: bool = False,
-    ) -> Path:
-        """Write the small network, its report and its model card; `gnnrl.load(fresh_model, directory)` reads it back.
-
-        Args:
-            about: see `record`.
-            records: files of the run that made it, to keep with it.
-
-        Raises:
-            ConfigError: the directory is there and not empty.
-        """
-        documents = write_documents(self.record(about), str(directory))
-        return bundle.save(
-            directory, self.model, self.plan, self.facts(), documents=documents, records=records, force=force
-        )
-
-    def _repr_html_(self) -> str:
-        return show_result(self.record())
-
-    def export(
-        self, path: str | Path, example_inputs: Any = None, *, dense: nn.Module | None = None, **settings: Any
-    ) -> Export:
-        """Write the small network for others: ONNX (.onnx), torch.export (.pt2), or a patch of widths (.py).
-
-        Args:
-            example_inputs: as for `compress`; for .onnx and .pt2.
-            dense: the network that was compressed, or another instance of its class; for .py.
-            settings: `form`, `dynamic_batch`, `opset` and `force`, see `gnnrl.exporting.formats.export`.
-        """
-        return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
 
 
 def compress(

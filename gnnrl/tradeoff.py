@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from gnnrl.compression import CompressionResult, compress
+from gnnrl.compression import compress
 from gnnrl.errors import ConfigError
 from gnnrl.network.cost import Constraint, name_limit
+from gnnrl.result import CompressionResult
 from gnnrl.study import Study
 
 _PREPARING = (

@@ -9,8 +9,8 @@ from gnnrl.cli.running import Session
 from gnnrl.cli.sources import Fed, load_splits
 
 if TYPE_CHECKING:
-    from gnnrl.compression import CompressionResult
     from gnnrl.network.structure import Network
+    from gnnrl.result import CompressionResult
     from gnnrl.zoo.data import DataSplits
 
 

@@ -7,18 +7,14 @@ that anybody may have written: sizes and types are checked, and nothing in it is
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gnnrl import bundle
 from gnnrl.errors import ArtifactError
-from gnnrl.network.obstacles import find_obstacles, show_location
-from gnnrl.report.blocks import Run, find_runs
+from gnnrl.report.blocks import Run
 from gnnrl.target import HISTORY
-
-if TYPE_CHECKING:
-    from gnnrl.compression import CompressionResult
 
 FORMAT: Literal[1] = 1
 
@@ -128,40 +124,6 @@ class Record(Part):
         return self.score[self.stages[-1]]
 
 
-def record_of(result: "CompressionResult", facts: Mapping[str, Any]) -> Record:
-    """Collect the record of a result.
-
-    Args:
-        facts: what the caller knows beside it, by the names of a record's fields; they go first.
-    """
-    known = {
-        "model": result.network.model_class,
-        "network_class": result.network.model_class,
-        "constraint": result.settings["constraint"],
-        "searcher": result.settings["searcher"],
-        "score": result.score,
-        "metric": "score" if result.classes is None else "top1",
-        "test_images": None if result.classes is None else sum(result.classes["images"]),
-        "macs": _change(result, "macs"),
-        "params": _change(result, "params"),
-        "file_bytes": _change(result, "bytes"),
-        "widths": _widths(result, facts.get("rules", {}).get("fixed", {})),
-        "runs": find_runs(result.network, result.plan),
-        "obstacles": _obstacles(result.network),
-        "frozen_macs_share": sum(group.macs_share for group in result.network.frozen),
-        "unrun": result.network.unrun,
-        "trials": [{"score": t.score, "seconds": t.seconds, "widths": t.widths} for t in result.history],
-        "classes": result.classes,
-        "verified_difference": result.verification.difference,
-        "stage_seconds": result.seconds,
-        "settings": result.settings,
-        "versions": result.facts()["versions"],
-    }
-    reward = facts.get("reward")
-    told = {**facts, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(facts)
-    return Record.model_validate({**known, **told})
-
-
 def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Record:
     """The record of a result that was trained further.
 
@@ -194,35 +156,3 @@ def read_record(directory: str | Path) -> Record:
         return Record.model_validate(json.loads((folder / HISTORY).read_bytes()) | {"format": FORMAT})
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{folder / HISTORY} is not a record of a compression: {error}") from error
-
-
-def _change(result: "CompressionResult", name: str) -> dict[str, float]:
-    return {stage: getattr(cost, name) for stage, cost in result.cost.items()}
-
-
-def _widths(result: "CompressionResult", fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rules = {group: rule for rule, groups in fixed.items() for group in groups}
-    return [
-        {
-            "name": group.name,
-            "kind": group.kind,
-            "dense": group.size,
-            "pruned": width,
-            "rule": rules.get(group.name, ""),
-        }
-        for group, width in zip(result.network.groups, result.plan.widths, strict=True)
-    ]
-
-
-def _obstacles(network: Any) -> list[dict[str, Any]]:
-    found = find_obstacles(network)
-    return [
-        {
-            "reason": obstacle.reason,
-            "remedy": obstacle.remedy,
-            "location": show_location(obstacle.location, [str(Path.cwd())]),
-            "macs_share": obstacle.macs_share,
-            "groups": obstacle.groups,
-        }
-        for obstacle in found
-    ]

@@ -12,10 +12,11 @@ from gnnrl.cli.record import naming, read_job, written
 from gnnrl.cli.running import Found
 from gnnrl.cli.sources import Source
 from gnnrl.comparison import compare
-from gnnrl.compression import CompressionResult, compress
+from gnnrl.compression import compress
 from gnnrl.errors import ConfigError
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.serial import SerialExecutor
+from gnnrl.result import CompressionResult
 from tests.executors.plans import CASE
 from tests.executors.test_contract import children, is_worker
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnrl.compression import CompressionResult, compress
+from gnnrl.compression import compress
+from gnnrl.result import CompressionResult
 from tests.topologies import images, topology
 
 
