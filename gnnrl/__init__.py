@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.version import __version__
+from gnnrl.views import register
 
 if TYPE_CHECKING:
     from gnnrl.bundle import load as load
@@ -43,6 +44,14 @@ _HOMES = {
     "sweep": "gnnrl.tradeoff",
     "trace": "gnnrl.network.tracer",
 }
+
+register(
+    {
+        "network as text": ("gnnrl.network.description", "describe"),
+        "network as HTML": ("gnnrl.report.notebook", "show_network"),
+        "plan as HTML": ("gnnrl.report.notebook", "show_plan"),
+    }
+)
 
 __all__ = [
     "CompressionResult",

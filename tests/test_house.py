@@ -20,14 +20,15 @@ FILES = {
 ALLOWED = {
     "gnnrl.errors": set(),
     "gnnrl.version": set(),
+    "gnnrl.views": set(),
     "gnnrl.clock": set(),
     "gnnrl.imports": {"gnnrl.errors"},
     "gnnrl.files": {"gnnrl.errors"},
     "gnnrl.target": {"gnnrl.files", "gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
-    "gnnrl.network": {"gnnrl.network", "gnnrl.agent.observation", "gnnrl.errors"},
+    "gnnrl.network": {"gnnrl.network", "gnnrl.views", "gnnrl.agent.observation", "gnnrl.errors"},
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
-    "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.views", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.training": {
         "gnnrl.training",
         "gnnrl.runs",

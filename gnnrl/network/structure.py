@@ -6,16 +6,14 @@ units stands for "fixed": channels that no plan may remove.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gnnrl.network.cost import CostModel
 from gnnrl.network.labels import Component, Reason
-
-if TYPE_CHECKING:
-    from gnnrl.network.cost import CostModel
+from gnnrl.views import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Network:
     shapes: Mapping[str, tuple[int, ...]]
     owners: Mapping[tuple[str, int], Component]
     offsets: Component
-    cost: "CostModel" = field(repr=False)
+    cost: CostModel = field(repr=False)
     batch_size: int
     fingerprint: str
     bindings: tuple[Binding, ...] = ()
@@ -133,12 +131,11 @@ class Network:
 
     def __str__(self) -> str:
         """A table that a person can read: groups, sizes, what is frozen and why."""
-        # the description reads networks, so it stands above this module and is looked up when it is needed
-        return str(import_module("gnnrl.network.description").describe(self))
+        return show("network as text", self) or repr(self)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """Show the network in a notebook."""
-        return str(import_module("gnnrl.report.notebook").show_network(self))
+        return show("network as HTML", self)
 
     @property
     def widths(self) -> Component:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
+from gnnrl.views import show
 
 Scores = Sequence[NDArray[np.float64]]
 FORMAT = 1
@@ -87,10 +87,9 @@ class Plan:
         kept = _last_units(removal_orders(scores), self.widths)
         return Plan(self.fingerprint, self.names, self.widths, kept)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """Show the widths in a notebook."""
-        # the report reads plans, so it stands above this module and is looked up when it is needed
-        return str(import_module("gnnrl.report.notebook").show_plan(self))
+        return show("plan as HTML", self)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document."""

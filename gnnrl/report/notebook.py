@@ -1,12 +1,14 @@
 """How networks, plans and results show themselves in a notebook: the parts of the report, in its style."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from gnnrl.network.description import Description
 from gnnrl.network.obstacles import shorten
+from gnnrl.network.structure import Network
+from gnnrl.pruning.plan import Plan
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
@@ -15,14 +17,10 @@ from gnnrl.report.names import STAGES, count, metric_name, plural, score
 from gnnrl.report.page import show_limit, size_rows, style, summary
 from gnnrl.report.record import Record
 
-if TYPE_CHECKING:
-    from gnnrl.network.structure import Network
-    from gnnrl.pruning.plan import Plan
-
 _MOST_ROWS = 40
 
 
-def show_network(network: "Network") -> str:
+def show_network(network: Network) -> str:
     """A drawing, the groups that can shrink, and what stands in the way."""
     found = Description.of(network)
     rows = [
@@ -42,7 +40,7 @@ def show_network(network: "Network") -> str:
     )
 
 
-def show_plan(plan: "Plan") -> str:
+def show_plan(plan: Plan) -> str:
     """The width of every group."""
     widest = max(plan.widths, default=1)
     rows = [(name, _bar(width / widest), f"{width:,}") for name, width in zip(plan.names, plan.widths, strict=True)]
