@@ -47,11 +47,24 @@ def test_what_is_printed_can_be_read_again() -> None:
     assert tomllib.loads(first.stdout)["out"] == 'a "b" é'
 
 
-def test_yaml_says_the_same_as_toml() -> None:
-    yaml = "model: digits-resnet\ndata: digits\nconstraint: latency<=60%\nkeep: layer3\n"
+@pytest.mark.parametrize(
+    ("yaml", "toml"),
+    [
+        ("# mine\n\nconstraint: latency<=60%\nseed: 1\n", 'constraint = "latency<=60%"'),
+        ("'data': \"a/b.tar\"\n", 'data = "a/b.tar"'),
+        ("seed: 3\n", "seed = 3"),
+        ("pretrained: true\n", "pretrained = true"),
+        ("- seed\n", 'constraint = "macs<=50%"'),
+    ],
+)
+def test_yaml_is_answered_with_the_line_in_toml(yaml: str, toml: str) -> None:
+    result = printed(yaml, name="settings.yaml")
 
-    found = tomllib.loads(printed(yaml, name="settings.yaml").stdout)
-    assert (found["constraint"], found["keep"]) == ("latency<=60%", ["layer3"])
+    assert result.exit_code == 2
+    assert " ".join(result.stderr.split()).endswith(
+        f"settings.yaml: settings are read from TOML; write them to a .toml file: {toml}"
+    )
+    assert printed(toml, "--model", "digits-resnet", "--data", "digits").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -60,9 +73,8 @@ def test_yaml_says_the_same_as_toml() -> None:
         ("a.toml", "[model]\nname = 1\n", "a.toml: model must be text, a number, true or false"),
         ("a.toml", "seed = [1, 2]\n", "a.toml: seed takes one value, not a list"),
         ("a.toml", "seed = \n", "a.toml cannot be read"),
-        ("a.yaml", "- seed\n", "a.yaml must hold settings such as"),
-        ("a.yaml", "seed:\n", "a.yaml: seed must be text"),
-        ("a.json", "{}", "settings are read from .toml, .yaml and .yml"),
+        ("a.toml", "seed = 1\nseed = 2\n", "a.toml cannot be read: Cannot overwrite a value (at line 2"),
+        ("a.json", "{}", "a.json: settings are read from TOML"),
         ("a.toml", "config = 'b.toml'\n", "'config' is no setting"),
     ],
 )

@@ -1,10 +1,11 @@
-"""Options from a file: `--config FILE` in TOML or YAML, and `--print-config`, which writes one.
+"""Options from a file: `--config FILE` in TOML, and `--print-config`, which writes one.
 
 A key is the name of an option without its dashes in front, such as `finetune-epochs`; what the command line says goes
 before what the file says.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +15,10 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.errors import ConfigError
-from gnnrl.imports import require
 
 LARGEST_BYTES = 2**20
+_SETTING = re.compile(r"""^["']?([\w-]+)["']?[ \t]*:[ \t]*["']?([\w<>=%.,/*+-]+)["']?[ \t]*$""", re.MULTILINE)
+_BARE = re.compile(r"true|false|\d+|\d+\.\d+")
 _META = ("config", "print_config", "help", "as_json")
 
 
@@ -24,7 +26,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read a file of settings; nothing in it can run code.
 
     Raises:
-        ConfigError: it is missing, too large, not TOML or YAML, or not a table of settings.
+        ConfigError: it is missing, too large or not TOML.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such file of settings")
@@ -33,42 +35,19 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
-            found: Any = tomllib.loads(text)
-        elif path.suffix in (".yaml", ".yml"):
-            found = _read_yaml(text)
-        else:
-            raise ConfigError(f"{path}: settings are read from .toml, .yaml and .yml")
-    except ConfigError:
-        raise
-    except Exception as error:  # each reader has errors of its own
-        raise ConfigError(f"{path} cannot be read: {_told(error)}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f'{path} must hold settings such as  constraint = "macs<=50%"')
-    return found
+            return tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    raise ConfigError(f"{path}: settings are read from TOML; write them to a .toml file:  {_first_line(text)}")
 
 
-def _read_yaml(text: str) -> Any:
-    """Read YAML without code; a key that is given twice is refused, where PyYAML takes the last one."""
-    yaml = require("yaml", "yaml")
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        seen: set[Any] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.value in seen:
-                raise ValueError(f"{key.value!r} is given twice (line {key.start_mark.line + 1})")
-            seen.add(key.value)
-        return None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _told(error: Exception) -> str:
-    """What a reader found wrong, and in which line; PyYAML says it in several lines."""
-    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
-    if problem is None or mark is None:
-        return str(error).splitlines()[0]
-    return f"{problem} (at line {mark.line + 1}, column {mark.column + 1})"
+def _first_line(text: str) -> str:
+    """Write the first setting of a file in another format, such as YAML, as a line of TOML."""
+    found = _SETTING.search(text)
+    if found is None:
+        return 'constraint = "macs<=50%"'
+    key, value = found.groups()
+    return f"{key} = {value if _BARE.fullmatch(value) else json.dumps(value)}"
 
 
 def take_settings(context: typer.Context, path: Path | None) -> Path | None:
@@ -137,7 +116,7 @@ ConfigOption = Annotated[
         metavar="FILE",
         is_eager=True,
         callback=take_settings,
-        help="Options from a file in TOML or YAML (finetune-epochs = 5); the command line goes before it.",
+        help="Options from a file in TOML (finetune-epochs = 5); the command line goes before it.",
     ),
 ]
 PrintConfigOption = Annotated[

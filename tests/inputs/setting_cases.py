@@ -1,7 +1,6 @@
 """Limits, rules, settings and places that cannot be meant: kinds 25 to 28, 34, 35 and 42."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
 
@@ -62,10 +61,6 @@ def limit(text: str) -> tuple[str, Callable[[], Said]]:
     return f'`--constraint "{text}"`', prune("--constraint", text)
 
 
-BOMB = 'a: &a ["x"]\n' + "".join(
-    f"{n}: &{n} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n" for p, n in pairwise("abcdefghi")
-)
-
 RANGE = r"(?<=': ).*"
 
 CASES = (
@@ -93,23 +88,15 @@ CASES = (
         ("settings.toml: 'finetune-epoch'", "did you mean finetune-epochs?"),
     ),
     Case(34, "a key twice", configured("seed = 1\nseed = 2\n"), 2, ("settings.toml", "line 2")),
-    Case(
-        34,
-        "a key twice in YAML",
-        configured("seed: 1\nseed: 2\n", "settings.yaml"),
-        2,
-        ("settings.yaml", "'seed' is given twice (line 2)"),
-    ),
+    Case(34, "YAML", configured("seed: 1\n", "settings.yaml"), 2, ("settings.yaml: settings are read from TOML",)),
     Case(34, "a value of another type", configured('episodes = "many"\n'), 2, ("--episodes",), foreign=RANGE),
-    Case(34, "a tab in YAML", configured("seed:\n\t1\n", "settings.yaml"), 2, ("settings.yaml", "line 2, column 1")),
-    Case(34, "a YAML bomb", configured(BOMB, "settings.yaml"), 2, ("settings.yaml: 'a'",)),
     Case(34, "2 MiB of settings", configured("#" * 2**21), 2, ("settings.toml", "larger than 1 MiB")),
     Case(
         35,
         "`!!python/object` in YAML",
         configured("seed: !!python/object/apply:os.getpid []\n", "settings.yaml"),
         2,
-        ("settings.yaml", "python/object"),
+        ("settings.yaml: settings are read from TOML",),
     ),
     Case(35, "`_target_` in a file", configured('_target_ = "os.system"\n'), 2, ("settings.toml: '_target_'",)),
     Case(42, "`--out` that holds something", into("home"), 2, ("home is not empty", "choose another directory")),
