@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from gnnrl import bundle
 from gnnrl.cli import comparing, options, tables, tuning_options
 from gnnrl.cli.application import app
-from gnnrl.cli.console import Lines, narration
+from gnnrl.cli.console import Lines
 from gnnrl.errors import GnnrlError
 from gnnrl.evaluation import Trial
 from gnnrl.network.description import describe
@@ -476,22 +476,6 @@ def test_lines_tell_neither_what_is_over_at_once_nor_nothing_for_long(capsys: py
     lines.advance(1000, 1000)
     told = capsys.readouterr().err.splitlines()
     assert told[1:] == ["  20 of 1,000 channels", "  30 of 1,000 channels", "  1,000 of 1,000 channels"]
-
-
-def test_a_terminal_sees_a_bar_the_time_left_and_ticks(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with narration(quiet=True) as narrator:
-        narrator.begin("searching")
-        narrator.advance(30, 100, "best loss 0.1")
-        narrator.warn("careful")
-        narrator.begin("verifying")
-        narrator.note("done")
-    told = capsys.readouterr().err
-    assert "✓" in told
-    assert "best loss 0.1" in told
-    assert "careful" in told
 
 
 def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureFixture[str]) -> None:

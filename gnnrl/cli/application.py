@@ -48,7 +48,9 @@ class Commands(TyperGroup):
     _as_json = False
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read the command line."""
+        """Read the command line; an empty one asks for the overview."""
+        if not args and not extra.get("resilient_parsing"):  # shell completion reads lines that are not finished
+            args = ["--help"]
         self._as_json = _JSON in args and not helps()
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
@@ -111,7 +113,6 @@ app = typer.Typer(
     epilog="Start with: gnnrl demo. Exit codes: 0 done; 2 a wrong setting or command line; 3 a network that cannot be "
     "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 8 disk or memory; 9 a "
     "run in use; 130 interrupted; 1 a fault of gnnrl.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -6,7 +6,7 @@ With `--json` stdout is one object and nothing else; the narration stays where a
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Protocol
 
@@ -17,36 +17,32 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gnnrl.cli.company import helps
+from gnnrl.cli.streams import above, apart, console_on, is_plain
 
-WIDEST = 100
 _PLAIN_STEPS = 10
 HASTE, PATIENCE = 0.5, 10.0
 """Seconds: lines of progress that come sooner are left out, and one comes at the latest after."""
 _BAR = 20
+_MARGIN = 4
+"""Columns at the right of a live line for the `^C` of a terminal, which would break the line and leave it behind."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def stdout() -> Console:
     """The console for results; 80 columns where it is not a terminal."""
-    return _console(stderr=False)
+    return console_on(sys.stdout)
 
 
 def print_error(message: str) -> None:
     """Print one message on stderr, for people."""
-    console = _console(stderr=True)
+    console = console_on(sys.stderr)
     console.print(Text.assemble(("error: ", "bold red"), plain(message)), soft_wrap=not console.is_terminal)
 
 
 def plain(text: str) -> str:
     """Text without escapes, control characters and turns of direction: what others write must not steer a terminal."""
     return _CONTROL.sub("", _ESCAPE.sub("", text))
-
-
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
-    console.width = min(console.width, WIDEST)
-    return console
 
 
 class Narrator(Protocol):
@@ -127,16 +123,16 @@ class Lines:
 
 
 class Live:
-    """Tells on a terminal: one line a stage, with a bar and the time left while it lasts."""
+    """Tells on a terminal: the stage in hand with a bar and the time left, above it a line for each finished one."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
 
     def begin(self, stage: str, unit: str = "") -> None:
-        """Tick the stage before off, and add a line; a bar needs no unit."""
-        self._finish()
-        self._task = self._progress.add_task(stage, total=None, note="")
+        """Tick the stage before off, and show this one; a bar needs no unit."""
+        self.end()
+        self._task = self._progress.add_task(stage, total=None, note="", failed=False)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Move the bar."""
@@ -152,14 +148,16 @@ class Live:
         """Print above the stages."""
         self._progress.console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
 
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, total=1, completed=1)
+    def end(self, *, failed: bool = False) -> None:
+        """Leave the line of the stage in hand on the screen for good, ticked off or crossed out."""
+        if self._task is None:
+            return
+        self._progress.update(self._task, total=1, completed=1, failed=failed)
+        line = self._progress.get_renderable()
+        self._progress.remove_task(self._task)
         self._task = None
-
-    def close(self) -> None:
-        """Tick the last stage off."""
-        self._finish()
+        self._progress.refresh()  # else the display, which follows what is printed, still shows the stage
+        self._progress.console.print(line)
 
 
 @contextmanager
@@ -171,21 +169,34 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
     Args:
         quiet: tell nothing where nobody watches, that is without a terminal.
     """
-    console = _console(stderr=True)
-    with redirect_stdout(sys.stderr):
-        if helps() or not console.is_terminal:
+    console = console_on(sys.stderr)
+    if helps() or is_plain(sys.stderr):
+        with apart():
             yield Silent() if quiet or helps() else Lines(console)
-            return
-        columns = (
-            SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description}"),
-            _State(table_column=Column(ratio=1)),
-            _Clock(),
-        )
-        with Progress(*columns, console=console, expand=True) as progress:
-            live = Live(progress)
+        return
+    console.width -= _MARGIN
+    columns = (_Mark(), TextColumn("{task.description}"), _State(table_column=Column(ratio=1)), _Clock())
+    display = Progress(
+        *columns, console=console, expand=True, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+    with display, above(console):
+        live = Live(display)
+        try:
             yield live
-            live.close()
+        except BaseException:
+            live.end(failed=True)
+            raise
+        live.end()
+
+
+class _Mark(SpinnerColumn):
+    """A spinner while a stage lasts, then whether it came to its end."""
+
+    def render(self, task: Task) -> RenderableType:
+        """Draw one character."""
+        if not task.finished:
+            return super().render(task)
+        return Text("✗", "red") if task.fields["failed"] else Text("✓", "green")
 
 
 class _State(ProgressColumn):

@@ -4,18 +4,17 @@ The model is run once with data, then exported on fake tensors as it is (trainin
 changed.
 """
 
-import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import RLock
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import _trace
 from torch.nn.modules import transformer
 
 from gnnrl.errors import ConfigError, GnnrlError, InputsError, TraceError, first_line
@@ -108,7 +107,7 @@ def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
     """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
-    with warnings.catch_warnings(), _unread_masks(), _unlogged(), redirect_stderr(_Graphless(sys.stderr)):
+    with warnings.catch_warnings(), _unread_masks(), _unlogged(), _unprinted():
         # said of every recurrent layer, which torch puts right again
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
@@ -138,26 +137,14 @@ def _unlogged() -> Iterator[None]:
         logging.disable(before)
 
 
-class _Graphless(io.TextIOBase):
-    """A stream without the graph that torch prints where an export fails; all else is passed on."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._dropped = False
-
-    def write(self, text: str) -> int:
-        """Write, unless it is a graph or the end of its line."""
-        is_graph = "def forward(self, arg0_1" in text and "torch.ops." in text
-        is_end, self._dropped = self._dropped and text == "\n", is_graph
-        return len(text) if is_graph or is_end else self._stream.write(text)
-
-    def flush(self) -> None:
-        """Pass it on."""
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        """Whether people watch."""
-        return self._stream.isatty()
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Keep `torch.export` from printing the graph so far where it fails; users' code prints as it does."""
+    vars(_trace)["print"] = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        del vars(_trace)["print"]
 
 
 def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:

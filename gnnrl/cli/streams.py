@@ -1,0 +1,95 @@
+"""The streams that people read, and where the text of users' code goes while a stage is shown live."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from threading import Lock
+from typing import TextIO
+
+from rich.ansi import AnsiDecoder
+from rich.console import Console
+
+WIDEST = 100
+_CURSORLESS = ("dumb", "unknown")
+"""Values of TERM for terminals that cannot move their cursor."""
+
+
+def is_plain(stream: TextIO) -> bool:
+    """Return whether a stream gets text without control codes: it is not a terminal, or the user asks for none."""
+    return not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in _CURSORLESS
+
+
+def console_on(stream: TextIO) -> Console:
+    """Return a console that writes to this stream, whatever `sys.stdout` and `sys.stderr` become later."""
+    console = Console(file=stream, highlight=False, force_terminal=False if is_plain(stream) else None)
+    console.width = min(console.width, WIDEST)
+    return console
+
+
+class Aside(io.TextIOBase):
+    """A stream whose lines stand above a live display.
+
+    A line is printed when it is complete. Of a line that is overwritten after a carriage return, as progress bars do,
+    only the last text is printed.
+
+    Args:
+        console: the console of the display. It has a stream of its own (`console_on`): a console that looked its
+            stream up in `sys.stderr` would find this one there, and each frame would ask for another.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._open = ""
+        self._lock = Lock()
+        self._colours = AnsiDecoder()
+
+    def write(self, text: str) -> int:
+        """Print the lines that this completes."""
+        with self._lock:
+            *lines, self._open = (self._open + text).split("\n")
+            self._open = self._open[self._open.rfind("\r", 0, -1) + 1 :]
+        for line in lines:
+            self._print(line)
+        return len(text)
+
+    def end(self) -> None:
+        """Print the line that was not completed."""
+        if self._open.strip():
+            self._print(self._open)
+        self._open = ""
+
+    def fileno(self) -> int:
+        """Return the number of the display's own stream."""
+        return self._console.file.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether people watch."""
+        return self._console.file.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed lets it be assigned
+        """Return the encoding of the display's own stream."""
+        return self._console.encoding
+
+    def _print(self, line: str) -> None:
+        self._console.print(self._colours.decode_line(line.rstrip("\r")), soft_wrap=True)
+
+
+@contextmanager
+def above(console: Console) -> Iterator[None]:
+    """Print what is written to stdout and stderr inside above the live display of this console."""
+    aside = Aside(console)
+    with redirect_stdout(aside), redirect_stderr(aside):
+        try:
+            yield
+        finally:
+            aside.end()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Send what is written to stdout inside to stderr: stdout is for results."""
+    with redirect_stdout(sys.stderr):
+        yield
