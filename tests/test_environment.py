@@ -6,7 +6,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from gnnrl.agent.observation import from_space
-from gnnrl.environment import MISSED, PruningEnv
+from gnnrl.environment.pruning_env import MISSED, PruningEnv
 from gnnrl.errors import ConfigError
 from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.pruning.projection import Projection

@@ -26,7 +26,7 @@ ALLOWED = {
     "gnnrl.files": {"gnnrl.errors"},
     "gnnrl.target": {"gnnrl.files", "gnnrl.errors"},
     "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
-    "gnnrl.network": {"gnnrl.network", "gnnrl.views", "gnnrl.agent.observation", "gnnrl.errors"},
+    "gnnrl.network": {"gnnrl.network", "gnnrl.views", "gnnrl.errors"},
     "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
     "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.views", "gnnrl.network", "gnnrl.errors"},
     "gnnrl.training": {
@@ -48,7 +48,13 @@ ALLOWED = {
         "gnnrl.files",
         "gnnrl.errors",
     },
-    "gnnrl.environment": {"gnnrl.agent.observation", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
+    "gnnrl.environment": {
+        "gnnrl.environment",
+        "gnnrl.agent.observation",
+        "gnnrl.pruning",
+        "gnnrl.network",
+        "gnnrl.errors",
+    },
     "gnnrl.per_class": {"gnnrl.training", "gnnrl.zoo", "gnnrl.errors"},
     "gnnrl.bundle": {"gnnrl.pruning", "gnnrl.network", "gnnrl.target", "gnnrl.files", "gnnrl.errors"},
     "gnnrl.report": {

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from gnnrl import bundle
 from gnnrl.agent.observation import Observation
+from gnnrl.environment.features import observe
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
 from gnnrl.evaluation import Evaluator, Judge, judged
 from gnnrl.network.copies import copy_network
 from gnnrl.network.cost import Budget
-from gnnrl.network.features import observe
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network

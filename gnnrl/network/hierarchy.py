@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.agent.observation import EDGE_TYPES
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network, Operation
 
@@ -48,6 +47,8 @@ _KIND_OF = {
     **dict.fromkeys(["mean", "sum", "amax", "max"], "reduce"),
 }
 OPERATION_FEATURES = (*KINDS, "log_kernel", "log_stride", "log_expansion", "position", "reads_outside", "feeds_outside")
+EDGES = ("dataflow", "dataflow_reverse", "member", "member_reverse")
+"""Meanings of an edge of level 2: an instance feeds an instance, or a group lives in an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Hierarchy:
     Attributes:
         motifs: for each motif the operations of its first instance.
         members: instances that each group lives in.
+        edge_types: position of each edge's meaning in `EDGES`.
     """
 
     network: Network
@@ -215,7 +217,7 @@ def _level_two_edges(
     for name, pairs in (("dataflow", flow), ("member", belongs)):
         for a, b in sorted(pairs):
             edges += [(a, b), (b, a)]
-            types += [EDGE_TYPES.index(name), EDGE_TYPES.index(f"{name}_reverse")]
+            types += [EDGES.index(name), EDGES.index(f"{name}_reverse")]
     return np.array(edges, np.int64).reshape(-1, 2).T, np.array(types, np.int64)
 
 

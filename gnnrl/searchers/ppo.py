@@ -20,7 +20,7 @@ from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPO, PPOConfig
 from gnnrl.agent.rollout import Rollout, Step
-from gnnrl.environment import PruningEnv
+from gnnrl.environment.pruning_env import PruningEnv
 from gnnrl.network.labels import Component
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.searchers.reward_model import LEAST_PLANS, RewardModel

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from gnnrl.environment.features import NODE_FEATURES, observe
 from gnnrl.network.cost import Budget
-from gnnrl.network.features import NODE_FEATURES, observe
 from gnnrl.network.hierarchy import describe, find_hierarchy
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnnrl.agent.observation import Observation
+from gnnrl.agent.observation import EDGE_TYPES, Observation
 from gnnrl.network.cost import Budget
-from gnnrl.network.hierarchy import Hierarchy
+from gnnrl.network.hierarchy import EDGES, Hierarchy
 from gnnrl.network.labels import Component
 
 INSTANCE_FEATURES = ("is_instance", "macs_now", "macs_dense", "log_resolution", "log_operations", "keep_ratio")
@@ -25,6 +25,8 @@ GROUP_FEATURES = (
 SHARED_FEATURES = ("depth", "macs_left", "budget", "time")
 NODE_FEATURES = len(INSTANCE_FEATURES) + len(GROUP_FEATURES) + len(SHARED_FEATURES)
 """Features of a level-2 node without the signals of pruning."""
+_EDGE_TYPE = np.array([EDGE_TYPES.index(name) for name in EDGES], np.int64)
+"""The observation's number of each meaning that an edge of a hierarchy has."""
 
 
 def observe(
@@ -64,7 +66,7 @@ def observe(
         operation_motif=torch.from_numpy(hierarchy.operation_motif),
         x=torch.from_numpy(x),
         edge_index=torch.from_numpy(hierarchy.edges),
-        edge_type=torch.from_numpy(hierarchy.edge_types),
+        edge_type=torch.from_numpy(_EDGE_TYPE[hierarchy.edge_types]),
         motif=torch.tensor([*(i.motif for i in hierarchy.instances), *([-1] * len(dense))]),
         group_nodes=torch.arange(count, count + len(dense)),
     )

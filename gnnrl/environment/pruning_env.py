@@ -19,8 +19,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from gnnrl.agent.observation import Observation, observation_space, to_space
+from gnnrl.environment.features import observe
 from gnnrl.errors import ConfigError
-from gnnrl.network.features import observe
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
 from gnnrl.pruning.allocation import WISH_BOUND
