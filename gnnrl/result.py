@@ -177,6 +177,7 @@ def _obstacles(network: Network) -> list[dict[str, Any]]:
     found = find_obstacles(network)
     return [
         {
+            "kind": obstacle.kind,
             "reason": obstacle.reason,
             "remedy": obstacle.remedy,
             "location": show_location(obstacle.location, [str(Path.cwd())]),

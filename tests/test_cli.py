@@ -524,9 +524,10 @@ def test_inspect_tells_obstacles_from_inputs_and_outputs_with_share_and_remedy()
     roles = {group["name"]: group["role"] for group in facts["frozen"]}
     assert roles == {"first:2": "input", "second": "obstacle", "third:2": "input", "head": "output"}
     (reason, *_) = next(group for group in facts["frozen"] if group["name"] == "second")["reasons"]
-    assert reason["operation"] == "special_i0"
+    assert (reason["kind"], reason["operation"]) == ("no-rule", "special_i0")
     assert re.search(r"own\.py:[0-9]+$", reason["location"])
     (obstacle,) = facts["obstacles"]
+    assert obstacle["kind"] == "no-rule"
     assert obstacle["macs_share"] == pytest.approx(facts["frozen_macs_share"])
     assert obstacle["macs_share"] > 0.1
 

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from gnnrl.network.labels import Reason
+from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
 
 _Shape = tuple[int, ...]
@@ -88,8 +87,8 @@ def unfollowed(network: Network, dense: "Recording") -> dict[int, Reason]:
     for chain, key in zip(chains, keys, strict=True):
         if keys.count(key) != dense.cuts.count(key):
             for operation in chain:
-                reason = Reason(f"{operation.name} takes channels by constant positions", operation.name)
-                reason = replace(reason, module=operation.module, location=operation.location)
+                where = operation.name, operation.module, operation.location
+                reason = Reason(Kind.CONSTANT_POSITIONS, *where)
                 found.update(dict.fromkeys(_cut_groups(network, operation), reason))
     return found
 

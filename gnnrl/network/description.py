@@ -11,7 +11,7 @@ import numpy as np
 from gnnrl.network.cost import Cost
 from gnnrl.network.labels import Component
 from gnnrl.network.layers import layer_of
-from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, remedy, role, shorten, show_location
+from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, role, shorten, show_location
 from gnnrl.network.structure import Group, Network
 
 _COLUMNS = 80
@@ -42,8 +42,9 @@ class Shrinking:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """One reason of a frozen group: what, in which operation, module and line, and what to do."""
+    """One reason of a frozen group: what kind, in which operation, module and line, and what to do."""
 
+    kind: str
     text: str
     operation: str
     module: str
@@ -189,7 +190,8 @@ def _shrinking(group: Group, ladder: Component, price: float) -> Shrinking:
 
 def _frozen(group: Group) -> Frozen:
     reasons = tuple(
-        Why(reason.text, reason.operation, reason.module, reason.location, remedy(reason)) for reason in group.reasons
+        Why(reason.kind.value, reason.text, reason.operation, reason.module, reason.location, reason.remedy)
+        for reason in group.reasons
     )
     return Frozen(group.name, role(group), group.size, group.macs_share, reasons)
 

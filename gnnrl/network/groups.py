@@ -13,11 +13,12 @@ from scipy.sparse import csr_array
 
 from gnnrl.network.cost import CostModel, Metric
 from gnnrl.network.incidence import equal_rows, incidence
-from gnnrl.network.labels import Component, Reason
+from gnnrl.network.labels import Component
 from gnnrl.network.layers import layer_of
 from gnnrl.network.liveness import Buffer
 from gnnrl.network.operations.call import Tensors, Work
 from gnnrl.network.polynomial import Peak, Polynomial, Sizes
+from gnnrl.network.reasons import Reason
 from gnnrl.network.structure import Group, Place
 
 

@@ -15,7 +15,7 @@ from torch.export.graph_signature import InputKind
 
 from gnnrl.network.groups import Grouping, find_groups
 from gnnrl.network.kinds import kinds_of
-from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed
 from gnnrl.network.layers import find_unrun
 from gnnrl.network.liveness import find_buffers
 from gnnrl.network.locations import last_user_line
@@ -23,6 +23,7 @@ from gnnrl.network.operations import reductions, shapes
 from gnnrl.network.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.operations.table import RULES
 from gnnrl.network.operations.zeros import leaves_zero
+from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.shares import macs_shares, stored_weight
 from gnnrl.network.structure import Axis, Network, Operation
 
@@ -136,7 +137,7 @@ class Labelling:
                 value = self.tensors.value(value, range(len(self.tensors.shapes[value])))
             if isinstance(value, Value):
                 for component in value.components:
-                    self.tensors.space.freeze(component, Reason("is an output of the network"))
+                    self.tensors.space.freeze(component, Reason(Kind.OUTPUT))
 
     def _call(self, node: fx.Node) -> None:
         if node.target is operator.getitem:
@@ -233,7 +234,7 @@ def _without_rule(call: Call) -> Value | list[Value]:
     call.work(call.macs())
     for source in call.node.all_input_nodes:
         if isinstance(call.values.get(source), str | Value):
-            call.freeze(call.value(source), f"{call.name} has no rule")
+            call.freeze(call.value(source), Kind.NO_RULE)
     results = [Value(shape) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 

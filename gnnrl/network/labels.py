@@ -19,22 +19,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gnnrl.network.incidence import equal_rows, incidence
+from gnnrl.network.reasons import Reason
 
 Component = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why labels are frozen: what stands in the way, in which operation and module, at which line of the user."""
-
-    text: str
-    operation: str = ""
-    module: str = ""
-    location: str = ""
-
-    def __str__(self) -> str:
-        where = [f"in {self.module}" if self.module else "", f"at {self.location}" if self.location else ""]
-        return " ".join(part for part in (self.text, *where) if part)
 
 
 @dataclass(frozen=True, slots=True)

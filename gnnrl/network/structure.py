@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnrl.network.cost import CostModel
-from gnnrl.network.labels import Component, Reason
+from gnnrl.network.labels import Component
+from gnnrl.network.reasons import Reason
 from gnnrl.views import show
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gnnrl.network.calls import unfollowed
-from gnnrl.network.labels import Component, Reason
+from gnnrl.network.labels import Component
 from gnnrl.network.probe import Failure, Probe, Rehearsal
+from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Binding, Network
 from gnnrl.network.surgery import stated_sizes
 
@@ -140,14 +141,9 @@ def _freeze(attempt: Probe, found: Trial, failing: Sequence[tuple[int, Failure]]
     """Freeze groups, and their like in modules of the same class, which would fail in the same way."""
     for group, result in failing:
         module = result.modules[-1] if result.modules else ""
-        why = (
-            "a part that runs in training alone reads this"
-            if result.in_training
-            else "the code states this size itself"
-        )
-        text = f"{why} ({result.message})"
+        kind = Kind.TRAINING_ONLY if result.in_training else Kind.STATED_SIZE
         for other, name in [(group, module), *_groups_alike(attempt, group, module)]:
-            found.frozen.setdefault(other, Reason(text, result.operation, name, result.location))
+            found.frozen.setdefault(other, Reason(kind, result.operation, name, result.location, result.message))
 
 
 def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, str]]:

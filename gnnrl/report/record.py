@@ -56,8 +56,9 @@ class Judged(Part):
 
 
 class Obstacle(Part):
-    """A line of code that keeps channels, and what can be done."""
+    """A line of code that keeps channels, and what can be done; older records do not name the kind."""
 
+    kind: str = ""
     reason: str
     remedy: str
     location: str

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from gnnrl.network.labels import LabelSpace, Reason, Value, squeeze_fixed
+from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed
+from gnnrl.network.reasons import Kind, Reason
 
-REASON = Reason("is a test")
+REASON = Reason(Kind.NO_RULE)
 
 
 def test_fresh_labels_are_units_of_their_own() -> None:
@@ -42,7 +43,7 @@ def test_freezing_one_label_freezes_its_unit_and_keeps_reasons_in_order() -> Non
     space = LabelSpace()
     a, b = space.fresh(2), space.fresh(2)
     space.tie(a, b)
-    other = Reason("is another")
+    other = Reason(Kind.OUTPUT)
 
     space.freeze(a[:1], REASON)
     space.freeze(b[:1], other)
@@ -115,6 +116,6 @@ def test_repetition_is_squeezed() -> None:
 
 
 def test_a_reason_says_where() -> None:
-    text = str(Reason("has no rule", "cumsum", "head.pool", "net.py:7"))
+    text = str(Reason(Kind.WORKED_ALONG, "cumsum", "head.pool", "net.py:7"))
 
-    assert text == "has no rule in head.pool at net.py:7"
+    assert text == "cumsum works along these channels in head.pool at net.py:7"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracer import trace
 from gnnrl.pruning.plan import Plan
@@ -91,7 +92,7 @@ def test_a_constant_in_the_code_freezes_its_group_and_names_its_line() -> None:
 
     assert [group.name for group in network.groups] == ["a.0"]
     reason = next(group for group in network.frozen if group.name == "b.0").reasons[0]
-    assert "the code states this size itself" in reason.text
+    assert reason.kind is Kind.STATED_SIZE
     assert reason.location == f"{__file__}:{line}"
 
 

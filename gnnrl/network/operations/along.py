@@ -9,6 +9,7 @@ from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule, passed, vector
 from gnnrl.network.operations.pointwise import unify
 from gnnrl.network.operations.shapes import reshape
+from gnnrl.network.reasons import Kind
 
 
 def along(call: Call) -> Value | list[Value]:
@@ -21,7 +22,7 @@ def along(call: Call) -> Value | list[Value]:
     worked = sorted(
         {dim % rank for dim in (range(rank) if dims is None else [dims] if isinstance(dims, int) else dims)}
     )
-    call.freeze(value, f"{call.name} works along these channels", worked)
+    call.freeze(value, Kind.WORKED_ALONG, worked)
     kept = [component for component in value.components if all(component.shape[dim] == 1 for dim in worked)]
     if call.arguments.get("keepdim", True) is False:
         kept = [component.squeeze(tuple(worked)) for component in kept]
@@ -32,8 +33,8 @@ def along(call: Call) -> Value | list[Value]:
 def gather(call: Call) -> Value:
     """Take positions along one dimension that another tensor gives; the other dimensions are unified."""
     dim = int(call["dim"]) % len(call.shape)
-    call.freeze(call.value("self"), "gathers these channels", [dim])
-    call.freeze(call.value("index"), "gathers by these channels", [dim])
+    call.freeze(call.value("self"), Kind.WORKED_ALONG, [dim])
+    call.freeze(call.value("index"), Kind.WORKED_ALONG, [dim])
     value = unify(call, [call["self"], call["index"]], call.shape)
     return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
 
@@ -44,7 +45,7 @@ def scatter(call: Call) -> Value:
     dim = int(call["dim"]) % rank
     nodes = [node for node in call.node.all_input_nodes if "val" in node.meta and len(call.shape_of(node)) == rank]
     for node in nodes:
-        call.whole(call.value(node), [dim], f"{call.name} puts elements at positions of these channels")
+        call.whole(call.value(node), [dim], Kind.PUT_AT_POSITIONS)
     value = unify(call, nodes, call.shape)
     return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
 
@@ -54,7 +55,7 @@ def diagonal(call: Call) -> Value:
     value = call.value("self")
     rank = len(value.shape)
     dims = (int(call["dim1"]) % rank, int(call["dim2"]) % rank)
-    kept = call.whole(value, dims, "takes the diagonal of these channels").components
+    kept = call.whole(value, dims, Kind.WORKED_ALONG).components
     return Value(call.shape, tuple(np.squeeze(component, dims)[..., None] for component in kept))
 
 
@@ -68,7 +69,7 @@ def cosine_similarity(call: Call) -> Value:
         if component.shape[dim] == 1:
             kept.append(np.squeeze(component, dim))
         elif not all(call.vanishes(node) for node in nodes) or component.size > component.shape[dim]:
-            call.space.freeze(component, call.reason("compares these channels, which count even where they are zero"))
+            call.space.freeze(component, call.reason(Kind.COUNTED))
     return Value(call.shape, tuple(kept))
 
 
@@ -76,7 +77,7 @@ def repeat_interleave(call: Call) -> Value:
     """Repeat every position of a dimension; the copies go together."""
     value, dim = call.value("self"), call["dim"]
     if dim is None or not isinstance(call["repeats"], int):
-        call.freeze(value, "repeats channels a number of times that is no constant")
+        call.freeze(value, Kind.REPEATED)
         return Value(call.shape)
     return Value(
         call.shape, tuple(c if c.shape[dim] == 1 else np.repeat(c, call["repeats"], dim) for c in value.components)

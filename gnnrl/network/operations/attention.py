@@ -9,6 +9,7 @@ from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule
 from gnnrl.network.operations.pointwise import merge
 from gnnrl.network.operations.products import multiply
+from gnnrl.network.reasons import Kind
 
 
 def matmul(call: Call) -> Value:
@@ -25,9 +26,9 @@ def matmul(call: Call) -> Value:
             call.space.tie(x, y.swapaxes(-1, -2) if y.shape[-2] > 1 else y)
     for component in (*left, *right):
         if bool(left) != bool(right):
-            call.space.freeze(component, call.reason("multiplies these channels by a tensor of fixed size"))
+            call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
         elif max(component.shape[-2:]) > 1 and not (call.vanishes(first) or call.vanishes(second)):
-            call.space.freeze(component, call.reason("sums these channels, which count even where they are zero"))
+            call.space.freeze(component, call.reason(Kind.COUNTED))
     kept = [_batched(c, a, call) for c in a.components if c.shape[-1] == 1]
     kept += [_batched(c, b, call) for c in b.components if c.shape[-2] == 1]
     return _unified(call, [*kept, *(_dropped(x) for x in (*left, *right))])
@@ -102,7 +103,7 @@ def attention(call: Call) -> Value:
         call.space.tie(known[0], labels)
     if len(known) < len(heads):
         for labels in known:
-            call.space.freeze(labels, call.reason("attention has heads of fixed number"))
+            call.space.freeze(labels, call.reason(Kind.FIXED_HEADS))
     if call.has("attn_mask") and len(call.shape_of("attn_mask")) > 2:
         _tie_mask(call, known)
     return Value(call.shape, tuple(value.components))
@@ -111,12 +112,12 @@ def attention(call: Call) -> Value:
 def _tie_mask(call: Call, heads: list[Component]) -> None:
     """A mask or bias [.., H, T, S] of the scores goes with the heads, one [.., 1, T, S] stays."""
     mask = call.value("attn_mask", (-3,) if heads else ())
-    call.freeze(mask, "is a mask of fixed size", [dim for dim in range(len(mask.shape)) if dim != len(mask.shape) - 3])
+    call.freeze(mask, Kind.FIXED_MASK, [dim for dim in range(len(mask.shape)) if dim != len(mask.shape) - 3])
     labels = call.along(mask, -3)
     for component in heads if mask.shape[-3] > 1 else ():
-        call.tie(labels, component.ravel() if component.size == mask.shape[-3] else None, "has a mask of fixed size")
+        call.tie(labels, component.ravel() if component.size == mask.shape[-3] else None, Kind.FIXED_MASK)
     if labels is not None and not heads:
-        call.space.freeze(labels, call.reason("attention has heads of fixed number"))
+        call.space.freeze(labels, call.reason(Kind.FIXED_HEADS))
 
 
 def _heads(call: Call, value: Value) -> Component | None:
@@ -127,7 +128,7 @@ def _heads(call: Call, value: Value) -> Component | None:
             found = component[..., :1, :1]
             call.space.tie(component, found)
         else:
-            call.space.freeze(component, call.reason("attention scales by the square root of the width of a head"))
+            call.space.freeze(component, call.reason(Kind.HEAD_SCALE))
     return found
 
 

@@ -14,7 +14,8 @@ from torch import fx
 from torch._guards import detect_fake_mode
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnnrl.network.labels import Component, LabelSpace, Reason, Value
+from gnnrl.network.labels import Component, LabelSpace, Value
+from gnnrl.network.reasons import Kind, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Tensors:
         """Freeze the dimensions that may shrink in one use of a parameter but not in another."""
         for (name, dim), labels in self.labels.items():
             if any(dim not in use for use in self._uses[name]):
-                self.space.freeze(labels, Reason(f"{name} is used in several ways, in one with a fixed size"))
+                self.space.freeze(labels, Reason(Kind.SEVERAL_USES, detail=name))
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ class Call:
 
     def along(self, value: Value, dim: int) -> Component | None:
         """Labels along one dimension, None where it is fixed."""
-        return self.space.along(value, dim, self.reason(f"{self.name} needs these channels in one dimension"))
+        return self.space.along(value, dim, self.reason(Kind.SEVERAL_DIMENSIONS))
 
     def stored(self, argument: str | fx.Node) -> bool:
         """Whether a tensor argument is a parameter or buffer, or made of nothing else."""
@@ -134,18 +135,18 @@ class Call:
         """Whether a tensor argument is zero where a channel of it goes."""
         return self._node(argument) in self.zeros or self.parameter(argument) is not None
 
-    def reason(self, text: str) -> Reason:
+    def reason(self, kind: Kind) -> Reason:
         """Why something is frozen, said of this operation."""
-        return Reason(text, self.name, self.module, self.location)
+        return Reason(kind, self.name, self.module, self.location)
 
-    def freeze(self, value: Value, text: str, dims: Sequence[int] | None = None) -> None:
+    def freeze(self, value: Value, kind: Kind, dims: Sequence[int] | None = None) -> None:
         """Keep all channels of a tensor, or those of some dimensions."""
         wanted = None if dims is None else {dim % len(value.shape) for dim in dims}
         for component in value.components:
             if wanted is None or any(component.shape[dim] > 1 for dim in wanted):
-                self.space.freeze(component, self.reason(text))
+                self.space.freeze(component, self.reason(kind))
 
-    def whole(self, value: Value, dims: Iterable[int], text: str) -> Value:
+    def whole(self, value: Value, dims: Iterable[int], kind: Kind) -> Value:
         """Keep all positions of some dimensions: labels that vary along others too go at each of them, the rest stay.
 
         Returns:
@@ -156,7 +157,7 @@ class Call:
         for component in value.components:
             wide = {dim for dim, size in enumerate(component.shape) if size > 1}
             if wide <= wanted:
-                self.space.freeze(component, self.reason(text))
+                self.space.freeze(component, self.reason(kind))
                 continue
             for dim in wide & wanted:
                 self.space.tie(component, component.take([0], dim))
@@ -164,14 +165,14 @@ class Call:
             kept.append(component)
         return Value(value.shape, tuple(kept))
 
-    def tie(self, a: Component | None, b: Component | None, what: str) -> None:
+    def tie(self, a: Component | None, b: Component | None, kind: Kind) -> None:
         """Tie two vectors of labels; where one is fixed the other is frozen."""
         if a is not None and b is not None:
             self.space.tie(a, b)
         else:
             for labels in (a, b):
                 if labels is not None:
-                    self.space.freeze(labels, self.reason(f"{self.name} {what}"))
+                    self.space.freeze(labels, self.reason(kind))
 
     def work(self, factor: int, *extents: Component | int | None) -> None:
         """State the multiply-accumulates: a factor times fixed sizes and sizes of labelled dimensions."""

@@ -9,8 +9,7 @@ import numpy as np
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule, vector
-
-FIXED_INPUT = "reads channels of fixed number (the network's input, or an operation without a rule)"
+from gnnrl.network.reasons import Kind
 
 
 def convolution(call: Call) -> Value:
@@ -19,17 +18,17 @@ def convolution(call: Call) -> Value:
     weight = call.value("weight", (0, 1))
     first, second = call.along(weight, 0), call.along(weight, 1)
     for dim in range(2, len(weight.shape)):
-        call.freeze(weight, f"{call.name} has a fixed kernel", [dim])
+        call.freeze(weight, Kind.FIXED_KERNEL, [dim])
     rank = len(weight.shape)
     channel = len(call.shape) - rank + 1
-    value = call.whole(call.value("input"), range(channel + 1, len(call.shape)), "convolves over these channels")
+    value = call.whole(call.value("input"), range(channel + 1, len(call.shape)), Kind.WORKED_ALONG)
     inputs = call.along(value, channel)
     if groups == 1:
-        call.tie(inputs, first if transposed else second, FIXED_INPUT)
+        call.tie(inputs, first if transposed else second, Kind.FIXED_INPUT)
         output = second if transposed else first
     elif inputs is None or first is None:
-        call.tie(inputs, first, FIXED_INPUT)
-        call.tie(second, None, FIXED_INPUT)
+        call.tie(inputs, first, Kind.FIXED_INPUT)
+        call.tie(second, None, Kind.FIXED_INPUT)
         output = _repeat(second, groups) if transposed else first
     else:
         output = (_grouped_transposed if transposed else _grouped)(call, inputs, first, second, groups)
@@ -41,7 +40,7 @@ def convolution(call: Call) -> Value:
     ]
     call.work(positions * kernel, *sizes)
     if call.has("bias"):
-        call.tie(call.along(call.value("bias", (0,)), 0), output, "has a bias of fixed size")
+        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
     return vector(output, channel, call.shape)
 
 
@@ -56,7 +55,7 @@ def _grouped(call: Call, inputs: Component, first: Component, second: Component 
     elif groups >= rows.shape[1]:
         call.space.tie(rows, rows[:, :1])
         call.space.tie(outputs, rows[:, :1])
-        call.space.freeze(second, call.reason(f"{call.name} loses whole groups, not channels inside a group"))
+        call.space.freeze(second, call.reason(Kind.INSIDE_GROUPS))
     else:
         call.space.tie(rows, second[None])
         call.space.tie(outputs, outputs[:1])
@@ -73,7 +72,7 @@ def _grouped_transposed(
     rows = first.reshape(groups, -1)
     call.space.tie(first, inputs)
     call.space.tie(rows, rows[:, :1])
-    call.tie(second, None, "loses whole groups, not channels inside a group")
+    call.tie(second, None, Kind.INSIDE_GROUPS)
     return np.repeat(rows[:, 0], 1 if second is None else len(second))
 
 
@@ -86,9 +85,9 @@ def linear(call: Call) -> Value:
     weight = call.value("weight", (0, 1))
     output, inputs = call.along(weight, 0), call.along(weight, 1)
     value = call.value("input")
-    call.tie(call.along(value, -1), inputs, FIXED_INPUT)
+    call.tie(call.along(value, -1), inputs, Kind.FIXED_INPUT)
     if call.has("bias"):
-        call.tie(call.along(call.value("bias", (0,)), 0), output, "has a bias of fixed size")
+        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
     sizes = [
         labels if labels is not None else size for labels, size in zip((output, inputs), weight.shape, strict=True)
     ]

@@ -6,8 +6,7 @@ import numpy as np
 
 from gnnrl.network.labels import Component, Value, squeeze_fixed
 from gnnrl.network.operations.call import Call, Rule
-
-BY_POSITION = "{} takes channels by constant positions"
+from gnnrl.network.reasons import Kind
 
 
 def slices(call: Call) -> Value:
@@ -39,7 +38,7 @@ def take(call: Call, value: Value, dim: int, index: Component) -> Value:
         ranges = ((count, np.arange(count)), (size - count, np.arange(size - count, size)))
         at = next((border for border, positions in ranges if np.array_equal(index, positions)), 0)
     if not at:
-        return Value(call.shape, call.whole(value, [dim], BY_POSITION.format(call.name)).components)
+        return Value(call.shape, call.whole(value, [dim], Kind.CONSTANT_POSITIONS).components)
     components = []
     for component in value.components:
         if component.shape[dim] > 1:
@@ -63,7 +62,7 @@ def select(call: Call) -> Value:
     """Take one position of a dimension and drop the dimension."""
     value = call.value("self")
     dim, position = int(call["dim"]) % len(value.shape), int(call["index"])
-    call.whole(value, [dim], BY_POSITION.format(call.name))
+    call.whole(value, [dim], Kind.CONSTANT_POSITIONS)
     return Value(call.shape, tuple(squeeze_fixed(_at(component, dim, position)) for component in value.components))
 
 
@@ -83,7 +82,7 @@ def unbind(call: Call) -> list[Value]:
     """Take every position of a dimension and drop the dimension."""
     value = call.value("self")
     dim = int(call["dim"]) % len(value.shape)
-    call.whole(value, [dim], BY_POSITION.format(call.name))
+    call.whole(value, [dim], Kind.CONSTANT_POSITIONS)
     return [
         Value(shape, tuple(_at(component, dim, position) for component in value.components))
         for position, shape in enumerate(call.shapes)
@@ -119,14 +118,14 @@ def _tie_parts(call: Call, component: Component, parts: Sequence[Component], siz
     ):
         _cut(call, component, parts, dim)
     else:
-        call.space.freeze(component, call.reason(f"{call.name} cuts channels into parts of unequal, constant sizes"))
+        call.space.freeze(component, call.reason(Kind.UNEQUAL_PARTS))
 
 
 def index(call: Call) -> Value:
     """Index with tensors: along fixed dimensions only, channels indexed by constants stay."""
     value, indices = call.value("self"), call["indices"]
     indexed = [dim for dim, item in enumerate(indices) if item is not None]
-    call.freeze(value, "indexes channels by constant positions", indexed)
+    call.freeze(value, Kind.CONSTANT_POSITIONS, indexed)
     rank = max(len(call.shape_of(indices[dim])) for dim in indexed)
     adjacent = indexed == list(range(indexed[0], indexed[-1] + 1))
     components = []
@@ -142,7 +141,7 @@ def index(call: Call) -> Value:
 def index_select(call: Call) -> Value:
     """Take constant positions of one dimension."""
     value = call.value("self")
-    call.freeze(value, "takes channels by constant positions", [call["dim"]])
+    call.freeze(value, Kind.CONSTANT_POSITIONS, [call["dim"]])
     dim = int(call["dim"]) % len(value.shape)
     return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule, vector
+from gnnrl.network.reasons import Kind
 
 VECTORS = ("weight", "bias", "running_mean", "running_var")
-FIXED = "normalises channels of fixed number"
 
 
 def batch_norm(call: Call) -> Value:
@@ -18,7 +18,7 @@ def _affine(call: Call, value: Value, dim: int) -> Value:
     labels = call.along(value, dim)
     for name in VECTORS:
         if call.has(name):
-            call.tie(call.along(call.value(name, (0,)), 0), labels, FIXED)
+            call.tie(call.along(call.value(name, (0,)), 0), labels, Kind.NORMALISED_FIXED)
     return value if value.components else vector(None, dim, call.shape)
 
 
@@ -28,7 +28,7 @@ def layer_norm(call: Call) -> Value:
     normalised = range(len(value.shape) - dims, len(value.shape))
     if dims == 1:
         return _affine(call, value, -1)
-    call.freeze(value, "normalises over several dimensions at once", normalised)
+    call.freeze(value, Kind.NORMALISED_TOGETHER, normalised)
     for name in VECTORS[:2]:
         if call.has(name):
             call.value(name, ())
@@ -43,14 +43,14 @@ def group_norm(call: Call) -> Value:
         rows = labels.reshape(groups, -1)
         call.space.tie(rows, rows[:1])
         if rows.shape[1] == 1:
-            call.space.freeze(labels, call.reason("normalises each channel as a group of its own"))
+            call.space.freeze(labels, call.reason(Kind.NORMALISED_ALONE))
     return _affine(call, value, 1)
 
 
 def softmax(call: Call) -> Value:
     """Normalise along one dimension to sum one: a dimension of fixed size."""
     value = call.value("self")
-    call.freeze(value, f"{call.name.removeprefix('_')} is taken over these channels", [call["dim"]])
+    call.freeze(value, Kind.TAKEN_OVER, [call["dim"]])
     return value
 
 
@@ -58,7 +58,7 @@ def prelu(call: Call) -> Value:
     """Rectify with a learned slope for all channels or for each (dimension 1)."""
     value = call.value("self")
     if call.shape_of("weight") != (1,):
-        call.tie(call.along(call.value("weight", (0,)), 0), call.along(value, 1), FIXED)
+        call.tie(call.along(call.value("weight", (0,)), 0), call.along(value, 1), Kind.FIXED_OPERAND)
     return value
 
 

@@ -8,8 +8,7 @@ from torch import fx
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule, passed
-
-FIXED = "combines these channels with a tensor of fixed size"
+from gnnrl.network.reasons import Kind
 
 
 def same(call: Call) -> Value:
@@ -47,14 +46,14 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     What varies along several dimensions, as heads and their channels do, keeps the last one where a stored tensor has
     a size there, such as the angles of a rotary embedding: whole heads go.
     """
-    rank, text = len(shape), f"{call.name} {FIXED}"
+    rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
     known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
     rows = [dims for value in known for dims in map(_wide, value.components) if len(dims) > 1]
     inner = {dims[-1] for dims in rows}
     for number, node in enumerate(computed, len(others)):
         if inner and call.stored(node):
-            call.freeze(known[number], text, sorted(inner))
+            call.freeze(known[number], Kind.FIXED_OPERAND, sorted(inner))
             kept = [component for component in known[number].components if not inner & set(_wide(component))]
             known[number] = Value(known[number].shape, tuple(kept))
     labelled = set().union(*(value.labelled() for value in known))
@@ -66,7 +65,9 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
             dims = [dim - offset for dim in sorted(labelled - inner) if dim >= offset]
             known.append(_align(call.value(node, dims), rank))
     fixed = [{dim for other in known if other is not value for dim in _fixed(other)} for value in known]
-    known = [call.whole(value, dims & value.labelled(), text) for value, dims in zip(known, fixed, strict=True)]
+    known = [
+        call.whole(value, dims & value.labelled(), Kind.FIXED_OPERAND) for value, dims in zip(known, fixed, strict=True)
+    ]
     merged: list[Component] = []
     for value in known:
         for component in value.components:

@@ -13,6 +13,7 @@ from torch import fx
 from gnnrl.network.labels import Component, Value, independent
 from gnnrl.network.operations.call import Call, Rule
 from gnnrl.network.operations.pointwise import merge, unify
+from gnnrl.network.reasons import Kind
 
 
 def einsum(call: Call) -> Value:
@@ -21,7 +22,7 @@ def einsum(call: Call) -> Value:
     terms, output = letters_of(call["equation"], [len(call.shape_of(node)) for node in nodes])
     if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
         for node in nodes:
-            call.freeze(call.value(node), "is an equation of more than two operands, or with repeated letters")
+            call.freeze(call.value(node), Kind.EQUATION)
         call.work(call.macs())
         return Value(call.shape)
     return multiply(call, nodes, terms, output)
@@ -133,10 +134,10 @@ def _check(
         if size == 1:
             continue
         if any(value.shape[dim] > 1 and not value.varying(dim) for value in values if value is not own):
-            call.space.freeze(component, call.reason("multiplies these channels by a tensor of fixed size"))
+            call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
         sharing = [gone for value, gone in zip(values, zero, strict=True) if value.varying(dim)]
         if dim in summed and not any(sharing):
-            call.space.freeze(component, call.reason("sums these channels, which count even where they are zero"))
+            call.space.freeze(component, call.reason(Kind.COUNTED))
 
 
 def _state_work(call: Call, values: Sequence[Value]) -> None:
@@ -151,7 +152,7 @@ def weight_norm(call: Call) -> Value:
     direction = call.value("v", (0, 1))
     lengths = call.value("g", (int(call["dim"]),))
     dim = int(call["dim"]) % len(call.shape)
-    call.tie(call.along(direction, dim), call.along(lengths, dim), "has lengths of fixed number")
+    call.tie(call.along(direction, dim), call.along(lengths, dim), Kind.FIXED_OPERAND)
     return direction
 
 

@@ -13,7 +13,7 @@ from torch import fx
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule, operation_name, vector
-from gnnrl.network.operations.dense import FIXED_INPUT
+from gnnrl.network.reasons import Kind
 
 _GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 _FILLED = {"zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full"}
@@ -23,11 +23,11 @@ _COPIES = {"to", "_to_copy", "clone", "contiguous", "detach", "alias", "type_as"
 def layers(call: Call) -> list[Value]:
     """Run layers over a sequence [N, T, I], [T, N, I] or [T, I]; outputs of both directions lie side by side."""
     if "batch_sizes" in call.arguments:
-        return _whole(call, "reads packed sequences")
+        return _whole(call, Kind.PACKED)
     directions, weights_each = 1 + bool(call["bidirectional"]), 4 if call["has_biases"] else 2
     params: Sequence[fx.Node] = call["params"]
     if len(params) != int(call["num_layers"]) * directions * weights_each:
-        return _whole(call, "projects its outputs")
+        return _whole(call, Kind.PROJECTED)
     inputs, hidden = _inputs(call), None
     for first in range(0, len(params), weights_each):
         if first and first % (directions * weights_each) == 0:
@@ -58,8 +58,8 @@ def _step(
     reads, recurs = (call.value(weight, (0, 1)) for weight in weights[:2])
     for value in (reads, recurs, *(call.value(bias, (0,)) for bias in weights[2:])):
         hidden = _unit_of_gates(call, value, hidden)
-    call.tie(call.along(reads, 1), inputs, FIXED_INPUT)
-    call.tie(call.along(recurs, 1), hidden, "has hidden units of fixed number")
+    call.tie(call.along(reads, 1), inputs, Kind.FIXED_INPUT)
+    call.tie(call.along(recurs, 1), hidden, Kind.FIXED_OPERAND)
     steps, gates = prod(call.shape_of("input")[:-1]), _gates(call)
     units = _extent(hidden, recurs.shape[1])
     call.work(steps * gates, units, _extent(inputs, reads.shape[1]))
@@ -73,7 +73,7 @@ def _extent(labels: Component | None, size: int) -> Component | int:
 
 def _inputs(call: Call) -> Component | None:
     value = call.value("input")
-    value = call.whole(value, range(len(value.shape) - 1), f"{call.name} reads these channels one after another")
+    value = call.whole(value, range(len(value.shape) - 1), Kind.WORKED_ALONG)
     return call.along(value, -1)
 
 
@@ -108,9 +108,9 @@ def _start(call: Call, hidden: Component | None) -> None:
     """Tie the states at the start with the hidden units; constants are made for the units that are left."""
     for node in states_of(call):
         value = call.value(node, (-1,))
-        value = call.whole(value, range(len(value.shape) - 1), f"{call.name} starts from these channels")
+        value = call.whole(value, range(len(value.shape) - 1), Kind.WORKED_ALONG)
         if value.components or not (made := _constant(call, node)):
-            call.tie(call.along(value, -1), hidden, "starts from a state of fixed size")
+            call.tie(call.along(value, -1), hidden, Kind.FIXED_STATE)
             continue
         for source in made:
             call.values[source] = vector(hidden, -1, value.shape)
@@ -127,14 +127,14 @@ def _constant(call: Call, node: fx.Node) -> list[fx.Node]:
     return way if alike and operation_name(way[-1]) in _FILLED else []
 
 
-def _whole(call: Call, text: str) -> list[Value]:
+def _whole(call: Call, kind: Kind) -> list[Value]:
     """Layers that keep all of their widths.
 
     Those of a projection do, since torch tells by fewer outputs than hidden units that there is one.
     """
     for node in call.node.all_input_nodes:
         if call.values.get(node) is not None:
-            call.freeze(call.value(node), f"{call.name} {text}, and keeps its widths")
+            call.freeze(call.value(node), kind)
     call.work(call.macs())
     return [Value(shape) for shape in call.shapes]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.operations.call import Call, Rule
+from gnnrl.network.reasons import Kind
 
 
 def pool(call: Call) -> Value | list[Value]:
@@ -11,7 +12,7 @@ def pool(call: Call) -> Value | list[Value]:
     value = call.value(next(iter(call.arguments)))
     rank = len(value.shape)
     space = range(rank - next((int(letter) for letter in call.name if letter.isdigit()), 2), rank)
-    kept = call.whole(value, space, f"{call.name} is taken over these channels").components
+    kept = call.whole(value, space, Kind.TAKEN_OVER).components
     results = [Value(shape, kept) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 
@@ -24,7 +25,7 @@ def reduction(call: Call) -> Value | list[Value]:
         dims = range(len(value.shape))
     reduced = {dim % len(value.shape) for dim in ([dims] if isinstance(dims, int) else dims)}
     if call.name != "sum" and not _is_length(call):
-        call.freeze(value, f"{call.name} is taken over these channels", sorted(reduced))
+        call.freeze(value, Kind.TAKEN_OVER, sorted(reduced))
     components = _reduced(call, value, reduced)
     results = [Value(shape, components) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
@@ -42,7 +43,7 @@ def _reduced(call: Call, value: Value, reduced: set[int]) -> tuple[Component, ..
         wide = [dim for dim, size in enumerate(component.shape) if size > 1]
         if all(dim in reduced for dim in wide):
             if not call.vanishes(next(iter(call.arguments))):
-                call.space.freeze(component, call.reason("sums these channels, which count even where they are zero"))
+                call.space.freeze(component, call.reason(Kind.COUNTED))
             continue
         for dim in set(wide) & reduced:
             call.space.tie(component, component.take([0], dim))

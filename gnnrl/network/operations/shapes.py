@@ -9,6 +9,7 @@ from torch import Tensor, fx
 from gnnrl.network.labels import Component, Value, squeeze_fixed
 from gnnrl.network.operations.call import Call, Rule, passed
 from gnnrl.network.operations.pointwise import unify
+from gnnrl.network.reasons import Kind
 
 
 def view(call: Call) -> Value:
@@ -139,9 +140,9 @@ def concatenate(call: Call) -> Value:
         labels = call.along(value, dim)
         if labels is None:
             labels = call.space.fresh(value.shape[dim])
-            call.space.freeze(labels, call.reason("concatenates channels of fixed number"))
+            call.space.freeze(labels, call.reason(Kind.FIXED_PART))
         parts.append(labels)
-        call.freeze(value, "concatenates tensors that vary along other dimensions", _others(value, dim))
+        call.freeze(value, Kind.OTHER_DIMENSIONS, _others(value, dim))
     shape = [-1 if d == dim else 1 for d in range(len(call.shape))]
     return Value(call.shape, (np.concatenate(parts).reshape(shape),))
 
@@ -153,9 +154,8 @@ def _stacked_fixed(call: Call, nodes: Sequence[fx.Node], dim: int) -> Value:
 
 def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
     """Concatenate parts of rows, as of each head in a rotary embedding: whole rows go."""
-    text = "concatenates tensors that vary along other dimensions"
     shape = [1 if d == dim else size for d, size in enumerate(call.shape)]
-    parts = [Value(tuple(shape), call.whole(value, [dim], text).components) for value in values]
+    parts = [Value(tuple(shape), call.whole(value, [dim], Kind.OTHER_DIMENSIONS).components) for value in values]
     return passed(unify(call, [], shape, parts), call.shape)
 
 
@@ -183,7 +183,7 @@ def pad(call: Call) -> Value:
             if component.shape[dim] == 1 or (before == after == 0):
                 continue
             if min(before, after) < 0 or call.arguments.get("mode", "constant") not in (None, "constant"):
-                call.space.freeze(component, call.reason("pad cuts or mirrors channels"))
+                call.space.freeze(component, call.reason(Kind.CROPPED))
                 before, after = max(before, 0), max(after, 0)
             component = _padded(call, component, dim, before, after)
         components.append(component)
@@ -197,7 +197,7 @@ def _padded(call: Call, component: Component, dim: int, before: int, after: int)
     for amount in (before, after):
         shape = [amount if d == dim else size for d, size in enumerate(component.shape)]
         labels = call.space.fresh(prod(shape)).reshape(shape)
-        call.space.freeze(labels, call.reason("pad inserts a constant number of channels"))
+        call.space.freeze(labels, call.reason(Kind.PADDED))
         parts.append(labels)
     return np.concatenate([parts[0], component, parts[1]], dim)
 
@@ -212,7 +212,7 @@ def flip(call: Call) -> Value:
 def roll(call: Call) -> Value:
     """Shift dimensions round; a shift of channels is a constant of the program, so they stay."""
     value = call.value("self")
-    call.freeze(value, "roll shifts channels by a constant", call["dims"] or range(len(value.shape)))
+    call.freeze(value, Kind.SHIFTED, call["dims"] or range(len(value.shape)))
     return passed(value, call.shape)
 
 
