@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError
 from gnnrl.files import digest, publish_folder, staged
+from gnnrl.formats import check_format, stamp
 from gnnrl.network.copies import copy_network
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
@@ -62,7 +63,7 @@ def save(
         for name, text in (documents or {}).items():
             (staging / name).write_text(text)
         digests = {name: digest(staging / name) for name in (WEIGHTS, PLAN, HISTORY) if (staging / name).is_file()}
-        manifest = {"format": FORMAT, "class": type(model).__name__, "sha256": digests, **facts}
+        manifest = {**stamp(FORMAT), "class": type(model).__name__, "sha256": digests, **facts}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for path in records:
             (staging / RECORDS).mkdir(exist_ok=True)
@@ -93,11 +94,7 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         results = sorted(entry.parent.name for entry in folder.glob(f"*/{MANIFEST}"))
         raise ArtifactError(f"{folder} holds several results, those of a sweep; name one of them: {', '.join(results)}")
     manifest = _read_json(folder / MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise ArtifactError(
-            f"{folder / MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}; save "
-            "the result again with this version"
-        )
+    check_format(folder / MANIFEST, manifest, FORMAT)
     digests = manifest.get("sha256")
     if not isinstance(digests, dict) or set(digests) - {HISTORY} != {WEIGHTS, PLAN}:
         raise ArtifactError(

@@ -20,6 +20,7 @@ from gnnrl.clock import Clock
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.evaluation import Evaluate, Executor, Trial, judged
 from gnnrl.executors.table import find_executor, started
+from gnnrl.formats import check_format, stamp
 from gnnrl.judges import as_evaluate
 from gnnrl.network.copies import copy_network
 from gnnrl.network.structure import Network
@@ -109,7 +110,7 @@ class Comparison:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        partial.write_text(json.dumps({**stamp(FORMAT), **asdict(self)}, indent=1) + "\n")
         partial.replace(target)
 
     @classmethod
@@ -121,8 +122,7 @@ class Comparison:
         """
         try:
             document = json.loads(Path(path).read_text())
-            if document["format"] != FORMAT:
-                raise ArtifactError(f"{path} has format {document['format']!r}; this version reads format {FORMAT}")
+            check_format(path, document, FORMAT)
             names = ("scores", "seconds", "widths")
             runs = [Run(**{**entry, **{name: tuple(entry[name]) for name in names}}) for entry in document["runs"]]
             planned = tuple((str(name), int(seed)) for name, seed in document["planned"])

@@ -13,6 +13,7 @@ from gnnrl.cli.running import Found, run_path
 from gnnrl.cli.sources import is_own
 from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.formats import check_resumable
 
 _KINDS: dict[str, type[Job] | type[Tuning]] = {"prune": Job, "sweep": Sweep, "finetune": Tuning}
 _PLACE = ("executor", "workers", "address")
@@ -51,7 +52,7 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
             where they were not given.
 
     Raises:
-        ArtifactError: the settings are none of a job.
+        ArtifactError: the settings are none of a job, or of a search that this version does not know.
         ConfigError: they name code, which has to be named on the command line.
     """
     from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,7 @@ def read_job(found: Found, given: Mapping[str, Any]) -> Job | Tuning:
     if kind is None:
         known = " or ".join(_KINDS)
         raise ArtifactError(f"{run_path(found.out)} is a run of {found.settings.get('command')!r}, not of {known}")
+    check_resumable(run_path(found.out), found.settings)
     asked = {name: value for name, value in given.items() if issubclass(kind, Job) or name not in _PLACE}
     try:
         job: Job | Tuning = TypeAdapter(kind).validate_python(_replaced(found.options, asked) | {"out": found.out})

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnrl.errors import ArtifactError, ConfigError
+from gnnrl.formats import check_format
 from gnnrl.network.cost import Budget
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -108,8 +109,7 @@ class Plan:
             ArtifactError: the document is not a plan; the message names the entry.
         """
         try:
-            if document["format"] != FORMAT:
-                raise ArtifactError(f"the plan has format {document['format']!r}; this version reads format {FORMAT}")
+            check_format("the plan", document, FORMAT)
             groups = [_read_group(entry) for entry in document["groups"]]
             fingerprint = document["fingerprint"]
         except (KeyError, TypeError) as error:

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse
 from gnnrl.files import check_home, remove_remains, write_whole, writing
+from gnnrl.formats import SEARCH, check_format, check_resumable, stamp
 from gnnrl.runs import RunWarning
 from gnnrl.runs.journal import Journal
 from gnnrl.runs.snapshots import Snapshots
@@ -71,7 +72,8 @@ class RunDirectory:
                 remove_remains(self.path / name)
             self.is_new = not (self.path / SETTINGS).exists()
             if self.is_new:
-                self._write({"format": FORMAT, "id": secrets.token_hex(8), **(settings or {}), "versions": versions()})
+                own = {**stamp(FORMAT), "search": SEARCH, "id": secrets.token_hex(8)}
+                self._write({**own, **(settings or {}), "versions": versions()})
             self.settings = read_settings(self.path)
             self.journal = Journal(self.path / JOURNAL, repair=repair)
         except BaseException:
@@ -85,7 +87,9 @@ class RunDirectory:
 
         Raises:
             ConfigError: something differs; the message lists it.
+            ArtifactError: see `check_resumable`.
         """
+        check_resumable(self.path, self.settings)
         known: dict[str, Any] | None = self.settings.get("identity")
         now: dict[str, Any] = json.loads(json.dumps(dict(identity)))
         if known is None:
@@ -182,13 +186,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     if file.stat().st_size > _LARGEST:
         raise ArtifactError(f"{file} is larger than {_LARGEST // 2**20} MiB, no settings are")
     try:
-        settings = json.loads(file.read_bytes())
+        settings = check_format(file, json.loads(file.read_bytes()), FORMAT)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{file} is not JSON: {error}; start the run again elsewhere") from error
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        found = settings.get("format") if isinstance(settings, dict) else None
-        raise ArtifactError(f"{file} has format {found!r}; this version reads {FORMAT}")
-    wanted = {"id": str, "versions": dict, **{name: dict for name in ("identity", "options") if name in settings}}
+    wanted: dict[str, type] = {
+        "id": str,
+        "versions": dict,
+        **{name: dict for name in ("identity", "options") if name in settings},
+    }
     wrong = [name for name, kind in wanted.items() if not isinstance(settings.get(name), kind)]
     if wrong:
         raise ArtifactError(f"{file} has no sound {' and '.join(wrong)}; start the run again elsewhere")

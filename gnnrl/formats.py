@@ -1,0 +1,63 @@
+"""Formats of the files that gnnrl writes: each file states its format and the version that wrote it.
+
+A file of another format is refused in one sentence that names the version to install.
+"""
+
+import re
+from typing import Any
+
+from gnnrl.errors import ArtifactError
+from gnnrl.version import __version__
+
+SEARCH = 1
+"""Raised, together with the version, when a searcher asks for other plans than before: older runs are then refused."""
+_FIRST = "0.1.0"
+"""The version of files that state none."""
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def stamp(number: int) -> dict[str, Any]:
+    """Return what a new file states: its format, and the version that writes it."""
+    return {"format": number, "gnnrl": __version__}
+
+
+def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
+    """Return a document of the known format; refuse any other.
+
+    Raises:
+        ArtifactError: the format differs.
+    """
+    found = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or found != known:
+        remedy = _remedy(document, found)
+        raise ArtifactError(f"{name} has format {found!r}, gnnrl {__version__} reads {known}: {remedy}")
+    return document
+
+
+def check_resumable(name: object, settings: dict[str, Any]) -> None:
+    """Refuse to resume a run whose searchers ask for other plans than today's.
+
+    Raises:
+        ArtifactError: they do.
+    """
+    if settings.get("search", 1) != SEARCH:
+        writer = _writer(settings) or _FIRST
+        raise ArtifactError(
+            f"{name} was started by gnnrl {writer}, whose search tries other plans than that of gnnrl {__version__}: "
+            f"install gnnrl {writer} to resume it, or start again in another directory"
+        )
+
+
+def _remedy(document: Any, found: Any) -> str:
+    """Return what to do about a document of another format."""
+    if writer := _writer(document):
+        return f"install gnnrl {writer}, which wrote it"
+    if not isinstance(found, int):
+        return "it is damaged, or was not written by gnnrl"
+    return "install a newer gnnrl, which wrote it"
+
+
+def _writer(document: Any) -> str | None:
+    """Return the version that a document says wrote it; nothing but a version is ever repeated from a file."""
+    writer = document.get("gnnrl") if isinstance(document, dict) else None
+    return writer if isinstance(writer, str) and _VERSION.fullmatch(writer) else None
