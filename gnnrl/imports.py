@@ -2,9 +2,14 @@
 
 import importlib
 import importlib.util
+import os
+import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -72,4 +77,25 @@ def require(module: str, extra: str) -> Any:
         package = module.partition(".")[0]
         if error.name != package:
             raise
-        raise ConfigError(f"{package} is not installed; run: pip install 'gnnrl-compress[{extra}]'") from None
+        raise ConfigError(f"{package} is not installed; run: {install_command(extra)}") from None
+
+
+def install_command(extra: str) -> str:
+    """Return a shell command that installs the packages of an extra beside the running Python.
+
+    The packages are named one by one, so the command works wherever gnnrl itself was installed from.
+    """
+    beside = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
+    pip = ["pip"] if beside else [sys.executable, "-m", "pip"]
+    command = shlex.join([*pip, "install", *_packages(extra)])
+    return command.replace("'", '"') if os.name == "nt" else command
+
+
+def _packages(extra: str) -> list[str]:
+    """Return the requirements of an extra; of a source tree that is not installed, the tree with its extra."""
+    try:
+        declared = metadata.requires("gnnrl-compress") or []
+    except metadata.PackageNotFoundError:
+        return [f"{Path(__file__).parents[1]}[{extra}]"]
+    marked = (line.partition(";") for line in declared)
+    return [package.strip() for package, _, marker in marked if re.search(rf"\bextra == ['\"]{extra}['\"]", marker)]

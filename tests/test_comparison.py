@@ -172,5 +172,5 @@ def test_a_figure_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch
     import sys
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigError, match=r"gnnrl-compress\[plot\]"):
+    with pytest.raises(ConfigError, match=r"run: .*pip install 'matplotlib"):
         draw_comparison(compared(searchers=["uniform"]), tmp_path / "one.svg")

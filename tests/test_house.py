@@ -77,7 +77,14 @@ ALLOWED = {
         "gnnrl.network",
         "gnnrl.errors",
     },
-    "gnnrl.exporting": {"gnnrl.exporting", "gnnrl.bundle", "gnnrl.network", "gnnrl.files", "gnnrl.errors"},
+    "gnnrl.exporting": {
+        "gnnrl.exporting",
+        "gnnrl.bundle",
+        "gnnrl.network",
+        "gnnrl.files",
+        "gnnrl.imports",
+        "gnnrl.errors",
+    },
     "gnnrl.executors": {
         "gnnrl.executors",
         "gnnrl.evaluation",

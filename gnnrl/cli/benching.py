@@ -19,6 +19,7 @@ from gnnrl.cli.contest import receive, running
 from gnnrl.cli.contestants import Contestant, Engine
 from gnnrl.cli.sources import Source, load_network
 from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.imports import install_command
 
 _NETWORKS = ("dense", "pruned")
 
@@ -26,7 +27,7 @@ EnginesOption = Annotated[
     str,
     typer.Option(
         metavar="NAME,NAME",
-        help="eager: PyTorch as it is; onnxruntime: exported as ONNX (gnnrl-compress[onnx]); compile: torch.compile, "
+        help="eager: PyTorch as it is; onnxruntime: exported as ONNX (the extra onnx); compile: torch.compile, "
         "which needs a C++ compiler, and minutes. What is not there is told and left out.",
     ),
 ]
@@ -164,7 +165,7 @@ def _export(ring: Ring, folder: Path, narrator: Narrator) -> None:
     if ring.device != "cpu":
         raise ConfigError("it is measured on the processor only; give --device cpu")
     if find_spec("onnxruntime") is None:
-        raise ConfigError("it is not installed; pip install 'gnnrl-compress[onnx]'")
+        raise ConfigError(f"it is not installed; run: {install_command('onnx')}")
     fed = load_network(ring.source, "cpu", narrator)
     narrator.begin("exporting")
     for name, network in (("dense", fed.model), ("pruned", load(fed.model, ring.result))):

@@ -29,7 +29,7 @@ SearchersOption = Annotated[
     str,
     typer.Option(
         metavar="NAME,NAME",
-        help=f"Any of {', '.join(options.SEARCHERS)} (cma and tpe need gnnrl-compress[search]), and your own as "
+        help=f"Any of {', '.join(options.SEARCHERS)} (cma and tpe need the extra search), and your own as "
         "file.py:name.",
     ),
 ]

@@ -10,6 +10,7 @@ import typer
 from gnnrl.cli import options
 from gnnrl.cli.console import narration
 from gnnrl.cli.sources import Source, load_network
+from gnnrl.imports import install_command
 
 if TYPE_CHECKING:
     from gnnrl.exporting.record import Export
@@ -90,6 +91,6 @@ def _told(record: "Export") -> list[str]:
     else:
         lines.append(f"the batch is fixed: {record.static_reason}")
     if record.relative is None:
-        return [*lines, "not compared with PyTorch: onnxruntime is not installed (pip install 'gnnrl-compress[onnx]')"]
+        return [*lines, f"not compared with PyTorch: onnxruntime is not installed; run: {install_command('onnx')}"]
     sizes = " and ".join(map(str, record.batch_sizes))
     return [*lines, f"differs from PyTorch by {record.relative:.1e} of the largest output (batch of {sizes})"]

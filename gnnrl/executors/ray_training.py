@@ -18,7 +18,7 @@ from torch import nn
 
 from gnnrl.errors import ConfigError, DataError, ResourceError, first_line
 from gnnrl.executors.ray_connection import connect, demand_token
-from gnnrl.imports import require
+from gnnrl.imports import install_command, require
 from gnnrl.training.finetuning import FinetuneResult, finetune
 from gnnrl.training.progress import Epoch
 from gnnrl.zoo.batches import LabelledData
@@ -89,7 +89,7 @@ def _train_library() -> Any:
     try:
         return require("ray.train", "ray")
     except ImportError as error:
-        raise ConfigError(f"{first_line(error)}; run: pip install 'gnnrl-compress[ray]'") from error
+        raise ConfigError(f"{first_line(error)}; run: {install_command('ray')}") from error
 
 
 def _work(payload: Any, threads: int) -> Callable[[], dict[str, Any] | None]:

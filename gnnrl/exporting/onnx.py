@@ -19,6 +19,7 @@ from gnnrl.exporting.inputs import Call, differences, input_names, on_cpu, outpu
 from gnnrl.exporting.program import TOLERANCE, batched_program, check_sizes
 from gnnrl.exporting.record import Export
 from gnnrl.files import check_file, publish_files, staged
+from gnnrl.imports import install_command
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.modes import evaluating
 from gnnrl.network.tracer import plain_attention
@@ -111,7 +112,7 @@ def flattened(call: Call) -> Call:
 def _check_extra() -> None:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"export to ONNX needs {' and '.join(missing)}; pip install 'gnnrl-compress[onnx]'.")
+        raise ConfigError(f"export to ONNX needs {' and '.join(missing)}; run: {install_command('onnx')}")
 
 
 def _write(program: ExportedProgram, model: nn.Module, call: Call, file: Path, opset: int | None) -> int:

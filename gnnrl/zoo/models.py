@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError, ConfigError, is_out_of_memory, question
-from gnnrl.imports import imported
+from gnnrl.imports import imported, install_command
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
 from gnnrl.zoo.weights import load_weights
@@ -132,7 +132,7 @@ def _import_library(library: str) -> ModuleType:
     try:
         return importlib.import_module("timm" if library == "timm" else "torchvision.models")
     except ImportError as error:
-        raise ConfigError(f"{library} cannot be imported ({error}); pip install 'gnnrl-compress[vision]'.") from error
+        raise ConfigError(f"{library} cannot be imported ({error}); run: {install_command('vision')}") from error
 
 
 def _check_known(models: ModuleType, library: str, name: str) -> None:

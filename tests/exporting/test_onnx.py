@@ -117,7 +117,7 @@ def test_weights_that_are_too_large_for_one_file_lie_beside_it(tmp_path: Path, m
 def test_a_missing_extra_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == missing else object())
 
-    with pytest.raises(ConfigError, match=rf"needs {missing}; pip install 'gnnrl-compress\[onnx\]'"):
+    with pytest.raises(ConfigError, match=rf"needs {missing}; run: .*pip install 'onnx.*' 'onnxscript.*'"):
         gnnrl.export_onnx(halved("chain"), traced("chain").example_inputs, tmp_path / "a.onnx")
 
 

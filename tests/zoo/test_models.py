@@ -78,7 +78,7 @@ def test_unknown_library_network_is_answered_with_a_near_one(spec: str, near: st
 )
 def test_missing_library_is_answered_with_the_extra(spec: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=r"pip install 'gnnrl-compress\[vision\]'"):
+    with pytest.raises(ConfigError, match=r"run: .*pip install 'timm.*' torchvision"):
         resolve_model(spec)
 
 
