@@ -66,11 +66,11 @@ def write_pictures(folder: Path, size: int) -> None:
 
 
 def commands(language: str, text: str) -> list[str]:
-    """Commands of a console block (lines that begin with $, or with a program's name where it has no prompt)."""
+    """Commands of a console block, a line each."""
     lines = text.replace("\\\n", " ").splitlines()
-    if language == "console":
-        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    return [line for line in lines if line.startswith("gnnrl ")] if language == "" else []
+    assert not [line for line in lines if line.startswith(("$ ", "% ", "> "))], "a copied prompt does not run"
+    assert language == "console" or not [line for line in lines if line.startswith(("gnnrl ", "pip "))]
+    return lines if language == "console" else []
 
 
 def given() -> dict[str, Any]:
