@@ -145,6 +145,6 @@ def choices(name: str, known: Iterable[str]) -> str:
     return f"{hint} There are {', '.join(names)}" if hint else f"there are {', '.join(names)}"
 
 
-def explained(error: BaseException) -> str:
-    """An error's message, and the notes that were added to it on its way."""
-    return "\n".join([str(error), *getattr(error, "__notes__", ())])
+def explained(error: BaseException, message: str | None = None) -> str:
+    """Return an error's message, or another one in its place, and the notes that were added to it on its way."""
+    return "\n".join([str(error) if message is None else message, *getattr(error, "__notes__", ())])

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from gnnrl import bundle
-from gnnrl.cli import benching, contest
+from gnnrl.cli import benching, contest, contestants
 from gnnrl.cli.application import app
 from gnnrl.cli.benching import Ring, tabulate
 from gnnrl.cli.console import Silent, stdout
@@ -80,6 +80,14 @@ def test_a_process_that_cannot_run_says_why() -> None:
     ((state, reason),) = pipe.answers
     assert state == "failed"
     assert "no network 'resnet19'" in reason
+
+
+def test_a_missing_compiler_is_named_by_the_type_of_the_error() -> None:
+    from torch._inductor.exc import InductorError, InvalidCxxCompiler
+
+    reason = contestants._reason(InductorError(InvalidCxxCompiler("g++"), None))
+
+    assert reason == "no C++ compiler was found (Compiler: g++ is not found.)"
 
 
 def test_a_missing_engine_is_told_and_left_out(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,9 +79,7 @@ def reported(as_json: bool) -> Iterator[None]:
     try:
         yield
     except (GnnrlError, Interrupted) as error:
-        message = explained(error)
-        if isinstance(error, InputsError):
-            message = message.replace(str(error), f"{error.found}. {_SHAPE}")
+        message = explained(error, f"{error.found}. {_SHAPE}" if isinstance(error, InputsError) else None)
         print_error(message)
         _print_object(as_json, error, message)
         raise typer.Exit(error.exit_code) from error
@@ -92,7 +90,7 @@ def reported(as_json: bool) -> Iterator[None]:
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            message = explained(error).replace(str(error), f"memory is short: {first_line(error)}. {_LESS}")
+            message = explained(error, f"memory is short: {first_line(error)}. {_LESS}")
             print_error(message)
             _print_object(as_json, error, message)
             raise typer.Exit(ResourceError.exit_code) from error

@@ -112,10 +112,11 @@ def _bound(call: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
 
 
 def _reason(error: Exception) -> str:
-    """Why an engine does not run, in one line."""
-    text = str(error).strip().partition("\n")[0]
-    compiler = "Compiler" in type(error).__name__ or "compiler" in text
-    return f"no C++ compiler was found ({text})" if compiler and "not found" in text.lower() else text or repr(error)
+    """Return why an engine does not run, in one line."""
+    cause = getattr(error, "inner_exception", error)
+    text = str(cause).strip().partition("\n")[0]
+    lacks_compiler = type(cause).__name__ == "InvalidCxxCompiler"
+    return f"no C++ compiler was found ({text})" if lacks_compiler else text or repr(cause)
 
 
 def _forget() -> None:

@@ -4,14 +4,14 @@ A command's docstring is its help: its first paragraph says what it does, lines 
 """
 
 import os
-import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from gnnrl.errors import question
@@ -32,7 +32,6 @@ _ELSEWHERE = {
     "--dataset": ("--data",),
 }
 """What other programs call our options."""
-_NO_CHOICE = re.compile(r"'(?P<value>[^']+)' is not one of (?P<known>'.+'\.)", re.DOTALL)
 
 
 class Teaching(TyperCommand):
@@ -48,7 +47,7 @@ class Teaching(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            error.message = _asked(error.message)
+            error.message = _refusal(error)
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -66,13 +65,21 @@ class Teaching(TyperCommand):
                 formatter.write(show_rows(name, rows))
 
 
-def _asked(message: str) -> str:
-    """The refusal of a value that is none of a few names, with the question for the one that was meant."""
-    found = _NO_CHOICE.search(message)
-    if found is None:
-        return message
-    hint = question(found["value"], re.findall("'([^']+)'", found["known"]))
-    return f"{found[0]} {hint[0].upper()}{hint[1:]}" if hint else found[0]
+def _refusal(error: typer.BadParameter) -> str:
+    """Return what is said of a wrong value; if an option takes a few names, with the question for the nearest."""
+    known = _names(getattr(getattr(error.param, "type_descriptor", None), "annotation", None))
+    if not known or not isinstance(error.__cause__, ValidationError):
+        return error.message
+    value = str(error.__cause__.errors()[0]["input"])
+    hint = question(value, known)
+    return f"{value!r} is not one of {', '.join(map(repr, known))}.{hint and f' {hint[0].upper()}{hint[1:]}'}"
+
+
+def _names(annotation: Any) -> list[str]:
+    """Return the names that an annotation such as `Literal["kl", "top1"] | None` allows."""
+    if get_origin(annotation) is Literal:
+        return [str(name) for name in get_args(annotation)]
+    return [name for part in get_args(annotation) for name in _names(part)]
 
 
 def overview(group: Any, ctx: Any) -> str:

@@ -55,7 +55,7 @@ def class_rows(record: Record) -> dict[str, Any]:
         zip(found.names, found.images, found.dense, found.final, strict=True), key=lambda row: (row[3] - row[2], row[0])
     )
     down, up = (sum(sign * (row[3] - row[2]) > 0 for row in rows) for sign in (-1, 1))
-    text = f"On the test images, {plural(down, 'class')} lost and {up} gained".replace("classs", "classes")
+    text = f"On the test images, {plural(down, 'class', 'es')} lost and {up} gained"
     shown = rows
     if len(rows) > 2 * _MOST_CLASSES + 4:
         shown = [*rows[:_MOST_CLASSES], *rows[-_MOST_CLASSES:]]

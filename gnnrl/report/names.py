@@ -60,9 +60,9 @@ def reward_name(reward: str) -> str:
     return f"{names[reward]} on the reward images" if reward in names else "reward"
 
 
-def plural(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str, ending: str = "s") -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
 
 
 def duration(seconds: float) -> str:

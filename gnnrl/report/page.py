@@ -134,26 +134,27 @@ def tiles(record: Record) -> Iterator[Tile]:
 def size_rows(record: Record) -> Iterator[dict[str, str]]:
     """Sizes and speed before and after, as text."""
     threads = f", {plural(record.threads, 'thread')}" if record.threads else ""
-    rows: list[tuple[str, Change | None, str]] = [
-        ("MACs", record.macs, ",.0f"),
-        ("parameters", record.params, ",.0f"),
-        ("file, bytes", record.file_bytes, ",.0f"),
+    rows: list[tuple[str, Change | None, str, bool]] = [
+        ("MACs", record.macs, ",.0f", True),
+        ("parameters", record.params, ",.0f", True),
+        ("file, bytes", record.file_bytes, ",.0f", True),
         (
             f"ms an input{threads}",
             record.latency_ms,
             ".2f" if record.latency_ms and record.latency_ms.dense < 100 else ",.0f",
+            True,
         ),
-        ("inputs a second, by 64", record.images_per_second, ",.0f"),
+        ("inputs a second, by 64", record.images_per_second, ",.0f", False),
     ]
-    for name, change, form in rows:
+    for name, change, form, is_cost in rows:
         if change is None:
             continue
         yield {
             "name": name,
             "before": format(change.dense, form),
             "after": format(change.pruned, form),
-            "left": f"{change.ratio:.1%}" if not name.startswith("inputs") else f"×{change.ratio:.2f}",
-            "width": f"{100 * min(change.ratio, 1):.1f}" if not name.startswith("inputs") else "",
+            "left": f"{change.ratio:.1%}" if is_cost else f"×{change.ratio:.2f}",
+            "width": f"{100 * min(change.ratio, 1):.1f}" if is_cost else "",
         }
 
 

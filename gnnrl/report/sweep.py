@@ -124,8 +124,8 @@ def render_sweep(sweep: Sweep) -> str:
 
 def _tiles(sweep: Sweep) -> Iterator[Tile]:
     for point in sorted(sweep.points, key=lambda point: -point.shares[sweep.metric]):
-        lost = score(point.score["dense"] - point.final, "top1").rstrip("%")
-        change = f"{lost} points lost" if not lost.startswith("−") else f"{lost[1:]} points gained"
+        lost = point.score["dense"] - point.final
+        change = f"{100 * abs(lost):.1f} points {'gained' if lost < 0 else 'lost'}"
         yield Tile(f"{point.shares[sweep.metric]:.1%} left", score(point.final, "top1"), change)
 
 

@@ -1,5 +1,7 @@
 """Kinds of reasons: each names a remedy, and no decision depends on a sentence."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from gnnrl.network.structure import Network
 from tests.topologies import Traced, traced
 
 ROOT = Path(gnnrl.__file__).parent
+FOREIGN = {"is_out_of_memory", "wants_contiguous", "connected", "writing", "_what_failed"}
+"""Functions that read messages of torch, gloo and safetensors, which raise no type of their own for these faults."""
+READS = {"startswith", "endswith", "replace", "find", "search", "match", "fullmatch", "findall"}
 OBSTRUCTED = ("fixed_view", "padding_shortcut", "without_rule")
 
 
@@ -55,3 +60,33 @@ def test_outputs_are_not_obstacles(case: Traced) -> None:
     obstacles = {name for obstacle in Description.of(case.network).obstacles for name in obstacle.groups}
 
     assert not outputs & obstacles
+
+
+def readers(source: str) -> Iterator[str]:
+    """Functions that compare, search or rewrite the message of an error, or the sentence of a reason."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                is_search = isinstance(node, ast.Call) and getattr(node.func, "attr", "") in READS
+                if (is_search or isinstance(node, ast.Compare)) and any(map(is_message, ast.walk(node))):
+                    yield function.name
+
+
+def is_message(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in {"text", "remedy", "message"}
+    name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+    return name == "explained" or (name == "str" and getattr(node.args[0], "id", "") in {"error", "failure"})
+
+
+def test_no_code_reads_a_message_to_decide() -> None:
+    found = {name for path in ROOT.rglob("*.py") for name in readers(path.read_text())}
+
+    assert found == FOREIGN
+
+
+@pytest.mark.parametrize(
+    "line", ['if "no rule" in str(error): pass', 'x = reason.text == "a"', 'x = explained(error).replace("a", "b")']
+)
+def test_a_reader_of_messages_is_found(line: str) -> None:
+    assert list(readers(f"def f():\n    {line}")) == ["f"]
