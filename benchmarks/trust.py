@@ -28,8 +28,8 @@ from victims import Victim, killed_at
 
 from gnnrl.compression import compress
 from gnnrl.runs.directory import RunDirectory
-from gnnrl.runs.journal import Journal
-from gnnrl.runs.snapshots import Snapshots
+from gnnrl.storage.journal import Journal
+from gnnrl.storage.snapshots import Snapshots
 from gnnrl.training import evaluator, finetune
 from gnnrl.zoo.models import example_inputs, input_spec, resolve_model
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from victims import Fault, Victim
 
-from gnnrl.files import digest
-from gnnrl.runs.journal import Journal
 from gnnrl.runs.memory import read_trials
+from gnnrl.storage.files import digest
+from gnnrl.storage.journal import Journal
 
 EPISODES, EPOCHS = 8, 3
 PRUNE = (

@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError
-from gnnrl.files import digest, publish_folder, staged
 from gnnrl.formats import check_format, stamp
 from gnnrl.network.copies import copy_network
 from gnnrl.network.surgery import restate, stated_sizes, update_attributes
 from gnnrl.pruning.plan import Plan
-from gnnrl.target import HISTORY, MANIFEST, PLAN, RECORDS, SWEEP, WEIGHTS, check_target
+from gnnrl.storage.files import digest, publish_folder, staged
+from gnnrl.storage.layout import HISTORY, MANIFEST, PLAN, RECORDS, SWEEP, WEIGHTS, check_target
 
 FORMAT = 1
 _LARGEST_JSON = 64 * 2**20

@@ -110,6 +110,10 @@ class GnnrlWarning(UserWarning):
     """What the user should look at, though the work goes on."""
 
 
+class RunWarning(GnnrlWarning):
+    """A run was mended, or may differ from what it would have been; nothing needs to be done."""
+
+
 def first_line(error: Exception) -> str:
     """What an error says that matters: its first line that says something."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]

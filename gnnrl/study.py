@@ -34,9 +34,9 @@ from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.unreachable import explain_met
-from gnnrl.runs.fingerprint import digest_of
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.searchers.task import Searcher, Task, run
+from gnnrl.storage.fingerprint import digest_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -17,147 +18,98 @@ FILES = {
     ".".join(("gnnrl", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-ALLOWED = {
-    "gnnrl.errors": set(),
-    "gnnrl.version": set(),
-    "gnnrl.views": set(),
-    "gnnrl.formats": {"gnnrl.version", "gnnrl.errors"},
-    "gnnrl.clock": set(),
-    "gnnrl.imports": {"gnnrl.errors"},
-    "gnnrl.files": {"gnnrl.errors"},
-    "gnnrl.target": {"gnnrl.files", "gnnrl.errors"},
-    "gnnrl.agent": {"gnnrl.agent", "gnnrl.errors"},
-    "gnnrl.network": {"gnnrl.network", "gnnrl.views", "gnnrl.errors"},
-    "gnnrl.zoo": {"gnnrl.zoo", "gnnrl.imports", "gnnrl.errors"},
-    "gnnrl.pruning": {"gnnrl.pruning", "gnnrl.views", "gnnrl.network", "gnnrl.formats", "gnnrl.errors"},
-    "gnnrl.training": {
-        "gnnrl.training",
-        "gnnrl.runs",
-        "gnnrl.network.copies",
-        "gnnrl.network.modes",
-        "gnnrl.zoo",
-        "gnnrl.files",
-        "gnnrl.errors",
-    },
-    "gnnrl.latency": {"gnnrl.latency", "gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.evaluation": {"gnnrl.pruning", "gnnrl.network", "gnnrl.errors"},
-    "gnnrl.runs": {
-        "gnnrl.runs",
-        "gnnrl.evaluation",
-        "gnnrl.latency.ledger",
-        "gnnrl.target",
-        "gnnrl.formats",
-        "gnnrl.files",
-        "gnnrl.errors",
-    },
-    "gnnrl.environment": {
-        "gnnrl.environment",
-        "gnnrl.agent.observation",
-        "gnnrl.pruning",
-        "gnnrl.network",
-        "gnnrl.errors",
-    },
-    "gnnrl.per_class": {"gnnrl.training", "gnnrl.zoo", "gnnrl.errors"},
-    "gnnrl.bundle": {
-        "gnnrl.pruning",
-        "gnnrl.network",
-        "gnnrl.target",
-        "gnnrl.formats",
-        "gnnrl.files",
-        "gnnrl.errors",
-    },
-    "gnnrl.report": {
-        "gnnrl.report",
-        "gnnrl.version",
-        "gnnrl.bundle",
-        "gnnrl.target",
-        "gnnrl.files",
-        "gnnrl.evaluation",
-        "gnnrl.pruning",
-        "gnnrl.network",
-        "gnnrl.errors",
-    },
-    "gnnrl.exporting": {
-        "gnnrl.exporting",
-        "gnnrl.bundle",
-        "gnnrl.network",
-        "gnnrl.files",
-        "gnnrl.imports",
-        "gnnrl.errors",
-    },
-    "gnnrl.executors": {
-        "gnnrl.executors",
-        "gnnrl.evaluation",
-        "gnnrl.training",
-        "gnnrl.zoo",
-        "gnnrl.imports",
-        "gnnrl.errors",
-    },
-    "gnnrl.searchers": {
-        "gnnrl.searchers",
-        "gnnrl.agent",
-        "gnnrl.environment",
-        "gnnrl.evaluation",
-        "gnnrl.pruning",
-        "gnnrl.network",
-        "gnnrl.imports",
-        "gnnrl.errors",
-    },
-}
-TOP = ("gnnrl.cli", "gnnrl.__main__")
+PACKAGES = sorted(module for module, path in FILES.items() if path.name == "__init__.py")
+FLOORS = (
+    {"errors", "version", "views", "clock"},
+    {"imports", "formats", "storage", "network"},
+    {"zoo", "pruning"},
+    {"training", "latency", "evaluation", "bundle"},
+    {"agent", "runs", "executors", "exporting", "report", "per_class"},
+    {"environment", "judges", "result"},
+    {"searchers"},
+    {"study", "_seed_api"},
+    {"compression", "comparison", "graph_env", "lib", "models"},
+    {"tradeoff", "figures"},
+    {"cli"},
+    {"__main__"},
+)
+"""Folders and modules of the package, the ground floor first. What shares a floor does not know each other."""
+NAME = re.compile(r"(gnnrl(?:\.\w+)+)(?::\w+)?")
+CORE = Path(__file__).parent / "core.py"
 
 
-def imports(module: str, *, when_loaded: bool = False) -> set[str]:
-    """Modules of the package that a module imports, wherever in it (or only when it is loaded), type checking aside."""
+def imports(module: str) -> set[str]:
+    """Modules of the package that a module names: in imports anywhere in it, for type checking too, and in texts."""
     found: set[str] = set()
-    hidden: set[int] = set()
     for node in ast.walk(ast.parse(FILES[module].read_text())):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            hidden |= {id(inner) for inner in ast.walk(node)}
-        if when_loaded and isinstance(node, ast.FunctionDef):
-            hidden |= {id(inner) for inner in ast.walk(node)}
-        if id(node) in hidden:
-            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "gnnrl"}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module}: relative import"
             if (node.module or "").split(".")[0] == "gnnrl":
                 inner = {f"{node.module}.{alias.name}" for alias in node.names}
-                found |= {name for name in inner if name in FILES} or {str(node.module)}
+                modules = {name for name in inner if name in FILES}
+                found |= modules if modules == inner else modules | {str(node.module)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := NAME.fullmatch(node.value)):
+            found |= {name[1] if name[1] in FILES else name[1].rpartition(".")[0]} & {*FILES}
     return found
 
 
-def within(name: str, floor: str) -> bool:
-    return name == floor or name.startswith(f"{floor}.")
+def top(module: str) -> str:
+    """The folder or module of the package that a module belongs to."""
+    return module.split(".")[1]
 
 
-@pytest.mark.parametrize("module", sorted(FILES))
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+BEHIND = sorted({*FILES} - {"gnnrl"})
+"""All modules but the front door, which alone may name everything."""
+FLOOR_OF = {entry: number for number, entries in enumerate(FLOORS) for entry in entries}
+
+
+def test_every_folder_and_module_has_one_floor() -> None:
+    assert sum(map(len, FLOORS)) == len(FLOOR_OF)
+    assert {*FLOOR_OF} == {top(module) for module in BEHIND}
+
+
+@pytest.mark.parametrize("module", BEHIND)
 def test_modules_import_from_lower_floors_only(module: str) -> None:
-    floor = next((floor for floor in ALLOWED if within(module, floor)), None)
-    if floor is None:
-        assert (
-            not any(within(name, top) for name in imports(module) for top in TOP)
-            or within(module, "gnnrl.cli")
-            or module in TOP
-        )
-        return
-    too_high = {name for name in imports(module) if not any(within(name, lower) for lower in ALLOWED[floor])}
+    others = {name for name in imports(module) if name == "gnnrl" or top(name) != top(module)}
 
-    assert not too_high
+    assert "gnnrl" not in others, "the front door"
+    assert not {name for name in others if FLOOR_OF[top(name)] >= FLOOR_OF[top(module)]}
 
 
-@pytest.mark.parametrize("module", sorted(FILES))
-def test_nobody_imports_from_the_front_door(module: str) -> None:
-    assert "gnnrl" not in imports(module) or module in TOP
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_files_and_folders_of_a_folder_do_not_import_in_a_circle(package: str) -> None:
+    """A folder counts as one: none of its files may need a file beside it that needs the folder."""
 
+    def entry(module: str) -> str:
+        return ".".join(module.split(".")[: package.count(".") + 2])
 
-def test_there_are_no_import_cycles() -> None:
-    graph = {module: {*imports(module, when_loaded=True)} & {*FILES} - {module} for module in FILES}
+    inside = [module for module in BEHIND if within(module, package)]
+    graph: dict[str, set[str]] = {entry(module): set() for module in inside}
+    for module in inside:
+        graph[entry(module)] |= {entry(name) for name in imports(module) if name in inside} - {entry(module)}
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(f"import cycle: {error.args[1]}")
+
+
+def test_imports_in_text_and_for_type_checking_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written = tmp_path / "written.py"
+    written.write_text(
+        "if TYPE_CHECKING:\n    from gnnrl.agent.ppo import PPO\n\n"
+        "def late():\n    from gnnrl.cli import options\n"
+        'VIEWS = ("gnnrl.report.page", "gnnrl.bundle:load", "gnnrl.study.Study", "see gnnrl.judges")\n'
+    )
+    monkeypatch.setitem(FILES, "gnnrl.written", written)
+
+    named = {"gnnrl.agent.ppo", "gnnrl.cli.options", "gnnrl.report.page", "gnnrl.bundle", "gnnrl.study"}
+    assert imports("gnnrl.written") == named
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
@@ -227,6 +179,14 @@ def test_importing_gnnrl_loads_neither_torch_nor_torch_geometric() -> None:
     script = "import sys, gnnrl; sys.exit(any(name in sys.modules for name in ('torch', 'torch_geometric', 'numpy')))"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_core_needs_only_torch_numpy_scipy_and_safetensors() -> None:
+    """Tracing, planning, pruning, repairing, timing, saving and loading work where nothing else is installed."""
+    done = subprocess.run([sys.executable, str(CORE)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["saved", "and", "loaded"]
 
 
 def test_errors_have_exit_codes_and_one_root() -> None:

@@ -22,18 +22,17 @@ from gnnrl.cli.job import Job
 from gnnrl.cli.record import read_job, written
 from gnnrl.cli.running import Found
 from gnnrl.cli.sources import Source
-from gnnrl.errors import ArtifactError, ConfigError, GnnrlError
-from gnnrl.files import digest
+from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunWarning
 from gnnrl.network.cost import Constraint
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import parse_bounds
-from gnnrl.runs import RunWarning
 from gnnrl.runs.directory import read_settings
-from gnnrl.runs.journal import Journal, encode
 from gnnrl.runs.memory import read_trials
-from gnnrl.runs.snapshots import Snapshots
-from gnnrl.target import MANIFEST
-from gnnrl.target import PLAN as PLAN_FILE
+from gnnrl.storage.files import digest
+from gnnrl.storage.journal import Journal, encode
+from gnnrl.storage.layout import MANIFEST
+from gnnrl.storage.layout import PLAN as PLAN_FILE
+from gnnrl.storage.snapshots import Snapshots
 from gnnrl.zoo.sources import read_images
 from tests.test_bundle import small
 from tests.topologies import topology
@@ -140,7 +139,7 @@ TRIAL = {"kind": "trial", "number": 0, "widths": [3, 4], "score": 0.5, "macs": 7
 
 @fuzzed
 @given(st.lists(changed(TRIAL), max_size=3))
-@pytest.mark.filterwarnings("ignore::gnnrl.runs.RunWarning")
+@pytest.mark.filterwarnings("ignore::gnnrl.errors.RunWarning")
 def test_journals_of_sound_lines_that_say_something_else(records: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
@@ -153,7 +152,7 @@ def test_journals_of_sound_lines_that_say_something_else(records: list[Any]) -> 
 
 @fuzzed
 @given(st.binary(max_size=200), st.integers(0, 3))
-@pytest.mark.filterwarnings("ignore::gnnrl.runs.RunWarning")
+@pytest.mark.filterwarnings("ignore::gnnrl.errors.RunWarning")
 def test_journals_of_any_bytes(content: bytes, position: int) -> None:
     lines = [encode(number, {**TRIAL, "number": number}) for number in range(3)]
     with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import REPAIRS
 from gnnrl.searchers.task import Task
-from gnnrl.target import MANIFEST, check_target
+from gnnrl.storage.layout import MANIFEST, check_target
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import Batches, LabelledData, batched
 

@@ -57,7 +57,7 @@ def export(
         narrator.begin("loading PyTorch")
         from gnnrl.bundle import load
         from gnnrl.exporting.formats import export as write
-        from gnnrl.files import check_file
+        from gnnrl.storage.files import check_file
 
         check_file(out, force=force)
         fed = load_network(Source(model=model, input_shape=input_shape), "cpu", narrator)

@@ -14,7 +14,7 @@ from gnnrl.cli.running import run_path, running
 from gnnrl.cli.sources import Source, check_named
 from gnnrl.cli.tuning import Tuning, check_tuning, help_tuning, tune_result
 from gnnrl.report.names import is_worse, plural
-from gnnrl.target import check_place
+from gnnrl.storage.layout import check_place
 
 
 def finetune(

@@ -21,7 +21,7 @@ from gnnrl.cli.sweeping import read_limits, run_sweep, show_sweep
 from gnnrl.cli.tables import show_result
 from gnnrl.cli.widths import Widths
 from gnnrl.errors import ConfigError
-from gnnrl.target import check_target
+from gnnrl.storage.layout import check_target
 
 
 def prune(

@@ -15,7 +15,7 @@ from gnnrl.cli.running import telling_warnings
 from gnnrl.cli.sources import Fed, is_own, load_splits
 from gnnrl.cli.widths import show_rules
 from gnnrl.report.names import plural
-from gnnrl.target import check_target
+from gnnrl.storage.layout import check_target
 
 if TYPE_CHECKING:
     from gnnrl.latency.ledger import Ledger

@@ -47,7 +47,7 @@ def report(
         from gnnrl.report.page import render
         from gnnrl.report.record import read_record
         from gnnrl.report.sweep import read_sweep, render_sweep
-        from gnnrl.target import REPORT, SWEEP
+        from gnnrl.storage.layout import REPORT, SWEEP
 
         path = out or result / REPORT
         swept = (result / SWEEP).is_file()

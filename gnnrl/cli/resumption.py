@@ -17,7 +17,7 @@ from gnnrl.cli.running import Found, can_extend, extend, find_run, refuse_part, 
 from gnnrl.cli.sweeping import run_sweep, show_sweep
 from gnnrl.cli.tuning import Tuning
 from gnnrl.errors import ConfigError
-from gnnrl.target import SWEEP
+from gnnrl.storage.layout import SWEEP
 
 
 def resume(

@@ -102,7 +102,7 @@ def running_part(
 
 def is_part(whole: Session, out: Path) -> bool:
     """Whether a saved result is of this run of a sweep."""
-    from gnnrl.target import RECORDS
+    from gnnrl.storage.layout import RECORDS
 
     return _names(out / RECORDS, _SWEEP, whole.directory.settings["id"])
 
@@ -118,7 +118,7 @@ def tidy_part(whole: Session, out: Path) -> None:
 def _names(path: Path, key: str, value: str) -> bool:
     """Whether there is a run in a directory, and its settings say this."""
     from gnnrl.runs.directory import read_settings
-    from gnnrl.target import SETTINGS
+    from gnnrl.storage.layout import SETTINGS
 
     return (path / SETTINGS).exists() and read_settings(path).get(key) == value
 
@@ -197,7 +197,7 @@ def find_run(result: Path) -> Found:
         ArtifactError: its settings are damaged.
     """
     from gnnrl.runs.directory import read_settings
-    from gnnrl.target import MANIFEST, RECORDS, SETTINGS
+    from gnnrl.storage.layout import MANIFEST, RECORDS, SETTINGS
 
     named = result if result.name else result.absolute()
     out = named.with_name(named.name.removesuffix(".run"))
@@ -232,8 +232,8 @@ def can_extend(found: Found) -> bool:
 
 def extend(found: Found, more: int) -> Found:
     """Begin a run that goes on from a finished one, with more evaluations."""
-    from gnnrl.files import publish_folder, staged
-    from gnnrl.target import JOURNAL, RECORDS, SETTINGS
+    from gnnrl.storage.files import publish_folder, staged
+    from gnnrl.storage.layout import JOURNAL, RECORDS, SETTINGS
 
     options = found.options
     if not can_extend(found):

@@ -34,7 +34,7 @@ from gnnrl.cli.record import naming, written
 from gnnrl.cli.running import Session, is_part, run_path, running, running_part, tidy_part
 from gnnrl.cli.sources import load_splits
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.target import FIGURE, REPORT, SWEEP, check_sweep, check_target
+from gnnrl.storage.layout import FIGURE, REPORT, SWEEP, check_sweep, check_target
 
 if TYPE_CHECKING:
     from gnnrl.runs.directory import RunDirectory
@@ -196,8 +196,8 @@ def _note(found: Point, job: Job, points: dict[str, Point], session: Session, fa
 
 def _write(jobs: Sequence[Job], points: Mapping[str, Point]) -> list[Point]:
     """Write and return what is known by now, in the order of the limits, and the report of it."""
-    from gnnrl.files import write_whole
     from gnnrl.report.sweep import parse_sweep, render_sweep
+    from gnnrl.storage.files import write_whole
 
     placed = [(points[job.constraint], str(job.out)) for job in jobs if job.constraint in points]
     found = [{**point, "out": out, "facts": {**point["facts"], "out": out}} for point, out in placed]

@@ -17,7 +17,7 @@ from gnnrl.runs.interruption import Interruption
 if TYPE_CHECKING:
     from torch import nn
 
-    from gnnrl.runs.snapshots import Snapshots
+    from gnnrl.storage.snapshots import Snapshots
     from gnnrl.training import FinetuneResult, OnProgress
     from gnnrl.zoo.data import DataSplits
 
@@ -125,7 +125,7 @@ def choose_precision(settings: Training) -> Any:
 def check_tuning(job: Tuning) -> None:
     """Refuse what can be refused before anything is written."""
     from gnnrl import bundle
-    from gnnrl.target import check_target
+    from gnnrl.storage.layout import check_target
 
     check_target(job.out, force=job.force)
     bundle.read_manifest(job.result)
@@ -193,7 +193,7 @@ def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, 
     """The report and the card of the result, brought up to date; none where it was saved without a history."""
     from gnnrl.report.documents import write_documents
     from gnnrl.report.record import finetuned, read_record
-    from gnnrl.target import HISTORY
+    from gnnrl.storage.layout import HISTORY
 
     if not (job.result / HISTORY).is_file():
         return {}

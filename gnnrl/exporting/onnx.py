@@ -18,11 +18,11 @@ from gnnrl.errors import ConfigError, ExportError, first_line
 from gnnrl.exporting.inputs import Call, differences, input_names, on_cpu, output_names, outputs
 from gnnrl.exporting.program import TOLERANCE, batched_program, check_sizes
 from gnnrl.exporting.record import Export
-from gnnrl.files import check_file, publish_files, staged
 from gnnrl.imports import install_command
 from gnnrl.network.locations import last_user_line
 from gnnrl.network.modes import evaluating
 from gnnrl.network.tracer import plain_attention
+from gnnrl.storage.files import check_file, publish_files, staged
 
 ONE_FILE = 1_900_000_000
 """Bytes of weights that still go into the file itself; a file of more than 2 GB is not ONNX."""

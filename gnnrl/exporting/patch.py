@@ -20,9 +20,9 @@ from gnnrl.bundle import tensors
 from gnnrl.errors import ArtifactError, ConfigError, ExportError
 from gnnrl.exporting.inputs import on_cpu
 from gnnrl.exporting.record import Export
-from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network import narrow_attention
 from gnnrl.network.copies import copy_network
+from gnnrl.storage.files import check_file, publish_files, staged
 
 Widths = dict[str, dict[str, Any]]
 

@@ -11,10 +11,10 @@ from torch.utils._pytree import tree_map
 from gnnrl.errors import ExportError, first_line
 from gnnrl.exporting.inputs import Call, differences, on_cpu, outputs
 from gnnrl.exporting.record import Export
-from gnnrl.files import check_file, publish_files, staged
 from gnnrl.network.locations import last_user_line, user_location
 from gnnrl.network.modes import evaluating
 from gnnrl.network.tracer import exported, plain_attention
+from gnnrl.storage.files import check_file, publish_files, staged
 
 TOLERANCE = 1e-4
 """Largest difference that is accepted, relative to the largest number of an output."""

@@ -3,7 +3,7 @@
 from gnnrl.report.card import write_card
 from gnnrl.report.page import render
 from gnnrl.report.record import Record, write_record
-from gnnrl.target import CARD, HISTORY, REPORT
+from gnnrl.storage.layout import CARD, HISTORY, REPORT
 
 
 def write_documents(record: Record, place: str) -> dict[str, str]:

@@ -17,12 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from gnnrl.errors import ConfigError
-from gnnrl.files import check_home, write_whole
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.names import duration, plural, score
 from gnnrl.report.page import Tile, style, templates
 from gnnrl.report.record import Judged, Width
-from gnnrl.target import JOURNAL, LIVE, RECORDS, REPORT, SETTINGS
+from gnnrl.storage.files import check_home, write_whole
+from gnnrl.storage.layout import JOURNAL, LIVE, RECORDS, REPORT, SETTINGS
 
 _LARGEST = 2**28
 _FEWEST_PLANS = 8

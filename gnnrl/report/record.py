@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gnnrl import bundle
 from gnnrl.errors import ArtifactError
 from gnnrl.report.blocks import Run
-from gnnrl.target import HISTORY
+from gnnrl.storage.layout import HISTORY
 
 FORMAT: Literal[1] = 1
 

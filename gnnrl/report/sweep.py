@@ -14,7 +14,7 @@ from gnnrl.report.charts import draw_curve
 from gnnrl.report.names import STAGES, count, metric_name, plural, sampling_error, score
 from gnnrl.report.page import Tile, style, templates
 from gnnrl.report.record import Change, Part
-from gnnrl.target import SWEEP
+from gnnrl.storage.layout import SWEEP
 
 _SIZES = {"macs": "MACs", "params": "parameters", "bytes": "bytes", "activations": "activations", "latency": "latency"}
 

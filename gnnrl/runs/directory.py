@@ -21,13 +21,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse
-from gnnrl.files import check_home, remove_remains, write_whole, writing
+from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse, RunWarning
 from gnnrl.formats import SEARCH, check_format, check_resumable, stamp
-from gnnrl.runs import RunWarning
-from gnnrl.runs.journal import Journal
-from gnnrl.runs.snapshots import Snapshots
-from gnnrl.target import JOURNAL, SETTINGS
+from gnnrl.storage.files import check_home, remove_remains, write_whole, writing
+from gnnrl.storage.journal import Journal
+from gnnrl.storage.layout import JOURNAL, SETTINGS
+from gnnrl.storage.snapshots import Snapshots
 
 FORMAT = 1
 SNAPSHOTS = "snapshots"

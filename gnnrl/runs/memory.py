@@ -14,7 +14,7 @@ from typing import Any
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError
 from gnnrl.evaluation import Trial
 from gnnrl.runs.directory import TIMES, RunDirectory
-from gnnrl.runs.journal import Journal, Record
+from gnnrl.storage.journal import Journal, Record
 
 _SEARCH, _TRIAL, _FAILURE = "search", "trial", "failure"
 

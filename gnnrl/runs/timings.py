@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gnnrl.errors import ArtifactError
 from gnnrl.latency.ledger import Ledger, Measured
 from gnnrl.runs.directory import TIMES, RunDirectory
-from gnnrl.runs.journal import Journal, Record
+from gnnrl.storage.journal import Journal, Record
 
 
 def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledger:

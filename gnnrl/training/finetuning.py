@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError
 from gnnrl.network.modes import evaluating, mode
-from gnnrl.runs.snapshots import Snapshots
+from gnnrl.storage.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
 from gnnrl.training.judging import Precision, cross_entropy, logits_of

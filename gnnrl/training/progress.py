@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.runs.fingerprint import digest_of
-from gnnrl.runs.snapshots import Snapshot, Snapshots
+from gnnrl.storage.fingerprint import digest_of
+from gnnrl.storage.snapshots import Snapshot, Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.recipe import Recipe
 

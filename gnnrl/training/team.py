@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gnnrl import errors
 from gnnrl.errors import GnnrlError, ResourceError, first_line
-from gnnrl.runs.snapshots import Snapshot
+from gnnrl.storage.snapshots import Snapshot
 
 _NAMED = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 _OWN_BUFFERS: dict[str, Any] = {"forward_sync_buffers" if _NAMED else "broadcast_buffers": False}  # newer torch, older

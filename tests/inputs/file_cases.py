@@ -14,7 +14,7 @@ from gnnrl import bundle
 from gnnrl.cli.record import read_job
 from gnnrl.cli.running import Found
 from gnnrl.pruning.plan import Plan
-from gnnrl.target import MANIFEST, WEIGHTS
+from gnnrl.storage.layout import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
 from tests.inputs.case import Case, Said, call, command

@@ -36,7 +36,7 @@ def into(place: str, *arguments: str) -> Callable[[], Said]:
 
 def unwritable() -> Said:
     """A folder of somebody else's; root may write everywhere, so the system's answer is put in its mouth."""
-    with patch("gnnrl.files.os.access", return_value=False):
+    with patch("gnnrl.storage.files.os.access", return_value=False):
         return command("prune", *DIGITS, "--out", "home/small")
 
 

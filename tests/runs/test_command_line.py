@@ -16,8 +16,8 @@ from gnnrl.cli import console
 from gnnrl.cli import outcome as outcomes
 from gnnrl.cli.application import app
 from gnnrl.errors import ConfigError
-from gnnrl.files import digest
-from gnnrl.target import CONTENTS
+from gnnrl.storage.files import digest
+from gnnrl.storage.layout import CONTENTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 
 SEARCH = ("--searcher", "evolution", "--episodes", "5", "--metric", "loss", "--calibration-images", "60")

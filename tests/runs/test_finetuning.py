@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gnnrl.errors import ArtifactError, ConfigError, ResourceError
-from gnnrl.runs import RunWarning
+from gnnrl.errors import ArtifactError, ConfigError, ResourceError, RunWarning
 from gnnrl.training import FinetuneResult, finetune, training_loss
 from gnnrl.training.averaging import Average
-from tests.test_files import full_disk
+from tests.storage.test_files import full_disk
 
 EPOCHS = 4
 

@@ -17,11 +17,11 @@ import gnnrl
 from gnnrl.errors import ArtifactError, ConfigError, EvaluationError, ResourceError, RunInUse
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
-from gnnrl.runs.journal import Journal
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS
 from gnnrl.searchers.task import Task
+from gnnrl.storage.journal import Journal
+from tests.storage.test_files import full_disk
 from tests.test_compression import batches, compressed, near
-from tests.test_files import full_disk
 from tests.topologies import topology, traced
 
 EPISODES = 10

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from gnnrl import bundle
 from gnnrl.cli import sweeping
 from gnnrl.cli.application import app
-from gnnrl.files import digest
+from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 
 SEARCH = ("--searcher", "evolution", "--episodes", "3", "--metric", "loss", "--calibration-images", "32")
@@ -191,7 +191,7 @@ def test_the_limits_of_a_file_are_checked(interrupted: Path, limits: Any) -> Non
 
 
 def test_a_point_that_is_none_is_refused(interrupted: Path) -> None:
-    from gnnrl.runs.journal import Journal
+    from gnnrl.storage.journal import Journal
 
     here(interrupted)
     journal = Journal(Path("swept.run/journal.jsonl"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gnnrl.errors import ConfigError
-from gnnrl.target import CONTENTS, JOURNAL, SETTINGS, check_place, check_sweep, check_target
+from gnnrl.storage.layout import CONTENTS, JOURNAL, SETTINGS, check_place, check_sweep, check_target
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def result(path: Path) -> Path:

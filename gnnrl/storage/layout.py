@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gnnrl.errors import ConfigError
-from gnnrl.files import check_home
+from gnnrl.storage.files import check_home
 
 WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest.json", "run"
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"

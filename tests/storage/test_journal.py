@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrl.errors import ArtifactError, ResourceError
-from gnnrl.runs import RunWarning
-from gnnrl.runs.journal import Journal, decode, encode
-from tests.test_files import full_disk
+from gnnrl.errors import ArtifactError, ResourceError, RunWarning
+from gnnrl.storage.journal import Journal, decode, encode
+from tests.storage.test_files import full_disk
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def test_what_is_no_number_is_never_written(path: Path) -> None:
 
 
 def test_what_is_too_large_to_be_a_journal_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnnrl.runs.journal.LARGEST_FILE", 100)
+    monkeypatch.setattr("gnnrl.storage.journal.LARGEST_FILE", 100)
     with pytest.raises(ArtifactError, match="no journal is larger"):
         records(path)
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from gnnrl.errors import ArtifactError
-from gnnrl.files import flush, write_whole, writing
-from gnnrl.runs import RunWarning
+from gnnrl.errors import ArtifactError, RunWarning
+from gnnrl.storage.files import flush, write_whole, writing
 
 LARGEST_FILE, LONGEST_LINE = 2**30, 2**22
 _LINE = re.compile(rb'(\{"seq":(\d{1,9}),.*),"crc":"([0-9a-f]{8})"\}\n', re.DOTALL)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnnrl.errors import ResourceError
-from gnnrl.runs import RunWarning
-from gnnrl.runs.snapshots import Snapshots
-from tests.test_files import full_disk
+from gnnrl.errors import ResourceError, RunWarning
+from gnnrl.storage.snapshots import Snapshots
+from tests.storage.test_files import full_disk
 
 
 def state(number: int) -> dict[str, torch.Tensor]:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from gnnrl import bundle, files
+from gnnrl import bundle
 from gnnrl.errors import ConfigError, ResourceError
+from gnnrl.storage import files
 from tests.test_bundle import small
 
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gnnrl.files import digest, publish_files, remove_remains, staged
-from gnnrl.runs import RunWarning
+from gnnrl.errors import RunWarning
+from gnnrl.storage.files import digest, publish_files, remove_remains, staged
 
 KEPT = 2
 LARGEST_FACTS = 2**26
