@@ -254,11 +254,7 @@ def _spread(entries: Sequence[Row], name: str, scale: int = 100, digits: int = 2
 
 
 def draw(document: Mapping[str, Any], path: Path) -> None:
-    """Draw best-so-far against evaluations and wall time: of each arm the longest runs.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """Draw best-so-far against evaluations and wall time: of each arm the longest runs."""
     rows = document["rows"].values()
     longest = {arm: max(row["budget"] for row in rows if row["arm"] == arm) for arm in _arms(rows)}
     runs = [

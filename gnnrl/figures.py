@@ -1,43 +1,40 @@
-"""Figures of a comparison and of a sweep, as SVG; drawn by matplotlib, an extra."""
+"""Figures of a comparison and of a sweep, as SVG files, drawn with the charts of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from gnnrl.comparison import Comparison, Run
-from gnnrl.imports import require
+from gnnrl.report.axes import HEIGHT, WIDTH, Axes
+from gnnrl.report.charts import draw_curve, score_range
+from gnnrl.report.elements import element, standalone
 from gnnrl.report.names import STAGES
 from gnnrl.report.sweep import common_metric
 
-_POINTS = 200
+_COLOURS = ("#2670b0", "#c2702a", "#3d8a55", "#b3382f", "#8a5aa8", "#c65f9e", "#5c6670", "#b0902a", "#4a9aa0")
+_LINE, _LEGEND = 16, 220
+"""Pixels: the height of a line of the legend, and its width."""
 
 
 def draw_comparison(comparison: Comparison, path: str | Path) -> None:
-    """Draw best-so-far against evaluations and against wall time: the median of the seeds, and from worst to best.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
-    matplotlib = require("matplotlib", "plot")
-    figure_class = require("matplotlib.figure", "plot").Figure
-    with matplotlib.rc_context({"svg.hashsalt": "gnnrl", "svg.fonttype": "none"}):
-        figure = figure_class(figsize=(10, 4), layout="constrained")
-        axes = figure.subplots(1, 2, sharey=True)
-        for index, row in enumerate(comparison.rows()):
-            runs = [found for found in comparison.runs if found.searcher == row.searcher]
-            evaluations = [np.arange(1, len(found.scores) + 1, dtype=np.float64) for found in runs]
-            seconds = [np.array(found.seconds) for found in runs]
-            for axis, positions in zip(axes, (evaluations, seconds), strict=True):
-                style = {"label": row.searcher, "color": f"C{index % 10}", "linestyle": "-" if index < 10 else "--"}
-                _band(axis, runs, positions, style)
-        axes[0].set(xlabel="reward evaluations", ylabel="best reward so far")
-        axes[1].set(xlabel="seconds", xscale="log")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
-        for axis in axes:
-            axis.grid(alpha=0.3)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+    """Draw best-so-far against evaluations and against wall time: the median of the seeds, and from worst to best."""
+    names = [row.searcher for row in comparison.rows()]
+    runs = {name: [found for found in comparison.runs if found.searcher == name] for name in names}
+    scores = score_range([score for found in comparison.runs for score in found.best_so_far])
+    looks = {name: _look(at, runs[name]) for at, name in enumerate(names)}
+    panels = []
+    for at, unit in enumerate(("reward evaluations", "seconds")):
+        ends = [_places(found, unit)[end] for found in comparison.runs for end in (0, -1)]
+        x_range = min(ends), max(*ends, 1.1 * min(ends))
+        axes = Axes(x_range, scores, unit, "best reward so far", x_log=unit == "seconds")
+        lines = [_race(axes, runs[name], looks[name]) for name in names]
+        panels.append(element("g", axes.draw(), *lines, transform=f"translate({at * WIDTH},0)"))
+    below = {name for name in names if max(found.best_so_far[-1] for found in runs[name]) < scores[0]}
+    legend = {f"{name} (lower)" if name in below else name: looks[name] for name in names}
+    _write(path, 2 * WIDTH, panels, legend, f"best reward so far of {', '.join(names)}")
 
 
 def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None:
@@ -45,42 +42,49 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None
 
     Args:
         points: see `gnnrl.tradeoff.point`.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
     """
-    matplotlib = require("matplotlib", "plot")
-    figure_class = require("matplotlib.figure", "plot").Figure
-    with matplotlib.rc_context({"svg.hashsalt": "gnnrl", "svg.fonttype": "none"}):
-        figure = figure_class(figsize=(6, 4), layout="constrained")
-        axis = figure.subplots()
-        metric = common_metric([point["metric"] for point in points])
-        ordered = sorted(points, key=lambda point: float(point["shares"][metric]))
-        for index, stage in enumerate(stage for stage in ordered[0]["score"] if stage not in ("dense", "pruned")):
-            scores = [point["score"][stage] for point in ordered]
-            axis.plot(
-                [point["shares"][metric] for point in ordered], scores, "o-", label=STAGES[stage], color=f"C{index}"
-            )
-        axis.axhline(ordered[0]["score"]["dense"], color="0.4", linestyle=":", label="dense")
-        axis.set(xlabel=f"{metric}, share of the dense network", ylabel="score")
-        axis.xaxis.set_major_formatter(require("matplotlib.ticker", "plot").PercentFormatter(1))
-        axis.legend(fontsize="small")
-        axis.grid(alpha=0.3)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+    metric, score = common_metric([point["metric"] for point in points]), points[0]["score"]
+    places = [(point["shares"][metric], point["score"]) for point in points]
+    *before, last = [STAGES[name] for name in score if name not in ("dense", "pruned")]
+    looks = {name: {"class_": "before"} for name in before} | {last: {"class_": "best"}, "dense": {"class_": "dense"}}
+    _write(path, WIDTH, [draw_curve(places, score["dense"], "score", metric)], looks, f"score against {metric}")
 
 
-def _band(axis: Any, runs: Sequence[Run], positions: Sequence[Any], style: dict[str, str]) -> None:
-    """A line of medians in a band; a searcher without a search is one point, drawn as a level."""
-    if max(len(found.scores) for found in runs) == 1:
-        axis.axhline(float(np.median([found.scores[0] for found in runs])), **{**style, "linestyle": ":"})
-        return
-    first, last = max(float(x[0]) for x in positions), max(float(x[-1]) for x in positions)
-    grid = np.geomspace(first, last, _POINTS)
+def _places(found: Run, unit: str) -> Sequence[float]:
+    return [max(second, 1e-3) for second in found.seconds] if unit == "seconds" else range(1, len(found.scores) + 1)
+
+
+def _look(at: int, runs: Sequence[Run]) -> dict[str, Any]:
+    """Colour and dashes of a searcher; one that does not search is dotted."""
+    dashes = "2 4" if len(runs[0].scores) == 1 else "7 3" if at >= len(_COLOURS) else None
+    return {"fill": "none", "stroke": _COLOURS[at % len(_COLOURS)], "stroke_width": 1.8, "stroke_dasharray": dashes}
+
+
+def _race(axes: Axes, runs: Sequence[Run], look: Mapping[str, Any]) -> Markup:
+    """Draw medians in a band from the worst to the best seed; a searcher that does not search is a level."""
+    places = [axes.x_range if len(found.scores) == 1 else _places(found, axes.x_name) for found in runs]
+    first, last = (max(place[end] for place in places) for end in (0, -1))
+    grid = np.unique(np.clip(np.concatenate(places), first, last))
     best = np.array(
         [
-            np.array(found.best_so_far)[np.searchsorted(x, grid * (1 + 1e-9), side="right") - 1]
-            for found, x in zip(runs, positions, strict=True)
+            np.resize(found.best_so_far, len(place))[np.searchsorted(place, grid, side="right") - 1]
+            for found, place in zip(runs, places, strict=True)
         ]
     )
-    axis.step(grid, np.median(best, 0), where="post", **style)
-    axis.fill_between(grid, best.min(0), best.max(0), step="post", color=style["color"], alpha=0.15, linewidth=0)
+    changes = [0, *(np.flatnonzero(np.diff(best).any(0)) + 1), len(grid) - 1]
+    low, middle, high = (axes.stairs(grid[changes], line[changes]) for line in np.quantile(best, (0, 0.5, 1), axis=0))
+    band = element("path", d=f"M{'L'.join([*high, *reversed(low)])}Z", fill=look["stroke"], fill_opacity=0.15)
+    return band + element("path", d=f"M{'L'.join(middle)}", **look)
+
+
+def _write(
+    path: str | Path, width: int, charts: Iterable[Markup], legend: Mapping[str, Mapping[str, Any]], label: str
+) -> None:
+    """Write charts with the legend at their right, a line for each name."""
+    lines = []
+    for y, (name, look) in enumerate(legend.items()):
+        lines.append(element("path", d=f"M{width + 6},{30 + _LINE * y}h24", **look))
+        lines.append(element("text", name, x=width + 36, y=34 + _LINE * y))
+    Path(path).write_text(
+        standalone(width + _LEGEND, max(HEIGHT, 30 + _LINE * len(legend)), *charts, *lines, label=label)
+    )

@@ -20,7 +20,7 @@ from gnnrl.network.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
-from gnnrl.report.elements import element, picture
+from gnnrl.report.elements import element, standalone
 from gnnrl.report.record import Judged
 from gnnrl.zoo.networks import cifar_resnet
 
@@ -28,11 +28,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 RECORDED = ROOT / "benchmarks" / "results" / "search" / "cifar-resnet20-45000-macs50.json"
 COLOURS = ("#2670b0", "#c2702a", "#3d8a55", "#8a5aa8", "#b0902a", "#4a9aa0")
-INK, MUTED, LINE, GHOST, STILL = "#1b1f24", "#5c6670", "#c5ccd3", "#cfe0ef", "#a3abb4"
-STYLE = (
-    f"text{{font:13px system-ui,sans-serif;fill:{INK}}}.m{{fill:{MUTED};font-size:12px}}.grid{{stroke:{LINE}}}"
-    f".point{{fill:{MUTED};fill-opacity:.6}}.point.rise{{fill:{COLOURS[0]};fill-opacity:1}}.best{{fill:none;stroke:{COLOURS[0]};stroke-width:2.2}}"
-)
+MUTED, GHOST, STILL = "#5c6670", "#cfe0ef", "#a3abb4"
 
 
 class Small(nn.Module):
@@ -83,7 +79,7 @@ def draw_graph(network: Network) -> str:
         shapes.append(element("rect", x=x, y=y - 17, width=wide, height=34, rx=5, fill=fill, stroke=MUTED))
         shapes.append(_text(x + wide / 2, y + 5, operation.name, "middle"))
         shapes.append(_text(x + wide / 2, y + 34, operation.module if filled else "", "middle", "m"))
-    return _standalone(24 + len(network.operations) * step, 140, shapes, "operations of a network")
+    return standalone(24 + len(network.operations) * step, 140, *shapes, label="operations of a network")
 
 
 def draw_labels(network: Network) -> str:
@@ -105,7 +101,7 @@ def draw_labels(network: Network) -> str:
             group = int((network.offsets[1:] <= unit).sum())
             shapes.append(element("rect", x=x, y=y, width=28, height=26, rx=4, fill=COLOURS[group], fill_opacity=0.25))
             shapes.append(_text(x + 14, y + 18, str(unit), "middle"))
-    return _standalone(460, 14 + 34 * len(rows), shapes, "labels of channels")
+    return standalone(460, 14 + 34 * len(rows), *shapes, label="labels of channels")
 
 
 def draw_groups(network: Network) -> str:
@@ -126,7 +122,7 @@ def draw_groups(network: Network) -> str:
             x = 124 + (1 - dim) * 130
             shapes.append(element("rect", x=x, y=y, width=120, height=26, rx=4, fill=fill, fill_opacity=0.35))
             shapes.append(_text(x + 60, y + 18, f"{word} {network.shapes[name][dim]}", "middle"))
-    return _standalone(400, top + 34 * len(weights) + 8, shapes, "groups of channels")
+    return standalone(400, top + 34 * len(weights) + 8, *shapes, label="groups of channels")
 
 
 def draw_motifs(network: Network) -> str:
@@ -153,7 +149,7 @@ def draw_motifs(network: Network) -> str:
     names = [network.operations[number].name for number in hierarchy.motifs[most]]
     many = sum(instance.motif == most for instance in hierarchy.instances)
     shapes.append(_text(12, 112, f"motif {chr(65 + most)}, {many} instances: {', '.join(names)}"))
-    return _standalone(24 + len(hierarchy.instances) * 62, 126, shapes, "motifs of a ResNet-20")
+    return standalone(24 + len(hierarchy.instances) * 62, 126, *shapes, label="motifs of a ResNet-20")
 
 
 def draw_plan(network: Network) -> str:
@@ -171,7 +167,7 @@ def draw_plan(network: Network) -> str:
         shapes.append(_text(x + 10, 150, str(layer.pruned), "middle", "m"))
     note = "channels kept; pale: removed, grey: cannot go (padding shortcuts, output)"
     shapes.append(_text(14, 174, note, kind="m"))
-    return _standalone(28 + 28 * len(layers), 186, shapes, "a plan of a ResNet-20")
+    return standalone(28 + 28 * len(layers), 186, *shapes, label="a plan of a ResNet-20")
 
 
 def draw_reward() -> str:
@@ -179,17 +175,11 @@ def draw_reward() -> str:
     rows = json.loads(RECORDED.read_text())["rows"]
     scores = rows["ppo, 150 evaluations, seed 0"]["scores"]
     chart = draw_search([Judged(score=score, seconds=0, widths=()) for score in scores], "top1")
-    return _standalone(440, 270, [chart], "rewards of the plans of a search")
+    return standalone(440, 270, chart, label="rewards of the plans of a search")
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str | None = None) -> Markup:
     return element("text", text, x=x, y=y, text_anchor=anchor, class_=kind)
-
-
-def _standalone(width: float, height: float, shapes: list[Markup], label: str) -> str:
-    ground = element("rect", width=width, height=height, fill="#ffffff", rx=6)
-    drawn = picture(width, height, element("style", Markup(STYLE)), ground, *shapes, label=label)
-    return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 
 def main() -> None:

@@ -42,10 +42,10 @@ def test_a_source_tree_that_is_not_installed_is_named_itself(monkeypatch: pytest
 
 def test_pip_is_the_one_of_the_running_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: os.path.join(os.path.dirname(sys.executable), name))
-    assert install_command("plot").startswith("pip install ")
+    assert install_command("search").startswith("pip install ")
 
     monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
-    assert shlex.split(install_command("plot"))[:4] == [sys.executable, "-m", "pip", "install"]
+    assert shlex.split(install_command("search"))[:4] == [sys.executable, "-m", "pip", "install"]
 
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert shlex.split(install_command("plot"))[:4] == [sys.executable, "-m", "pip", "install"]
+    assert shlex.split(install_command("search"))[:4] == [sys.executable, "-m", "pip", "install"]

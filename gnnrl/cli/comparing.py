@@ -97,7 +97,7 @@ def compare(
 
 def _show(facts: dict[str, Any], metric: options.MetricOption, out: Path) -> None:
     stdout().print(_table(facts, metric))
-    stdout().print(f"Written to {out / _FILE}" + (f" and {out / _FIGURE}." if (out / _FIGURE).exists() else "."))
+    stdout().print(f"Written to {out / _FILE} and {out / _FIGURE}.")
 
 
 def _read_names(text: str) -> list[str]:
@@ -121,6 +121,7 @@ def _telling(path: Path) -> Iterator[None]:
 
 def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
     from gnnrl.comparison import compare
+    from gnnrl.figures import draw_comparison
     from gnnrl.searchers.table import find_searcher
 
     check_settings(job)
@@ -148,18 +149,8 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
         on_trial=telling,
         **shared_arguments(job, fed.model, network, data),
     )
-    _draw(comparison, job.out / _FIGURE, narrator)
+    draw_comparison(comparison, job.out / _FIGURE)
     return comparison
-
-
-def _draw(comparison: "Comparison", path: Path, narrator: Narrator) -> None:
-    """Draw the figure where matplotlib is installed; the numbers are written anyway."""
-    from gnnrl.figures import draw_comparison
-
-    try:
-        draw_comparison(comparison, path)
-    except ConfigError as error:
-        narrator.warn(f"no figure: {error}")
 
 
 def _table(facts: Mapping[str, Any], metric: options.Metric) -> Table:

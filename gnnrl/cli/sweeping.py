@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -94,13 +93,12 @@ def run_sweep(
             if any(left):
                 _work(jobs, [each for each in left if each], points, narrator, session, repair=repair)
             found = _write(jobs, points)
-            drawn = _draw(job.out, found, narrator)
             session.directory.remove()
     common = {
         "model": job.source.model,
         "data": job.data,
         "out": str(job.out),
-        "figure": drawn,
+        "figure": str(job.out / FIGURE),
         "report": str(job.out / REPORT),
     }
     return {**common, "points": found, "seconds": round(watch.seconds(), 2)}
@@ -196,6 +194,7 @@ def _note(found: Point, job: Job, points: dict[str, Point], session: Session, fa
 
 def _write(jobs: Sequence[Job], points: Mapping[str, Point]) -> list[Point]:
     """Write and return what is known by now, in the order of the limits, and the report of it."""
+    from gnnrl.figures import draw_tradeoff
     from gnnrl.report.sweep import parse_sweep, render_sweep
     from gnnrl.storage.files import write_whole
 
@@ -204,19 +203,8 @@ def _write(jobs: Sequence[Job], points: Mapping[str, Point]) -> list[Point]:
     folder, text = jobs[0].out.parent, json.dumps({"points": found}, indent=1) + "\n"
     write_whole(folder / SWEEP, text.encode())
     write_whole(folder / REPORT, render_sweep(parse_sweep(text)).encode())
+    draw_tradeoff(found, folder / FIGURE)
     return found
-
-
-def _draw(folder: Path, points: list[dict[str, Any]], narrator: Narrator) -> str | None:
-    """Draw the curve where matplotlib is installed, else say what is missing."""
-    from gnnrl.figures import draw_tradeoff
-
-    try:
-        draw_tradeoff(points, folder / FIGURE)
-    except ConfigError as error:
-        narrator.warn(f"no figure: {error}")
-        return None
-    return str(folder / FIGURE)
 
 
 def show_sweep(facts: Mapping[str, Any]) -> None:

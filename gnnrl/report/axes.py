@@ -1,6 +1,6 @@
 """The axes of a chart, as SVG: where a number lies in the picture, and round numbers with their grid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 
@@ -22,6 +22,7 @@ class Axes:
         x_range, y_range: least and greatest number that is shown, the least one smaller.
         x_name, y_name: their names.
         x_share, y_share: the numbers are shares, shown as percentages.
+        x_log: the numbers are positive, and their logarithms are shown at equal distances.
     """
 
     x_range: tuple[float, float]
@@ -30,18 +31,25 @@ class Axes:
     y_name: str
     x_share: bool = False
     y_share: bool = False
+    x_log: bool = False
 
     def x(self, value: float) -> float:
         """Where a number lies from the left."""
         low, high = self.x_range
-        return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
+        share = log10(value / low) / log10(high / low) if self.x_log else (value - low) / (high - low)
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
         """Where a number lies from above; what is out of range lies at the edge."""
         low, high = self.y_range
         return _TOP + (high - min(max(value, low), high)) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
-    def draw(self, marks: Iterable[float] | None = None) -> Markup:
+    def stairs(self, x: Iterable[float], y: Iterable[float]) -> list[str]:
+        """Return the corners of a line that keeps each value until the next place."""
+        corners = zip([at for at in x for _ in (0, 1)][1:], [value for value in y for _ in (0, 1)], strict=False)
+        return [f"{self.x(at):.1f},{self.y(value):.1f}" for at, value in corners]
+
+    def draw(self, marks: Sequence[float] = ()) -> Markup:
         """Draw the grid, the numbers and the names.
 
         Args:
@@ -50,7 +58,7 @@ class Axes:
         levels = [self._level(value) for value in ticks(*self.y_range)]
         below = [
             element("text", show(value, self.x_share), x=self.x(value), y=HEIGHT - _BOTTOM + 18, text_anchor="middle")
-            for value in (ticks(*self.x_range) if marks is None else marks)
+            for value in marks or (powers if self.x_log else ticks)(*self.x_range)
         ]
         names = (
             element("text", self.x_name, x=(_LEFT + WIDTH) / 2, y=HEIGHT - 4, text_anchor="middle"),
@@ -71,6 +79,14 @@ def ticks(low: float, high: float) -> list[float]:
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
     first = -(-low // step)
     return [(first + number) * step for number in range(_TICKS + 2) if (first + number) * step <= high]
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Return the powers of ten within a range, with their doubles and fivefold if that makes seven numbers at most."""
+    exponents = range(floor(log10(low)), floor(log10(high)) + 1)
+    several = [10.0**exponent * factor for exponent in exponents for factor in (1, 2, 5)]
+    shown = [value for value in several if low <= value <= high]
+    return shown if len(shown) <= 7 else [value for value in several[::3] if low <= value <= high]
 
 
 def spread(low: float, high: float) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
     scores = [trial.score for trial in trials]
     best = list(accumulate(scores, max))
     last = max(len(trials), 2)
-    axes = Axes((1, last), _range(scores), "plans judged", reward_name(reward), y_share=reward == "top1")
+    axes = Axes((1, last), score_range(scores), "plans judged", reward_name(reward), y_share=reward == "top1")
     step = -(-len(trials) // _MOST_POINTS)
     rises = {n for n, score in enumerate(scores, 1) if n == 1 or score > best[n - 2]}
     drawn = sorted(rises.union(range(1, len(trials) + 1, step)), key=lambda n: n in rises)
@@ -35,11 +35,9 @@ def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
         _point(axes, (n, scores[n - 1]), f"plan {n}: {show_score(scores[n - 1], reward)}", "rise" if n in rises else "")
         for n in drawn
     ]
-    path = f"M{axes.x(1):.1f},{axes.y(best[0]):.1f}"
-    for number in sorted(rises - {1}):
-        path += f"H{axes.x(number):.1f}V{axes.y(scores[number - 1]):.1f}"
-    path += f"H{axes.x(len(best)):.1f}"
-    line = element("path", d=path, class_="best")
+    corners = [*sorted(rises), len(best)]
+    path = "L".join(axes.stairs(corners, [best[n - 1] for n in corners]))
+    line = element("path", d=f"M{path}", class_="best")
     numbers = sorted({1, *(int(tick) for tick in ticks(1, last) if tick >= 1 and tick == int(tick)), len(trials)})
     shown = [n for n in numbers if n in (1, len(trials)) or min(n - 1, len(trials) - n) > last / 10]
     label = f"{reward_name(reward)} of {len(trials)} plans; the best {show_score(max(scores), reward)}"
@@ -55,8 +53,8 @@ def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
     )
 
 
-def _range(scores: Sequence[float]) -> tuple[float, float]:
-    """What the axis shows: all plans but far outliers below, which are drawn at its foot."""
+def score_range(scores: Sequence[float]) -> tuple[float, float]:
+    """Return what the axis shows: all scores except far outliers below, which are drawn at its foot."""
     high, low = max(scores), min(scores)
     quarter, half = np.quantile(scores, [0.1, 0.5])
     return spread(max(low, float(half - 4 * max(half - quarter, (high - half), 1e-12))), high)

@@ -204,10 +204,11 @@ def test_classes_are_counted_while_the_score_is_measured() -> None:
 def test_the_best_plan_so_far_never_falls_and_outliers_stay_in_the_chart() -> None:
     scores = [0.5, 0.4, 0.6, -1e6, 0.61, 0.2]
     chart = str(draw_search([Judged(score=score, seconds=1, widths=(1,)) for score in scores], "reward"))
-    levels = [float(y) for y in re.findall(r"V([\d.]+)", chart)]
+    line = re.findall(r'd="M([^"]*)" class="best"', chart)[0]
+    levels = [float(corner.split(",")[1]) for corner in line.split("L")]
 
     assert levels == sorted(levels, reverse=True)
-    assert len(levels) == 2
+    assert len(levels) == 7, "a corner at each end, and two on the way from each rise to the next"
     assert all(0 <= float(y) <= 270 for y in re.findall(r'cy="([-\d.]+)"', chart))
 
 
