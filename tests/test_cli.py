@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,9 +18,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from gnnrl import bundle
-from gnnrl.cli import comparing, options, tables, tuning_options
+from gnnrl.cli import comparing, console, options, tables, tuning_options
 from gnnrl.cli.application import app
-from gnnrl.cli.console import Lines
 from gnnrl.errors import GnnrlError
 from gnnrl.evaluation import Trial
 from gnnrl.network.description import describe
@@ -179,7 +177,8 @@ def test_a_saved_result_is_exported_in_every_format() -> None:
     assert "another network" in refused(6, "export", "small", "--model", "cifar-resnet20", "--out", "other.py")
 
 
-def test_demo_shows_two_tables_and_takes_a_free_folder() -> None:
+def test_demo_shows_two_tables_and_takes_a_free_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "PAUSE", 0.0)
     Path("gnnrl-demo").mkdir()
     Path("gnnrl-demo/precious.txt").touch()
     result = run("demo", "--episodes", "1")
@@ -388,7 +387,7 @@ def test_compare_says_what_is_kept_when_it_is_interrupted(monkeypatch: pytest.Mo
 def test_compare_refuses_names_before_it_loads_anything() -> None:
     settings = ("compare", *prune()[1:], "--searchers")
     assert "--searchers names ppo twice" in refused(2, *settings, "ppo,random, ppo")
-    usage = " ".join(re.sub("[│╭╮╰╯─]", " ", run(*settings, "ppo,foo").stderr).split())
+    usage = " ".join(run(*settings, "ppo,foo").stderr.split())
     assert "there is no searcher 'foo'. There are ppo," in usage
 
 
@@ -398,27 +397,6 @@ def test_prune_takes_a_searcher_of_the_users_own() -> None:
     facts = json.loads(run(*own).stdout)
     assert facts["evaluations"] == 1
     assert "did you mean widest" in refused(2, *prune("--searcher", "mine.py:widst", "--out", "other"))
-
-
-def test_lines_tell_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(Console(stderr=True), clock=count().__next__)
-    lines.begin("searching", "plans")
-    for number in range(1, 101):
-        lines.advance(number, 100, "best")
-    lines.warn("look [here]")
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 12
-    assert told[1] == "  10 of 100 plans, best"
-    assert told[-1] == "warning: look [here]"
-
-
-def test_lines_tell_where_a_stage_ended_before_its_end(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(Console(stderr=True), clock=count().__next__)
-    lines.begin("searching", "plans")
-    for number in range(1, 8):
-        lines.advance(number, 30)
-    lines.begin("verifying")
-    assert capsys.readouterr().err.splitlines()[-2:] == ["  7 of 30 plans", "verifying"]
 
 
 @pytest.mark.parametrize(
@@ -439,7 +417,7 @@ def test_options_of_other_programs_are_understood(command: str, foreign: str, ou
 def test_a_value_that_is_misspelt_gets_the_nearest(option: str, value: str, meant: str) -> None:
     told = run("prune", option, value)
     assert told.exit_code == 2
-    assert f"Did you mean {meant}?" in " ".join(told.stderr.replace("│", " ").split())
+    assert f"Did you mean {meant}?" in " ".join(told.stderr.split())
 
 
 def test_a_line_with_an_option_of_another_program_is_still_completed() -> None:
@@ -465,17 +443,6 @@ def test_a_sweep_leaves_other_peoples_files_alone() -> None:
         assert f"{folder} holds {entry}, which is no part of a sweep" in message
     assert Path("web/report.html").read_text() == "my homepage"
     assert [path.name for path in Path("swept").iterdir()] == ["macs-30"]
-
-
-def test_lines_tell_neither_what_is_over_at_once_nor_nothing_for_long(capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = iter([0, 0, 0.1, 0.2, 5, 11, 12, 22, 22.1])
-    lines = Lines(Console(stderr=True), clock=seconds.__next__)
-    lines.begin("weighing channels", "channels")
-    for number in range(1, 7):
-        lines.advance(5 * number, 1000)
-    lines.advance(1000, 1000)
-    told = capsys.readouterr().err.splitlines()
-    assert told[1:] == ["  20 of 1,000 channels", "  30 of 1,000 channels", "  1,000 of 1,000 channels"]
 
 
 def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureFixture[str]) -> None:

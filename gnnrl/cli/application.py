@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from gnnrl.cli.benching import bench
 from gnnrl.cli.company import helps, parting, refuse
@@ -88,13 +89,19 @@ def reported(as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt as error:
         _print_object(as_json, error, "interrupted; nothing was saved")
         raise
+    except TyperException as error:  # a wrong command line
+        context = getattr(error, "ctx", None)
+        ask = f"\nTry '{context.command_path} --help'." if context else ""
+        print_error(error.format_message() + ask)
+        _print_object(as_json, error, error.format_message())
+        raise typer.Exit(error.exit_code) from error
     except Exception as error:
         if is_out_of_memory(error):
             message = explained(error, f"memory is short: {first_line(error)}. {_LESS}")
             print_error(message)
             _print_object(as_json, error, message)
             raise typer.Exit(ResourceError.exit_code) from error
-        _print_object(as_json, error, getattr(error, "format_message", error.__str__)())
+        _print_object(as_json, error, str(error))
         raise
 
 
@@ -112,6 +119,7 @@ app = typer.Typer(
     "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 8 disk or memory; 9 a "
     "run in use; 130 interrupted; 1 a fault of gnnrl.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -6,7 +6,9 @@ With `--json` stdout is one object and nothing else; the narration stays where a
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from threading import Event, RLock, Thread
 from time import perf_counter
 from typing import Protocol
 
@@ -19,9 +21,8 @@ from rich.text import Text
 from gnnrl.cli.company import helps
 from gnnrl.cli.streams import above, apart, console_on, is_plain
 
-_PLAIN_STEPS = 10
-HASTE, PATIENCE = 0.5, 10.0
-"""Seconds: lines of progress that come sooner are left out, and one comes at the latest after."""
+PAUSE = 5.0
+"""Seconds between lines of progress where there is no terminal."""
 _BAR = 20
 _MARGIN = 4
 """Columns at the right of a live line for the `^C` of a terminal, which would break the line and leave it behind."""
@@ -77,49 +78,88 @@ class Silent:
         """Do not tell."""
 
 
+@dataclass
+class _Stage:
+    """What a line says of a stage."""
+
+    name: str
+    unit: str
+    reached: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        found = ", ".join(filter(None, [self.reached, *self.notes]))
+        return f"{self.name}: {found}" if found else self.name
+
+
 class Lines:
-    """Tells on a stream that is no terminal: a line a stage, in long stages one at every tenth and after a while."""
+    """Tells on a stream that is not a terminal: at most one line in five seconds, with all that is new."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = perf_counter) -> None:
         self._console = console
         self._clock = clock
-        self._unit = ""
-        self._told = 0
-        self._last = clock()
-        self._untold = ""
+        self._lock = RLock()  # a signal may come, and warn, while a line is printed
+        self._stages: list[_Stage] = []
+        self._is_new = False
+        self._next = clock()
 
     def begin(self, stage: str, unit: str = "") -> None:
-        """Print the stage's name."""
-        self._finish()
-        self._unit, self._told, self._last = unit, 0, self._clock()
-        self._print(stage)
+        """Name a stage."""
+        with self._lock:
+            self._stages = [*self._stages, _Stage(stage, unit)] if self._is_new else [_Stage(stage, unit)]
+            self._tell()
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Print a line at every tenth that is not reached at once, at the end, and where there was none for a while."""
-        step, now = done * _PLAIN_STEPS // max(total, 1), self._clock()
-        silent = now - self._last
-        self._untold = f"  {done:,} of {total:,}{self._unit and f' {self._unit}'}{note and f', {note}'}"
-        if silent >= PATIENCE or (step > self._told and (silent >= HASTE or done == total)):
-            self._told, self._last = step, now
-            self._finish()
+        """Say how far the stage is."""
+        with self._lock:
+            for stage in self._stages[-1:]:
+                unit = stage.unit and f" {stage.unit}"
+                stage.reached = f"{done:,} of {total:,}{unit}{note and f', {note}'}"
+            self._tell()
 
     def note(self, text: str) -> None:
-        """Print what was found."""
-        self._finish()
-        self._print(f"  {text}")
+        """Add what was found."""
+        with self._lock:
+            for stage in self._stages[-1:]:
+                stage.notes.append(text)
+            self._tell()
 
     def warn(self, text: str) -> None:
-        """Print a warning."""
+        """Print a warning at once."""
         self._print(f"warning: {text}")
 
-    def _finish(self) -> None:
-        """Print how far the stage has come, where that was not told."""
-        if self._untold:
-            self._print(self._untold)
-        self._untold = ""
+    def look(self) -> None:
+        """Print what is new, if the last line is old enough: call this now and then."""
+        with self._lock:
+            if self._is_new and self._stages and self._clock() >= self._next:
+                self._print("; ".join(map(str, self._stages)))
+                del self._stages[:-1], self._stages[-1].notes[:]
+                self._is_new, self._next = False, self._clock() + PAUSE
+
+    def _tell(self) -> None:
+        self._is_new = True
+        self.look()
 
     def _print(self, text: str) -> None:
         self._console.print(plain(text), soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _repeated(action: Callable[[], None]) -> Iterator[None]:
+    """Do something each second inside, also during work that tells nothing."""
+    ended = Event()
+
+    def repeat() -> None:
+        while not ended.wait(1.0):
+            action()
+
+    thread = Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Live:
@@ -171,8 +211,9 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
     """
     console = console_on(sys.stderr)
     if helps() or is_plain(sys.stderr):
-        with apart():
-            yield Silent() if quiet or helps() else Lines(console)
+        is_silent, lines = helps() or (quiet and not sys.stderr.isatty()), Lines(console)
+        with apart(), nullcontext() if is_silent else _repeated(lines.look):
+            yield Silent() if is_silent else lines
         return
     console.width -= _MARGIN
     columns = (_Mark(), TextColumn("{task.description}"), _State(table_column=Column(ratio=1)), _Clock())

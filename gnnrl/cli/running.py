@@ -69,7 +69,7 @@ def running(
         ConfigError: there is a run of this result already.
     """
     command = shlex.join(["gnnrl", "resume", str(out), *arguments])
-    interruption = Interruption(lambda text: narrator.warn(f"{text}. Go on with: {command}"))
+    interruption = Interruption(narrator.warn)
     with telling_warnings(narrator), interruption.handled():
         directory = _hold(out, settings, command, force=force, repair=repair)
         try:

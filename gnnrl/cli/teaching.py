@@ -3,7 +3,6 @@
 A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
 """
 
-import os
 import shutil
 import sys
 import textwrap
@@ -14,6 +13,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
+from gnnrl.cli.streams import is_plain
 from gnnrl.errors import question
 
 START = "Start here"
@@ -147,5 +147,4 @@ def _width() -> int:
 
 
 def _bold(text: str) -> str:
-    plain = os.environ.get("NO_COLOR") or not sys.stdout.isatty()
-    return text if plain else typer.style(text, bold=True)
+    return text if is_plain(sys.stdout) else typer.style(text, bold=True)

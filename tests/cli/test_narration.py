@@ -1,8 +1,16 @@
 """How stages are told, and where the text of users' code goes meanwhile."""
 
+import os
+import subprocess
+import sys
+from itertools import count
 from pathlib import Path
 
-from tests.cli.terminal import Terminal
+import pytest
+
+from gnnrl.cli.console import PAUSE, Lines
+from gnnrl.cli.streams import console_on
+from tests.cli.terminal import Terminal, surroundings
 
 _STAGES = """
 import io, sys, time
@@ -15,9 +23,14 @@ with narration(quiet=True) as narrator:
 """
 
 
-def shown(tmp_path: Path, rest: str) -> Terminal:
-    """Tell of a search in a terminal, with some more lines."""
-    terminal = Terminal("-c", _STAGES + "\n".join(f"    {line}" for line in rest.splitlines()), folder=tmp_path)
+def script(rest: str) -> str:
+    """A program that tells of a search, with some more lines."""
+    return _STAGES + "\n".join(f"    {line}" for line in rest.splitlines())
+
+
+def shown(tmp_path: Path, rest: str, environment: dict[str, str] | None = None) -> Terminal:
+    """Run such a program in a terminal."""
+    terminal = Terminal("-c", script(rest), folder=tmp_path, environment=environment)
     terminal.end()
     return terminal
 
@@ -71,3 +84,76 @@ def test_a_stage_that_fails_is_crossed_out_once(tmp_path: Path) -> None:
     terminal = shown(tmp_path, "time.sleep(0.3)\nsys.exit('no more')")
     assert terminal.lines[0].startswith("✗ searching best loss 0.1")
     assert terminal.lines[1:] == ["no more", ""]
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "unknown"}])
+def test_a_terminal_that_takes_no_control_codes_gets_none(tmp_path: Path, environment: dict[str, str]) -> None:
+    terminal = shown(
+        tmp_path, "narrator.warn('careful')\ntime.sleep(1.5)\nprint('mine')\nsys.exit('no more')", environment
+    )
+    assert b"\x1b" not in terminal.written
+    assert terminal.lines == ["searching", "warning: careful", "mine", "no more", ""]
+
+
+def test_a_pipe_gets_no_control_codes_and_stdout_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script("print('mine')").replace("quiet=True", "quiet=False")],
+        env=surroundings({"FORCE_COLOR": "1", "PYTHONPATH": os.getcwd()}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "searching\nmine\n")
+
+
+class Clock:
+    """Seconds that a test lets pass."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lines_come_every_five_seconds_with_all_that_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = Lines(console_on(sys.stderr), clock)
+    lines.begin("loading")
+    clock.now = 1
+    lines.note("3 layers")
+    lines.note("[all] dense")
+    lines.begin("searching", "plans")
+    for number in range(1, 101):
+        clock.now = 1 + number / 10
+        lines.advance(number, 1000, "best 0.5")
+    lines.begin("verifying")
+    clock.now = 14
+    lines.look()
+    clock.now = 15
+    lines.look()
+    clock.now = 30
+    lines.look()
+    assert capsys.readouterr().err.splitlines() == [
+        "loading",
+        "loading: 3 layers, [all] dense; searching: 40 of 1,000 plans, best 0.5",
+        "searching: 90 of 1,000 plans, best 0.5",
+        "searching: 100 of 1,000 plans, best 0.5; verifying",
+    ]
+
+
+def test_warnings_do_not_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(console_on(sys.stderr), Clock())
+    lines.begin("searching")
+    lines.warn("look [here]")
+    lines.warn("and there")
+    assert capsys.readouterr().err.splitlines() == ["searching", "warning: look [here]", "warning: and there"]
+
+
+def test_many_short_stages_do_not_flood(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(console_on(sys.stderr), count().__next__)
+    for number in range(100):
+        lines.begin(f"stage {number}")
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) <= 1 + 200 / PAUSE
+    assert all(f"stage {number}" in told for number in range(95))

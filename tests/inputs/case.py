@@ -13,6 +13,7 @@ from unittest.mock import patch
 import torch
 from typer.testing import CliRunner
 
+from gnnrl.cli import console
 from gnnrl.cli.application import app
 from gnnrl.cli.console import plain
 from gnnrl.errors import GnnrlError, explained
@@ -68,7 +69,8 @@ def command(*arguments: object, told: str = ".*") -> Said:
         told: a pattern of what matters of all that a command says which is not refused.
     """
     before = _files()
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    with patch.object(console, "PAUSE", 0.0):  # each stage is told at once
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
     assert "Traceback" not in result.output
     if result.exit_code == 0:
@@ -79,7 +81,7 @@ def command(*arguments: object, told: str = ".*") -> Said:
     done = [stage for stage in WORK if f"{stage}\n" in stages]
     assert not done, f"{done} for nothing"
     assert _files() == before, f"left behind: {_files() - before}"
-    return Said(result.exit_code, _unboxed(message or result.stderr))
+    return Said(result.exit_code, " ".join(plain(message.partition("\nTry '")[0]).split()))
 
 
 def call(work: Callable[[], Any]) -> Said:
@@ -96,9 +98,3 @@ def call(work: Callable[[], Any]) -> Said:
 
 def _files() -> set[str]:
     return {str(path) for path in Path().rglob("*") if "__pycache__" not in path.parts}
-
-
-def _unboxed(text: str) -> str:
-    """One line of what typer writes into a box below the usage."""
-    _, box, inside = text.partition("─ Error ─")
-    return " ".join(plain(re.sub(r"[─│╭╮╰╯]", " ", inside if box else text)).split())
