@@ -117,7 +117,7 @@ class Reason:
 
     @property
     def remedy(self) -> str:
-        """What a user can do about the frozen channels."""
+        """The advice to a user who wants to free the channels."""
         return self._filled(self.kind.remedy)
 
     def _filled(self, sentence: str) -> str:
