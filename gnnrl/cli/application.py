@@ -28,7 +28,7 @@ from gnnrl.cli.options import suggestion
 from gnnrl.cli.pruning import prune
 from gnnrl.cli.reporting import report
 from gnnrl.cli.resumption import resume
-from gnnrl.cli.teaching import Teaching, overview
+from gnnrl.cli.teaching import Teaching
 from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
 from gnnrl.version import __version__
@@ -64,9 +64,11 @@ class Commands(TyperGroup):
             ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {known}.")
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write what there is."""
-        formatter.write(overview(self, ctx))
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands and the options."""
+        self.format_commands(ctx, formatter)
+        with formatter.section("Options"):
+            formatter.write_dl([parameter.get_help_record(ctx) for parameter in self.get_params(ctx)])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -120,7 +122,7 @@ app = typer.Typer(
     "run in use; 130 interrupted; 1 a fault of gnnrl.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 

@@ -3,22 +3,18 @@
 A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
 """
 
-import shutil
-import sys
-import textwrap
-from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
-from gnnrl.cli.streams import is_plain
 from gnnrl.errors import question
 
 START = "Start here"
 _REST = "More"
-_LEFT, _WIDEST = 24, 100
+_LEFT = 19
+"""Characters of the first column; a longer option has a line of its own."""
 _ELSEWHERE = {
     "--evaluations": ("--episodes",),
     "--trials": ("--episodes",),
@@ -50,19 +46,32 @@ class Teaching(TyperCommand):
             error.message = _refusal(error)
             raise
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the whole help."""
-        own = [parameter for parameter in self.params if not getattr(parameter, "hidden", False)]
-        needed = " ".join(_signature(parameter) for parameter in own if parameter.required)
-        formatter.write(f"Usage: {' '.join((ctx.command_path, needed)).strip()} [OPTIONS]\n\n{_told(self.help or '')}")
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write what is required."""
+        needed = [_signature(parameter) for parameter in self.params if parameter.required]
+        formatter.write_usage(ctx.command_path, " ".join((*needed, "[OPTIONS]")))
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the docstring; its examples are not wrapped."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text((self.help or "").replace("\n\ngnnrl ", "\n\n\b\ngnnrl "))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options by subject."""
         panels: dict[str, list[tuple[str, str]]] = {START: []}
-        for parameter in [*own, self.get_help_option(ctx)]:
-            if parameter is not None:
+        for parameter in self.get_params(ctx):
+            if not getattr(parameter, "hidden", False):
                 panels.setdefault(_panel(parameter), []).append((_signature(parameter), _explained(parameter)))
         rest = panels.pop(_REST, [])
         for name, rows in [*panels.items(), (_REST if any(panels.values()) else "Options", rest)]:
             if rows:
-                formatter.write(show_rows(name, rows))
+                with formatter.section(name):
+                    formatter.write_dl(rows, _LEFT)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first paragraph for the overview, whole."""
+        return " ".join((self.help or "").split("\n\n")[0].split())
 
 
 def _refusal(error: typer.BadParameter) -> str:
@@ -80,45 +89,6 @@ def _names(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(name) for name in get_args(annotation)]
     return [name for part in get_args(annotation) for name in _names(part)]
-
-
-def overview(group: Any, ctx: Any) -> str:
-    """The help of a group: its commands, each with what it does, and its options."""
-    commands = [
-        (name, " ".join((group.commands[name].help or "").split("\n\n")[0].split()))
-        for name in group.list_commands(ctx)
-    ]
-    own = [*group.params, group.get_help_option(ctx)]
-    rows = [(_signature(parameter), _explained(parameter)) for parameter in own if parameter is not None]
-    used = f"Usage: {ctx.command_path} COMMAND [OPTIONS]\n\n{_told(group.help or '')}"
-    return used + show_rows("Commands", commands) + show_rows("Options", rows) + f"\n{_told(group.epilog or '')}"
-
-
-def show_rows(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Two columns below a title; what is too long for the first one has a line of its own."""
-    lines = ["", _bold(title)]
-    room = _width() - _LEFT
-    for name, told in rows:
-        first, *others = textwrap.wrap(told, room, break_on_hyphens=False) or [""]
-        if len(name) > _LEFT - 4:
-            lines.append(f"  {name}")
-            lines.append(f"{'':{_LEFT}}{first}")
-        else:
-            lines.append(f"  {name:{_LEFT - 2}}{first}".rstrip())
-        lines += [f"{'':{_LEFT}}{line}" for line in others]
-    return "\n".join(lines) + "\n"
-
-
-def _told(text: str) -> str:
-    """The docstring: prose is wrapped, examples stay as they are."""
-    parts = []
-    for paragraph in text.split("\n\n"):
-        lines = paragraph.strip().splitlines()
-        if lines and lines[0].startswith("gnnrl "):
-            parts.append("\n".join(f"  {line}" for line in lines))
-        else:
-            parts.append(textwrap.fill(" ".join(lines), _width(), break_on_hyphens=False))
-    return "\n\n".join(parts) + "\n"
 
 
 def _panel(parameter: Any) -> str:
@@ -140,11 +110,3 @@ def _explained(parameter: Any) -> str:
     told, default = parameter.help or "", parameter.default
     shown = isinstance(parameter, TyperOption) and parameter.show_default and not parameter.is_flag
     return f"{told} (default {default})" if shown and default is not None and not callable(default) else told
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size((80, 24)).columns, _WIDEST) - 1
-
-
-def _bold(text: str) -> str:
-    return text if is_plain(sys.stdout) else typer.style(text, bold=True)

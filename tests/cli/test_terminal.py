@@ -28,7 +28,7 @@ def test_gnnrl_alone_prints_the_overview(tmp_path: Path) -> None:
     alone, asked = (Terminal("-m", "gnnrl", *given, folder=tmp_path) for given in ((), ("--help",)))
     assert (alone.end(), asked.end()) == (0, 0)
     assert alone.lines == asked.lines
-    assert "Usage: gnnrl COMMAND" in alone.lines[0]
+    assert "Usage: gnnrl [OPTIONS] COMMAND" in alone.lines[0]
 
 
 def assert_clean(terminal: Terminal) -> None:
