@@ -36,15 +36,15 @@ from gnnrl.agent.batching import batch
 from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic
 from gnnrl.agent.ppo import PPO
-from gnnrl.evaluation import Evaluator, Judge, Trial
+from gnnrl.compression.study import Study
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
+from gnnrl.scoring.plans import Evaluator, Judge, Trial
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.task import Task, run
-from gnnrl.study import Study
 from gnnrl.training import evaluator
 from gnnrl.zoo.models import example_inputs, resolve_model
 

@@ -52,11 +52,11 @@ class Finding:
 
 def check_gnnrl(name: str) -> Finding:
     """Prune one network with gnnrl and check the result."""
-    from gnnrl import bundle
+    from gnnrl.artifacts import bundle
     from gnnrl.errors import UnreachableConstraint
     from gnnrl.network.cost import measure
     from gnnrl.network.surgery import remove
-    from gnnrl.network.tracer import trace
+    from gnnrl.network.tracing.tracer import trace
     from gnnrl.pruning.importance import importance
     from gnnrl.pruning.plan import Plan
     from gnnrl.pruning.verification import verify
@@ -134,7 +134,7 @@ def check_peer(name: str) -> Finding:
 
 
 def _reload(name: str, folder: str, expected: str) -> object:
-    from gnnrl import bundle
+    from gnnrl.artifacts import bundle
 
     model, inputs = build(name)
     loaded = bundle.load(model, folder).eval()

@@ -31,12 +31,12 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.network.cost import measure
-from gnnrl.network.labelling import Labelling
-from gnnrl.network.probe import Rehearsal
+from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
-from gnnrl.network.trial import try_out
+from gnnrl.network.tracing.probe import Rehearsal
+from gnnrl.network.tracing.stated_sizes import try_out
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan, removal_orders
 from gnnrl.zoo.networks import cifar_resnet

@@ -42,8 +42,8 @@ from subject import Subject, announce, parser, printed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from gnnrl.compression.study import Study
 from gnnrl.network.cost import Budget
-from gnnrl.study import Study
 from gnnrl.zoo.batches import batched
 
 ARMS = (

@@ -19,9 +19,9 @@ from gnnrl.latency.agreement import agree, limits_latency
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import Allocation
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules

@@ -17,9 +17,9 @@ from typing import Any
 from ledger import Ledger, Row
 from subject import Subject
 
-from gnnrl.comparison import Comparison, Run
-from gnnrl.evaluation import Trial
-from gnnrl.figures import draw_comparison
+from gnnrl.compression.comparison import Comparison, Run
+from gnnrl.compression.figures import draw_comparison
+from gnnrl.scoring.plans import Trial
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
 from gnnrl.searchers.task import Searcher, run
 

@@ -25,13 +25,13 @@ from builders import build
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from gnnrl.artifacts.inputs import differences
+from gnnrl.artifacts.onnx import export_onnx, onnx_session, run_onnx
 from gnnrl.errors import GnnrlError, UnreachableConstraint
-from gnnrl.exporting.inputs import differences
-from gnnrl.exporting.onnx import export_onnx, onnx_session, run_onnx
 from gnnrl.network.cost import measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import Multiple, WidthRules

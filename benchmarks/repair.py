@@ -27,14 +27,14 @@ from torch import Tensor, nn
 
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import curves_plan
-from gnnrl.pruning.calibration import Calibration, calibrate
+from gnnrl.pruning.calibration.dense import Calibration, calibrate
+from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair, repair
-from gnnrl.pruning.sampling import Sampler
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import DataSplits, load_data

@@ -29,11 +29,11 @@ from scipy.stats import kendalltau
 from subject import Subject, announce, parser, printed
 from torch import Tensor, nn
 
+from gnnrl.compression.study import Study
 from gnnrl.network.labels import Component
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.reconstruction import Repair, repair
 from gnnrl.searchers.wishes import Wishes
-from gnnrl.study import Study
 from gnnrl.training import TEMPERATURE, finetune, softened_divergence
 from gnnrl.zoo.batches import batched, on_device
 

@@ -30,17 +30,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from gnnrl.evaluation import Evaluator, Judge
 from gnnrl.network.cost import Budget
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import Allocation
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules, channels_per_unit
+from gnnrl.scoring.plans import Evaluator, Judge
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import load_data

@@ -27,12 +27,12 @@ from machine import describe
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Executor, Judge, Judgement, Seconds, Widths
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
 from gnnrl.executors.scheduling import Answer, Event, Patience, Ready, Scheduler
 from gnnrl.executors.serial import SerialExecutor
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.scoring.plans import Executor, Judge, Judgement, Seconds, Widths
 from gnnrl.zoo.networks import digits_resnet
 
 ROOT = Path(__file__).parents[1]

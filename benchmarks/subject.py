@@ -18,10 +18,10 @@ from pretrain import build
 from stopwatch import timed
 from torch import nn
 
-import gnnrl.study
+import gnnrl.compression.study
+from gnnrl.compression.study import Study
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
-from gnnrl.study import Study
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import DataSplits, load_data
@@ -90,7 +90,10 @@ class Subject:
         key = importance, repair
         if key not in self._prepared:
             start = perf_counter()
-            with timed(gnnrl.study, "calibrate") as calibration, timed(gnnrl.study, "judged") as dense:
+            with (
+                timed(gnnrl.compression.study, "calibrate") as calibration,
+                timed(gnnrl.compression.study, "judged") as dense,
+            ):
                 study = Study.prepare(
                     self.model,
                     self.inputs,

@@ -26,7 +26,7 @@ from faults import harms, suffer
 from trusted_run import EXPORT, PRUNE, RESUME, STAGES, Row, outcome, run
 from victims import Victim, killed_at
 
-from gnnrl.compression import compress
+from gnnrl.compression.pipeline import compress
 from gnnrl.runs.directory import RunDirectory
 from gnnrl.storage.journal import Journal
 from gnnrl.storage.snapshots import Snapshots

@@ -60,7 +60,7 @@ class Victim:
 
 def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
     from gnnrl.cli import console
-    from gnnrl.cli.application import app
+    from gnnrl.cli.app import app
 
     console.HASTE = 0.0  # all progress is told, so that faults come at the moments that they wait for
     os.chdir(folder)
@@ -84,7 +84,7 @@ def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
 
 def _count_judged(path: Path) -> None:
     """Write down the number of every plan that is really judged, as its judgement begins."""
-    from gnnrl.evaluation import Evaluator
+    from gnnrl.scoring.plans import Evaluator
 
     judged = Evaluator._judged
 
@@ -154,7 +154,7 @@ def small_disk(limit: int) -> Fault:
 
 def full_at_result() -> None:
     """Let the disk be full when the result is put in place."""
-    from gnnrl import bundle
+    from gnnrl.artifacts import bundle
 
     def failing(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -167,7 +167,7 @@ def failing_reward(call: int, result: Callable[[], float]) -> Fault:
     calls = [0]
 
     def fault() -> None:
-        from gnnrl.training import judging
+        from gnnrl.scoring import measures as judging
 
         measure = judging.cross_entropy
 

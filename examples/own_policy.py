@@ -21,7 +21,7 @@ from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.heads import Critic, NodeActor
 from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
-from gnnrl.comparison import compare
+from gnnrl.compression.comparison import compare
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.zoo.models import example_inputs
 

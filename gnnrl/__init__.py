@@ -1,48 +1,50 @@
 """gnnrl: shrink any PyTorch network to a size limit; a graph network and PPO decide how much of every layer to keep."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gnnrl.moved import MovedModules
 from gnnrl.version import __version__
 from gnnrl.views import register
 
 if TYPE_CHECKING:
-    from gnnrl.bundle import load as load
-    from gnnrl.compression import compress as compress
+    from gnnrl.artifacts.bundle import load as load
+    from gnnrl.artifacts.onnx import export_onnx as export_onnx
+    from gnnrl.artifacts.patch import export_patch as export_patch
+    from gnnrl.artifacts.program import export_program as export_program
+    from gnnrl.compression.pipeline import compress as compress
+    from gnnrl.compression.result import CompressionResult as CompressionResult
+    from gnnrl.compression.sweep import sweep as sweep
     from gnnrl.environment import PruningEnv as PruningEnv
     from gnnrl.errors import GnnrlError as GnnrlError
-    from gnnrl.exporting.onnx import export_onnx as export_onnx
-    from gnnrl.exporting.patch import export_patch as export_patch
-    from gnnrl.exporting.program import export_program as export_program
     from gnnrl.latency.measurement import measure_latency as measure_latency
     from gnnrl.network.cost import measure as measure
     from gnnrl.network.structure import Network as Network
-    from gnnrl.network.tracer import trace as trace
+    from gnnrl.network.tracing.tracer import trace as trace
     from gnnrl.pruning.importance import importance as importance
     from gnnrl.pruning.plan import Plan as Plan
     from gnnrl.pruning.pruner import prune as prune
     from gnnrl.pruning.rules import WidthRules as WidthRules
-    from gnnrl.result import CompressionResult as CompressionResult
-    from gnnrl.tradeoff import sweep as sweep
 
 _HOMES = {
-    "CompressionResult": "gnnrl.result",
+    "CompressionResult": "gnnrl.compression.result",
     "GnnrlError": "gnnrl.errors",
     "Network": "gnnrl.network.structure",
     "Plan": "gnnrl.pruning.plan",
     "PruningEnv": "gnnrl.environment",
     "WidthRules": "gnnrl.pruning.rules",
-    "compress": "gnnrl.compression",
-    "export_onnx": "gnnrl.exporting.onnx",
-    "export_patch": "gnnrl.exporting.patch",
-    "export_program": "gnnrl.exporting.program",
+    "compress": "gnnrl.compression.pipeline",
+    "export_onnx": "gnnrl.artifacts.onnx",
+    "export_patch": "gnnrl.artifacts.patch",
+    "export_program": "gnnrl.artifacts.program",
     "importance": "gnnrl.pruning.importance",
-    "load": "gnnrl.bundle",
+    "load": "gnnrl.artifacts.bundle",
     "measure": "gnnrl.network.cost",
     "measure_latency": "gnnrl.latency.measurement",
     "prune": "gnnrl.pruning.pruner",
-    "sweep": "gnnrl.tradeoff",
-    "trace": "gnnrl.network.tracer",
+    "sweep": "gnnrl.compression.sweep",
+    "trace": "gnnrl.network.tracing.tracer",
 }
 
 register(
@@ -52,6 +54,24 @@ register(
         "plan as HTML": ("gnnrl.report.notebook", "show_plan"),
     }
 )
+
+_MOVED = {
+    "gnnrl.bundle": "gnnrl.artifacts.bundle",
+    "gnnrl.comparison": "gnnrl.compression.comparison",
+    "gnnrl.evaluation": "gnnrl.scoring.plans",
+    "gnnrl.exporting.formats": "gnnrl.artifacts.formats",
+    "gnnrl.exporting.onnx": "gnnrl.artifacts.onnx",
+    "gnnrl.exporting.patch": "gnnrl.artifacts.patch",
+    "gnnrl.exporting.program": "gnnrl.artifacts.program",
+    "gnnrl.exporting": "gnnrl.artifacts",
+    "gnnrl.figures": "gnnrl.compression.figures",
+    "gnnrl.judges": "gnnrl.scoring.adapters",
+    "gnnrl.network.tracer": "gnnrl.network.tracing.tracer",
+    "gnnrl.per_class": "gnnrl.scoring.classes",
+    "gnnrl.study": "gnnrl.compression.study",
+    "gnnrl.tradeoff": "gnnrl.compression.sweep",
+}
+sys.meta_path.insert(0, MovedModules(_MOVED))
 
 __all__ = [
     "CompressionResult",

@@ -1,6 +1,6 @@
 """`python -m gnnrl` is `gnnrl`."""
 
-from gnnrl.cli.application import main
+from gnnrl.cli.app import main
 
 if __name__ == "__main__":
     main()

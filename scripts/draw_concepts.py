@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search

@@ -10,7 +10,7 @@ HIDDEN = {
     *("pydantic", "typer", "click", "rich", "gymnasium", "torch_geometric", "jinja2", "markupsafe", "PIL"),
     *("torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ray", "optuna", "cma", "yaml", "matplotlib"),
 }
-ENTRIES = {"bundle", "errors", "formats", "latency", "network", "pruning", "storage", "version", "views"}
+ENTRIES = {"artifacts", "errors", "latency", "modules", "moved", "network", "pruning", "storage", "version", "views"}
 
 
 class Installed(PathFinder):
@@ -27,7 +27,7 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import gnnrl  # noqa: E402
-from gnnrl import bundle  # noqa: E402
+from gnnrl.artifacts import bundle  # noqa: E402
 
 
 def network() -> nn.Module:

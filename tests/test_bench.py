@@ -10,16 +10,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from gnnrl import bundle
-from gnnrl.cli import benching, contest, contestants
-from gnnrl.cli.application import app
-from gnnrl.cli.benching import Ring, tabulate
+from gnnrl.artifacts import bundle
+from gnnrl.cli import bench_processes as contest
+from gnnrl.cli import bench_workers as contestants
+from gnnrl.cli.app import app
+from gnnrl.cli.bench_workers import Contestant, serve
+from gnnrl.cli.commands import bench as benching
+from gnnrl.cli.commands.bench import Ring, tabulate
 from gnnrl.cli.console import Silent, stdout
-from gnnrl.cli.contestants import Contestant, serve
-from gnnrl.cli.sources import Source
+from gnnrl.cli.inputs import Source
 from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.zoo.models import example_inputs, resolve_model
 

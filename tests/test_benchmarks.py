@@ -13,9 +13,9 @@ import pytest
 import torch
 from filelock import FileLock
 
+from gnnrl.compression.study import Study
 from gnnrl.searchers.table import SEARCHERS
 from gnnrl.searchers.task import Task, run
-from gnnrl.study import Study
 from gnnrl.zoo.networks import digits_resnet
 from tests.topologies import images, topology, traced
 

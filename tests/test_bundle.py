@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import gnnrl
-from gnnrl import bundle
+from gnnrl.artifacts import bundle
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.plan import Plan

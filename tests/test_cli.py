@@ -17,15 +17,17 @@ from rich.console import Console
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from gnnrl import bundle
-from gnnrl.cli import comparing, console, options, tables, tuning_options
-from gnnrl.cli.application import app
+from gnnrl.artifacts import bundle
+from gnnrl.cli import console, options, tables
+from gnnrl.cli import training_options as tuning_options
+from gnnrl.cli.app import app
+from gnnrl.cli.commands import compare as comparing
 from gnnrl.errors import GnnrlError
-from gnnrl.evaluation import Trial
 from gnnrl.network.description import describe
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.reconstruction import REPAIRS
+from gnnrl.scoring.plans import Trial
 from gnnrl.searchers.table import SEARCHERS
 from gnnrl.training import Metric
 from gnnrl.zoo.batches import Augmentation
@@ -89,7 +91,7 @@ def in_a_process(*code: str) -> subprocess.CompletedProcess[str]:
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = """
 import sys
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 try:
     app(["--help"])
 finally:
@@ -423,7 +425,7 @@ def test_a_value_that_is_misspelt_gets_the_nearest(option: str, value: str, mean
 def test_a_line_with_an_option_of_another_program_is_still_completed() -> None:
     words = {"_GNNRL_COMPLETE": "complete_bash", "COMP_WORDS": "gnnrl prune --lr 3 --impo", "COMP_CWORD": "4"}
     told = subprocess.run(
-        [sys.executable, "-c", "from gnnrl.cli.application import main; main()"],
+        [sys.executable, "-c", "from gnnrl.cli.app import main; main()"],
         env={**os.environ, **words},
         capture_output=True,
         text=True,
@@ -520,7 +522,7 @@ def test_more_plans_than_anybody_can_judge_are_refused() -> None:
 
 
 def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnnrl.compression.compress", lambda *_, **__: pytest.fail("it searched"))
+    monkeypatch.setattr("gnnrl.compression.pipeline.compress", lambda *_, **__: pytest.fail("it searched"))
     arguments = prune("--dry-run", "--out", "small", "--keep", "layer1.0", "--threads", "1")
     told = run(*arguments)
     assert told.exit_code == 0, told.output

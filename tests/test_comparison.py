@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gnnrl.comparison import Comparison, Run, compare
+from gnnrl.compression.comparison import Comparison, Run, compare
+from gnnrl.compression.figures import draw_comparison
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.figures import draw_comparison
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
 from gnnrl.searchers.task import Task

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import gnnrl
-from gnnrl import study
-from gnnrl.compression import STAGES, compress
+from gnnrl.compression import study
+from gnnrl.compression.pipeline import STAGES, compress
 from gnnrl.errors import (
     ConfigError,
     DataError,
@@ -22,8 +22,8 @@ from gnnrl.errors import (
     NothingToPrune,
     UnreachableConstraint,
 )
-from gnnrl.network.copies import copy_network
-from gnnrl.network.tracer import trace
+from gnnrl.modules.copies import copy_network
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import SEARCHERS
 from tests.latency.machine import counting_clock

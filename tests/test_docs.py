@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import gnnrl
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 from gnnrl.zoo.networks import cifar_resnet
 
 ROOT = Path(__file__).parents[1]

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, EvaluationError, GnnrlError
-from gnnrl.evaluation import Evaluator, Judge, Trial, judged
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.calibration.dense import calibrate
+from gnnrl.scoring.plans import Evaluator, Judge, Trial, judged
 from tests.topologies import images, traced
 
 CASE = traced("residual")

@@ -20,16 +20,14 @@ FILES = {
 }
 PACKAGES = sorted(module for module, path in FILES.items() if path.name == "__init__.py")
 FLOORS = (
-    {"errors", "version", "views", "clock"},
-    {"imports", "formats", "storage", "network"},
-    {"zoo", "pruning"},
-    {"training", "latency", "evaluation", "bundle"},
-    {"agent", "runs", "executors", "exporting", "report", "per_class"},
-    {"environment", "judges", "result"},
-    {"searchers"},
-    {"study", "_seed_api"},
-    {"compression", "comparison", "graph_env", "lib", "models"},
-    {"tradeoff", "figures"},
+    {"errors", "moved", "version", "views"},
+    {"imports", "modules", "storage", "agent"},
+    {"network", "zoo"},
+    {"pruning"},
+    {"artifacts", "environment", "latency", "scoring"},
+    {"report", "runs", "searchers", "training"},
+    {"executors", "_seed_api"},
+    {"compression", "graph_env", "lib", "models"},
     {"cli"},
     {"__main__"},
 )
@@ -104,11 +102,18 @@ def test_imports_in_text_and_for_type_checking_are_seen(monkeypatch: pytest.Monk
     written.write_text(
         "if TYPE_CHECKING:\n    from gnnrl.agent.ppo import PPO\n\n"
         "def late():\n    from gnnrl.cli import options\n"
-        'VIEWS = ("gnnrl.report.page", "gnnrl.bundle:load", "gnnrl.study.Study", "see gnnrl.judges")\n'
+        'VIEWS = ("gnnrl.report.page", "gnnrl.artifacts.bundle:load", "gnnrl.compression.study.Study")\n'
+        'TOLD = "see gnnrl.scoring.adapters"\n'
     )
     monkeypatch.setitem(FILES, "gnnrl.written", written)
 
-    named = {"gnnrl.agent.ppo", "gnnrl.cli.options", "gnnrl.report.page", "gnnrl.bundle", "gnnrl.study"}
+    named = {
+        "gnnrl.agent.ppo",
+        "gnnrl.cli.options",
+        "gnnrl.report.page",
+        "gnnrl.artifacts.bundle",
+        "gnnrl.compression.study",
+    }
     assert imports("gnnrl.written") == named
 
 

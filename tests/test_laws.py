@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from gnnrl.modules.attention import NarrowMultiheadAttention
 from gnnrl.network.cost import Budget, measure
-from gnnrl.network.narrow_attention import NarrowMultiheadAttention
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import as_arguments, trace
+from gnnrl.network.tracing.tracer import as_arguments, trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan

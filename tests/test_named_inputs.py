@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 import gnnrl
 from gnnrl.errors import ConfigError, DataError, EvaluationError
-from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.gathering import Feed
+from gnnrl.pruning.calibration.batches import Feed
+from gnnrl.pruning.calibration.dense import calibrate
 
 
 class Two(nn.Module):

@@ -12,11 +12,11 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 import gnnrl
-from gnnrl import formats
-from gnnrl.cli.application import app
-from gnnrl.comparison import Comparison
+from gnnrl.cli.app import app
+from gnnrl.compression.comparison import Comparison
 from gnnrl.errors import ArtifactError
 from gnnrl.runs.directory import RunDirectory
+from gnnrl.storage import formats
 from gnnrl.zoo.networks import digits_resnet
 
 MADE = Path(__file__).parent / "fixtures" / "made_at_235a57c"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 
 OWN = """
 from pathlib import Path

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.verification import mask
 from tests.test_laws import LeaveOut

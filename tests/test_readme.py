@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from gnnrl import bundle
+from gnnrl.artifacts import bundle
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.plan import Plan
 from tests.topologies import images, topology, traced

@@ -17,11 +17,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnrl import bundle
-from gnnrl.cli.job import Job
-from gnnrl.cli.record import read_job, written
-from gnnrl.cli.running import Found
-from gnnrl.cli.sources import Source
+from gnnrl.artifacts import bundle
+from gnnrl.cli.inputs import Source
+from gnnrl.cli.jobs import Job
+from gnnrl.cli.run_settings import read_job, written
+from gnnrl.cli.runs import Found
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunWarning
 from gnnrl.network.cost import Constraint
 from gnnrl.pruning.plan import Plan

@@ -24,7 +24,7 @@ from gnnrl.graph_env.graph_environment import graph_env
 from gnnrl.lib.RL import agent as paper
 from gnnrl.lib.RL.agent import Agent, Memory, multi_stage_graph_encoder
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.training import top1
 
 device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")

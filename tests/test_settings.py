@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gnnrl.cli import settings
-from gnnrl.cli.application import app
+from gnnrl.cli import config_file as settings
+from gnnrl.cli.app import app
 
 REQUIRED = 'model = "digits-resnet"\ndata = "digits"\n'
 

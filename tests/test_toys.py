@@ -9,7 +9,7 @@ import torch
 from gnnrl.network.cost import measure
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.verification import mask
 from tests.test_laws import LeaveOut, double, run

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 import gnnrl
-from gnnrl import compression, study
+from gnnrl import compression
+from gnnrl.compression import study
+from gnnrl.compression.figures import draw_tradeoff
+from gnnrl.compression.sweep import point, sweep
 from gnnrl.errors import ConfigError, UnreachableConstraint
-from gnnrl.figures import draw_tradeoff
 from gnnrl.network.cost import name_limit
-from gnnrl.tradeoff import point, sweep
 from tests.latency.machine import counting_clock
 from tests.test_compression import batches, near
 from tests.topologies import images, topology

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 
 
 @dataclass(frozen=True, eq=False)

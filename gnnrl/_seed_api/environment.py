@@ -15,22 +15,22 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from gnnrl import bundle
 from gnnrl.agent.observation import Observation
+from gnnrl.artifacts import bundle
 from gnnrl.environment.features import observe
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
-from gnnrl.evaluation import Evaluator, Judge, judged
-from gnnrl.network.copies import copy_network
+from gnnrl.modules.copies import copy_network
 from gnnrl.network.cost import Budget
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import REPAIRS
+from gnnrl.scoring.plans import Evaluator, Judge, judged
 from gnnrl.searchers.task import Task
 from gnnrl.storage.layout import MANIFEST, check_target
 from gnnrl.training import evaluator

@@ -18,8 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from gnnrl.cli.company import helps
 from gnnrl.cli.streams import above, apart, console_on, is_plain
+from gnnrl.cli.torchrun import helps
 
 PAUSE = 5.0
 """Seconds between lines of progress where there is no terminal."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from gnnrl.cli.teaching import START
+from gnnrl.cli.help import START
 from gnnrl.errors import question
 
 Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Judgement, Widths
 from gnnrl.executors.scheduling import Crew, Patience, Scheduler
+from gnnrl.scoring.plans import Judgement, Widths
 
 
 class CrewExecutor(AbstractContextManager[Any]):
@@ -30,7 +30,7 @@ class CrewExecutor(AbstractContextManager[Any]):
         self._end = weakref.finalize(self, crew.close)
 
     def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans; see `gnnrl.evaluation.Executor` and `Scheduler.map`.
+        """Judge plans; see `gnnrl.scoring.plans.Executor` and `Scheduler.map`.
 
         Raises:
             ConfigError: the executor was not started.

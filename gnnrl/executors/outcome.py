@@ -5,7 +5,7 @@ import traceback
 from dataclasses import dataclass
 
 from gnnrl.errors import EvaluationError
-from gnnrl.evaluation import Judge, Judgement, Widths
+from gnnrl.scoring.plans import Judge, Judgement, Widths
 
 
 class WorkerTraceback(Exception):

@@ -16,11 +16,11 @@ from multiprocessing import connection, get_context, process
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Judge, Widths
 from gnnrl.executors.employment import CrewExecutor
 from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
 from gnnrl.executors.worker import Hello, Loaded, Unable, work
 from gnnrl.imports import folders
+from gnnrl.scoring.plans import Judge, Widths
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

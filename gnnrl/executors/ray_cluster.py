@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Judge, Widths
 from gnnrl.executors.employment import CrewExecutor
 from gnnrl.executors.outcome import Outcome, outcome_of
 from gnnrl.executors.process import unsendable
 from gnnrl.executors.ray_connection import connect, demand_token
 from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
 from gnnrl.imports import folders, require
+from gnnrl.scoring.plans import Judge, Widths
 
 
 class RayExecutor(CrewExecutor):

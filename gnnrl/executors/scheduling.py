@@ -16,8 +16,8 @@ from time import monotonic
 from typing import Protocol
 
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
-from gnnrl.evaluation import Judgement, Widths
 from gnnrl.executors.outcome import Failure, Outcome
+from gnnrl.scoring.plans import Judgement, Widths
 
 TICK = 0.1
 _LEAST_PATIENCE = 1.0

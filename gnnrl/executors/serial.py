@@ -8,7 +8,7 @@ from statistics import median
 from threading import Timer
 
 from gnnrl.errors import ConfigError, EvaluationError, GnnrlWarning
-from gnnrl.evaluation import Judge, Judgement, Widths
+from gnnrl.scoring.plans import Judge, Judgement, Widths
 
 LEAST, FIRST = 60.0, 600.0
 """Seconds before an evaluation is called late: at least, and while fewer than three are known to compare with."""
@@ -47,7 +47,7 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         self._seconds.clear()
 
     def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans; see `gnnrl.evaluation.Executor`.
+        """Judge plans; see `gnnrl.scoring.plans.Executor`.
 
         Raises:
             ConfigError: the executor was not started.

@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from gnnrl.errors import ConfigError, choices
-from gnnrl.evaluation import Executor, Judge
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
 from gnnrl.executors.serial import SerialExecutor
+from gnnrl.scoring.plans import Executor, Judge
 
 EXECUTORS: Mapping[str, Callable[..., Executor]] = MappingProxyType(
     {"serial": SerialExecutor, "process": ProcessExecutor, "ray": RayExecutor}

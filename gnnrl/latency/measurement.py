@@ -22,13 +22,13 @@ from gnnrl.latency.kernels import Kernel, Variables, blocked, find_kernels
 from gnnrl.latency.ledger import Ledger, name_of
 from gnnrl.latency.stopwatch import Call, Clock, median_seconds
 from gnnrl.latency.tables import Latency, Tables, monotone
+from gnnrl.modules.modes import evaluating
 from gnnrl.network.cost import Metric
 from gnnrl.network.labels import Component
-from gnnrl.network.modes import evaluating
 from gnnrl.network.polynomial import Peak
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import as_arguments, unwrapped
+from gnnrl.network.tracing.tracer import as_arguments, unwrapped
 
 _ANCHORS = (1.0, 0.75, 0.5, 0.3)
 """Shares of all widths at which whole networks are timed."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gnnrl.modules.layers import layer_of
 from gnnrl.network.cost import Cost
 from gnnrl.network.labels import Component
-from gnnrl.network.layers import layer_of
 from gnnrl.network.obstacles import Obstacle, Role, find_obstacles, role, shorten, show_location
 from gnnrl.network.structure import Group, Network
 

@@ -13,11 +13,11 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from gnnrl.errors import VerificationError
-from gnnrl.network import narrow_attention
-from gnnrl.network.copies import copy_network
+from gnnrl.modules import attention as narrow_attention
+from gnnrl.modules.copies import copy_network
+from gnnrl.modules.modes import drop_caches, evaluating
+from gnnrl.modules.spectral import settle
 from gnnrl.network.labels import Component
-from gnnrl.network.modes import drop_caches, evaluating
-from gnnrl.network.spectral import settle
 from gnnrl.network.structure import Network
 
 Select = Callable[[Tensor, Mapping[int, Component]], Tensor]

@@ -11,10 +11,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnnrl.network.modes import evaluating
-from gnnrl.network.operations.products import letters_of
-from gnnrl.network.operations.recurrent import RULES
-from gnnrl.network.tracer import as_arguments, plain_attention
+from gnnrl.modules.modes import evaluating
+from gnnrl.network.labelling.operations.products import letters_of
+from gnnrl.network.labelling.operations.recurrent import RULES
+from gnnrl.network.tracing.tracer import as_arguments, plain_attention
 
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError
-from gnnrl.network.modes import evaluating
+from gnnrl.modules.modes import evaluating
 from gnnrl.network.structure import Group, Network
-from gnnrl.pruning.gathering import Feed
+from gnnrl.pruning.calibration.batches import Feed
 
 _PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, ...]]

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.formats import check_format
 from gnnrl.network.cost import Budget
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
+from gnnrl.storage.formats import check_format
 from gnnrl.views import show
 
 Scores = Sequence[NDArray[np.float64]]

@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from gnnrl.network.admission import check_weights
-from gnnrl.network.modes import outside_inference
+from gnnrl.modules.modes import outside_inference
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace, unwrapped
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.network.tracing.admission import check_weights
+from gnnrl.network.tracing.tracer import trace, unwrapped
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.reconstruction import find_repair, repair

@@ -25,11 +25,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError
+from gnnrl.modules.parameters import Names
 from gnnrl.network.structure import Network
-from gnnrl.pruning.calibration import Calibration, LayerRecord, norm_scale
-from gnnrl.pruning.layer_calls import LayerCall, Observer, normalise, watching
+from gnnrl.pruning.calibration.dense import Calibration, LayerRecord, norm_scale
+from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, normalise, watching
 from gnnrl.pruning.least_squares import solve
-from gnnrl.pruning.names import Names
 
 
 @dataclass(frozen=True, slots=True)

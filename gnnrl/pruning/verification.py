@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gnnrl.errors import GnnrlWarning, VerificationError
-from gnnrl.network.copies import copy_network
-from gnnrl.network.spectral import settle
+from gnnrl.modules.copies import copy_network
+from gnnrl.modules.spectral import settle
 from gnnrl.network.structure import Network, Operation
 from gnnrl.pruning.counting import count_macs, run
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gnnrl import bundle
+from gnnrl.artifacts import bundle
 from gnnrl.errors import ArtifactError
 from gnnrl.report.blocks import Run
 from gnnrl.storage.layout import HISTORY

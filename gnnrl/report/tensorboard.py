@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from gnnrl.evaluation import Trial
+from gnnrl.scoring.plans import Trial
 
 
 class Writer(Protocol):

@@ -22,8 +22,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunInUse, RunWarning
-from gnnrl.formats import SEARCH, check_format, check_resumable, stamp
 from gnnrl.storage.files import check_home, remove_remains, write_whole, writing
+from gnnrl.storage.formats import SEARCH, check_format, check_resumable, stamp
 from gnnrl.storage.journal import Journal
 from gnnrl.storage.layout import JOURNAL, SETTINGS
 from gnnrl.storage.snapshots import Snapshots

@@ -12,15 +12,15 @@ import math
 from typing import Any
 
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError
-from gnnrl.evaluation import Trial
 from gnnrl.runs.directory import TIMES, RunDirectory
+from gnnrl.scoring.plans import Trial
 from gnnrl.storage.journal import Journal, Record
 
 _SEARCH, _TRIAL, _FAILURE = "search", "trial", "failure"
 
 
 class SearchMemory:
-    """What a run directory remembers of a search; see `gnnrl.evaluation.Memory`.
+    """What a run directory remembers of a search; see `gnnrl.scoring.plans.Memory`.
 
     Args:
         run: the directory.

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnrl.errors import ConfigError, GnnrlError
-from gnnrl.evaluation import Evaluator, Trial, Widths, key_of
+from gnnrl.modules.locations import user_location
 from gnnrl.network.labels import Component
-from gnnrl.network.locations import user_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import Curve
 from gnnrl.pruning.plan import Scores
 from gnnrl.pruning.projection import Projection
+from gnnrl.scoring.plans import Evaluator, Trial, Widths, key_of
 
 _CURVE_POINTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 _PATIENCE = 20

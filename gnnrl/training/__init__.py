@@ -1,8 +1,6 @@
 """Loops over data: how good a network is, and how it is trained further."""
 
-from gnnrl.training.distillation import softened_divergence, training_loss
-from gnnrl.training.finetuning import FinetuneResult, OnProgress, finetune
-from gnnrl.training.judging import (
+from gnnrl.scoring.measures import (
     TEMPERATURE,
     Metric,
     Precision,
@@ -11,8 +9,11 @@ from gnnrl.training.judging import (
     evaluator,
     kl_divergence,
     mean_of,
+    softened_divergence,
     top1,
 )
+from gnnrl.training.distillation import training_loss
+from gnnrl.training.finetuning import FinetuneResult, OnProgress, finetune
 from gnnrl.training.progress import Epoch
 from gnnrl.training.schedule import Schedule, rate_at
 

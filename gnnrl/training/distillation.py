@@ -6,6 +6,8 @@ n = samples in a batch, C = classes. Logits are float [n, C], labels int64 [n].
 import torch.nn.functional as F
 from torch import Tensor
 
+from gnnrl.scoring.measures import softened_divergence
+
 
 def training_loss(
     logits: Tensor,
@@ -36,14 +38,3 @@ def training_loss(
         return hard
     soft = softened_divergence(logits, teacher, temperature, "batchmean") * temperature**2
     return (1 - weight) * hard + weight * soft
-
-
-def softened_divergence(logits: Tensor, teacher: Tensor, temperature: float, reduction: str) -> Tensor:
-    """KL(softmax(teacher / T) || softmax(logits / T)) in nats.
-
-    Args:
-        temperature: T.
-        reduction: of `torch.nn.functional.kl_div`: "sum", "batchmean" or "none" [n, C].
-    """
-    wanted = F.log_softmax(teacher / temperature, 1)
-    return F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction=reduction, log_target=True)

@@ -1,6 +1,6 @@
 """How a network is trained further: the only loop over data that changes one.
 
-Shapes and batches are those of `gnnrl.training.judging`.
+Shapes and batches are those of `gnnrl.scoring.measures`.
 """
 
 import math
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError
-from gnnrl.network.modes import evaluating, mode
+from gnnrl.modules.modes import evaluating, mode
+from gnnrl.scoring.measures import Precision, cross_entropy, logits_of
 from gnnrl.storage.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
-from gnnrl.training.judging import Precision, cross_entropy, logits_of
 from gnnrl.training.own_function import damaged
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe

@@ -7,7 +7,7 @@ from typing import get_args
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.training.judging import Precision
+from gnnrl.scoring.measures import Precision
 from gnnrl.training.schedule import Schedule
 from gnnrl.zoo.batches import Augmentation
 

@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 from torch import nn
 
-from gnnrl.evaluation import Judge
+from gnnrl.scoring.plans import Judge
 from tests.topologies import traced
 
 CASE = traced("residual")

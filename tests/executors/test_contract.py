@@ -10,10 +10,10 @@ import pytest
 from torch import nn
 
 from gnnrl.errors import ConfigError, EvaluationError
-from gnnrl.evaluation import Executor
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import find_executor
+from gnnrl.scoring.plans import Executor
 from tests.executors.plans import DIES, DIES_ONCE, FAILS, HANGS, NAN, SLOW_ONCE, Moody, judge, locked
 
 RAY = pytest.param(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
-from gnnrl.evaluation import Judgement, Seconds
 from gnnrl.executors.outcome import Failure
 from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready, Scheduler
+from gnnrl.scoring.plans import Judgement, Seconds
 
 PLANS = [(number,) for number in range(9)]
 

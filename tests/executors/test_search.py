@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.cli.job import Job
-from gnnrl.cli.record import naming, read_job, written
-from gnnrl.cli.running import Found
-from gnnrl.cli.sources import Source
-from gnnrl.comparison import compare
-from gnnrl.compression import compress
+from gnnrl.cli.inputs import Source
+from gnnrl.cli.jobs import Job
+from gnnrl.cli.run_settings import naming, read_job, written
+from gnnrl.cli.runs import Found
+from gnnrl.compression.comparison import compare
+from gnnrl.compression.pipeline import compress
+from gnnrl.compression.result import CompressionResult
 from gnnrl.errors import ConfigError
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.serial import SerialExecutor
-from gnnrl.result import CompressionResult
 from tests.executors.plans import CASE
 from tests.executors.test_contract import children, is_worker
 

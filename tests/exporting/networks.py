@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.zoo.models import example_inputs, resolve_model
 from tests.topologies import randomise, traced

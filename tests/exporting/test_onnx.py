@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 import gnnrl
+from gnnrl.artifacts import onnx
+from gnnrl.artifacts.inputs import Call, differences, outputs
 from gnnrl.errors import ConfigError, ExportError
-from gnnrl.exporting import onnx
-from gnnrl.exporting.inputs import Call, differences, outputs
 from tests.exporting.networks import FixedBatch, Triangular, digits, halved
 from tests.topologies import traced
 

@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 import gnnrl
-from gnnrl import bundle
+from gnnrl.artifacts import bundle, patch
+from gnnrl.artifacts.patch import find_widths
 from gnnrl.errors import ArtifactError, ConfigError, ExportError
-from gnnrl.exporting import patch
-from gnnrl.exporting.patch import find_widths
 from tests.exporting.networks import digits, halved, unsaved
 from tests.topologies import TOPOLOGIES, topology, traced
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import gnnrl
+from gnnrl.artifacts import program
+from gnnrl.artifacts.formats import export
 from gnnrl.errors import ConfigError, ExportError
-from gnnrl.exporting import program
-from gnnrl.exporting.formats import export
 from tests.exporting.networks import FixedBatch, halved
 from tests.topologies import images, topology, traced
 

@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from gnnrl.cli import console
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 from gnnrl.cli.console import plain
 from gnnrl.errors import GnnrlError, explained
 

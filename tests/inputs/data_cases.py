@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gnnrl.compression import compress
-from gnnrl.evaluation import judged as judged_once
+from gnnrl.compression.pipeline import compress
+from gnnrl.scoring.plans import judged as judged_once
 from tests.inputs.case import Case, Said, call, command
 from tests.inputs.networks import chain, images
 from tests.inputs.setting_cases import DIGITS

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from gnnrl import bundle
-from gnnrl.cli.record import read_job
-from gnnrl.cli.running import Found
+from gnnrl.artifacts import bundle
+from gnnrl.cli.run_settings import read_job
+from gnnrl.cli.runs import Found
 from gnnrl.pruning.plan import Plan
 from gnnrl.storage.layout import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gnnrl.network.cost import measure
 from gnnrl.network.obstacles import find_obstacles, shorten
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune
 from tests.inputs import networks

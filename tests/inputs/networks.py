@@ -189,7 +189,7 @@ def weight_normed() -> nn.Module:
 
 
 def half_pruned() -> nn.Module:
-    from gnnrl.network.tracer import trace
+    from gnnrl.network.tracing.tracer import trace
     from gnnrl.pruning.plan import Plan
     from gnnrl.pruning.pruner import prune
 

@@ -9,7 +9,7 @@ from gnnrl.errors import ConfigError
 from gnnrl.latency.kernels import find_kernels
 from gnnrl.latency.measurement import measure_latency, time_models
 from gnnrl.network.cost import measure
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from tests.latency.machine import SECONDS_PER_MAC, counting_clock

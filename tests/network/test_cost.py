@@ -72,7 +72,7 @@ def test_size_by_hand() -> None:
 
 
 def test_size_does_not_depend_on_the_batch() -> None:
-    from gnnrl.network.tracer import trace
+    from gnnrl.network.tracing.tracer import trace
     from tests.topologies import images
 
     case = traced("residual")

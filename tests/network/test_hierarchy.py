@@ -7,7 +7,7 @@ from gnnrl.environment.features import NODE_FEATURES, observe
 from gnnrl.network.cost import Budget
 from gnnrl.network.hierarchy import describe, find_hierarchy
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from tests.topologies import BasicBlock, Head, Traced, conv, images, randomise, traced
 
 

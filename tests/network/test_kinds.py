@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from tests.topologies import traced
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from gnnrl.network.cost import measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import as_arguments, exported, trace
+from gnnrl.network.tracing.tracer import as_arguments, exported, trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.network.narrow_attention import NarrowMultiheadAttention, narrow_all
+from gnnrl.modules.attention import NarrowMultiheadAttention, narrow_all
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.verification import mask
 from tests.topologies import Attending, traced
 

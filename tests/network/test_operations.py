@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gnnrl.network.reasons import Kind
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.verification import verify
 from tests.topologies import images
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError, InputsError, TraceError
 from gnnrl.network.description import Description
 from gnnrl.network.reasons import Kind
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.pruner import prune
 from tests.topologies import TOPOLOGIES, Head, Traced, conv, images, traced
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune
 from gnnrl.pruning.verification import verify

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
-from gnnrl.network.narrow_attention import narrowed
+from gnnrl.modules.attention import narrowed
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.reconstruction import Repair, repair
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import DataError
-from gnnrl.pruning.calibration import calibrate
-from gnnrl.pruning.sampling import Sampler
+from gnnrl.pruning.calibration.dense import calibrate
+from gnnrl.pruning.calibration.sampling import Sampler
 from tests.topologies import fresh, images, topology, traced
 
 EVERYTHING = Sampler(per_input=10**6, least=10**9, work=1e18)

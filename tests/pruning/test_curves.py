@@ -3,13 +3,13 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import Allocation, curves_plan
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.pruning.calibration.dense import calibrate
+from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.sampling import Sampler
 from tests.topologies import TOPOLOGIES, Traced, images, traced
 
 EVERYTHING = Sampler(per_input=10**6, least=10**9, work=1e18)

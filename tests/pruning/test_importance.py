@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, DataError
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import CRITERIA, importance
 from tests.topologies import Head, conv, fresh, images, topology, traced
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnnrl.pruning.layer_calls import LayerCall, Observer, Watch, normalise
-from gnnrl.pruning.sampling import Sampler
+from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, Watch, normalise
+from gnnrl.pruning.calibration.sampling import Sampler
 
 EVERYTHING = 10**9
 

@@ -11,8 +11,8 @@ import resource, sys
 import torch
 from torch import nn
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.reconstruction import repair
 
 torch.set_num_threads(1)

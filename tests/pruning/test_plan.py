@@ -8,7 +8,7 @@ import torch
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.cost import measure
 from gnnrl.network.structure import Network
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan, removal_orders
 from gnnrl.pruning.rules import WidthRules
 from tests.topologies import traced

@@ -11,7 +11,7 @@ from torch import nn
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
 from gnnrl.latency.agreement import limits_latency
 from gnnrl.network.cost import Budget
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from tests.topologies import images, obstructed, traced

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.compression import compress
+from gnnrl.compression.pipeline import compress
 from gnnrl.errors import ConfigError
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.pruner import prune

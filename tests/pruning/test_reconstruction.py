@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
-from gnnrl.pruning.calibration import calibrate
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.calibration.dense import calibrate
+from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.reconstruction import REPAIRS, Repair, find_repair, repair
-from gnnrl.pruning.sampling import Sampler
 from tests.topologies import TOPOLOGIES, Traced, conv, images, randomise, topology, traced
 
 EXACT = Repair(ridge=1e-12)

@@ -5,7 +5,7 @@ from torch import nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.obstacles import shorten
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import (
     Bound,

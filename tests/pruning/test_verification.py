@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlWarning, VerificationError
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan

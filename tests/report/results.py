@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnrl.compression import compress
-from gnnrl.result import CompressionResult
+from gnnrl.compression.pipeline import compress
+from gnnrl.compression.result import CompressionResult
 from tests.topologies import images, topology
 
 

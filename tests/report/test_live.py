@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.report.live import find_run, follow, read_progress, render_progress
 from tests.report.results import Page, result

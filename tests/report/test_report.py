@@ -9,13 +9,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from gnnrl import bundle
-from gnnrl.cli.application import app
+from gnnrl.artifacts import bundle
+from gnnrl.cli.app import app
 from gnnrl.errors import ArtifactError
 from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracer import trace
-from gnnrl.per_class import ClassTally
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.card import write_card
@@ -25,6 +24,7 @@ from gnnrl.report.notebook import show_network, show_plan, show_result
 from gnnrl.report.page import render
 from gnnrl.report.record import Judged, Record, finetuned, read_record, write_record
 from gnnrl.report.tensorboard import log_trials
+from gnnrl.scoring.classes import ClassTally
 from gnnrl.training import top1
 from gnnrl.zoo.models import resolve_model
 from tests.report.results import Page, batches, result

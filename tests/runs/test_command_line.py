@@ -11,10 +11,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from gnnrl import bundle
+from gnnrl.artifacts import bundle
 from gnnrl.cli import console
-from gnnrl.cli import outcome as outcomes
-from gnnrl.cli.application import app
+from gnnrl.cli import results as outcomes
+from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.storage.files import digest
 from gnnrl.storage.layout import CONTENTS

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import gnnrl
-from gnnrl import study
+from gnnrl.compression import study
+from gnnrl.compression.sweep import prepare_all
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.latency.ledger import Ledger, Measured
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
 from gnnrl.runs.timings import ledger_of, read_times
-from gnnrl.tradeoff import prepare_all
 from tests.latency.machine import counting_clock
 from tests.runs.test_resume import batches, model, near, outcome, search
 from tests.topologies import images

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from gnnrl import bundle
-from gnnrl.cli import sweeping
-from gnnrl.cli.application import app
+from gnnrl.artifacts import bundle
+from gnnrl.cli import sweeps as sweeping
+from gnnrl.cli.app import app
 from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 

@@ -10,14 +10,14 @@ from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPOConfig
 from gnnrl.errors import ConfigError
-from gnnrl.evaluation import Evaluator, Judge, Judgement, Seconds
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
+from gnnrl.scoring.plans import Evaluator, Judge, Judgement, Seconds
 from gnnrl.searchers import sampling
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS, find_searcher

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from gnnrl import bundle
+from gnnrl.artifacts import bundle
 from gnnrl.errors import ConfigError, ResourceError
 from gnnrl.storage import files
 from tests.test_bundle import small
@@ -114,7 +114,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 def test_an_export_that_meets_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    from gnnrl.exporting.patch import export_patch
+    from gnnrl.artifacts.patch import export_patch
 
     dense = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
     with full_disk(600), pytest.raises(ResourceError, match=r"narrow\.py cannot be written"):

@@ -90,7 +90,7 @@ def test_commands_refuse_a_place_in_a_saved_result_before_they_load_pytorch(
     code = """
 import sys
 sys.modules["torch"] = None
-from gnnrl.cli.application import app
+from gnnrl.cli.app import app
 app(sys.argv[1:])
 """
     done = subprocess.run(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnnrl.network.tracer import trace
+from gnnrl.network.tracing.tracer import trace
 from tests.topologies import Module, Topology, Traced, randomise
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from gnnrl.cli.company import parting
+from gnnrl.cli.torchrun import parting
 from gnnrl.errors import DataError
 from gnnrl.training import finetune
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, load_digits

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gnnrl import bundle
-from gnnrl.cli import company, console
-from gnnrl.cli.application import app
+from gnnrl.artifacts import bundle
+from gnnrl.cli import console
+from gnnrl.cli import torchrun as company
+from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from tests.training.test_team import torchrun
@@ -91,7 +92,7 @@ def test_every_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) 
 
 ENDING = """
 import os, sys
-from gnnrl.cli.company import parting
+from gnnrl.cli.torchrun import parting
 class Fatal:
     def __del__(self, abort=os.abort):
         abort()

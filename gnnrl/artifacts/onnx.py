@@ -1,0 +1,192 @@
+"""export_onnx(model, example_inputs, path): an ONNX file, compared with the network in PyTorch by onnxruntime."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from gnnrl.artifacts.exported import Export
+from gnnrl.artifacts.inputs import Call, differences, input_names, on_cpu, output_names, outputs
+from gnnrl.artifacts.program import TOLERANCE, batched_program, check_sizes
+from gnnrl.errors import ConfigError, ExportError, first_line
+from gnnrl.imports import install_command
+from gnnrl.modules.locations import last_user_line
+from gnnrl.modules.modes import evaluating
+from gnnrl.network.tracing.tracer import plain_attention
+from gnnrl.storage.files import check_file, publish_files, staged
+
+ONE_FILE = 1_900_000_000
+"""Bytes of weights that still go into the file itself; a file of more than 2 GB is not ONNX."""
+OLDEST_OPSET = 18
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """How near a file is to PyTorch; `problem` says what is wrong with it, "" if nothing."""
+
+    problem: str = ""
+    batch_sizes: tuple[int, ...] = ()
+    absolute: float | None = None
+    relative: float | None = None
+
+
+def export_onnx(
+    model: nn.Module,
+    example_inputs: Any,
+    path: str | Path,
+    *,
+    dynamic_batch: bool = True,
+    opset: int | None = None,
+    check: bool = True,
+    force: bool = False,
+) -> Export:
+    """Write a network in evaluation mode as ONNX.
+
+    Inputs have the names of the parameters of `forward`, outputs the keys of the returned dictionary, or `output`.
+    Up to 1.9 GB of weights lie in the file, more of them beside it in `NAME.data`.
+
+    Args:
+        example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
+        dynamic_batch: let the batch have any size; where the network's code fixes it, the record says why.
+        opset: version of the ONNX operators, at least 18; by default the one that PyTorch recommends.
+        check: compare with PyTorch, on one sample and another batch, where onnxruntime is installed.
+        force: replace a file that is there already.
+
+    Raises:
+        ConfigError: the extra `onnx` is missing, the file is there or cannot be written, an argument is wrong.
+        ExportError: an operation cannot be exported, or the file differs by more than 1e-4 of the largest output.
+    """
+    _check_extra()
+    if opset is not None and opset < OLDEST_OPSET:
+        raise ConfigError(f"opset {opset} is too old; PyTorch exports {OLDEST_OPSET} and newer")
+    target, call, model = check_file(path, force=force), Call.of(example_inputs), on_cpu(model)
+    check = check and find_spec("onnxruntime") is not None
+    with evaluating(model), plain_attention(), staged(target) as staging:
+        file = staging / target.name
+        program, reason = batched_program(Flat(model, call), flattened(call), dynamic_batch=dynamic_batch)
+        version = _write(program, model, call, file, opset)
+        result = _compare(model, call, file, dynamic=not reason) if check else _Check()
+        if result.problem and not reason:
+            reason = f"with a batch of any size, {result.problem}"
+            program, _ = batched_program(Flat(model, call), flattened(call), dynamic_batch=False)
+            version = _write(program, model, call, file, opset)
+            result = _compare(model, call, file, dynamic=False)
+        if result.problem:
+            raise ExportError(f"{type(model).__name__} was exported, but {result.problem}; nothing is written")
+        files, size = publish_files(staging, target)
+    return Export(
+        target, files, size, not reason, reason, result.batch_sizes, result.absolute, result.relative, version
+    )
+
+
+class Flat(nn.Module):
+    """A network as ONNX knows networks: from tensors to tensors, whatever containers they come in."""
+
+    def __init__(self, model: nn.Module, call: Call) -> None:
+        super().__init__()
+        self.model = model
+        self._leaves, self._form = tree_flatten((call.args, call.kwargs))
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the network; inputs that are no tensors are those of the example, such outputs are left out."""
+        given = iter(tensors)
+        leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
+        args, kwargs = tree_unflatten(leaves, self._form)
+        return tuple(leaf for leaf in tree_leaves(self.model(*args, **kwargs)) if isinstance(leaf, Tensor))
+
+
+def flattened(call: Call) -> Call:
+    """The tensors of a call as positional arguments."""
+    return Call(tuple(call.tensors()), {}, call.batch)
+
+
+def _check_extra() -> None:
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"export to ONNX needs {' and '.join(missing)}; run: {install_command('onnx')}")
+
+
+def _write(program: ExportedProgram, model: nn.Module, call: Call, file: Path, opset: int | None) -> int:
+    """Convert a program and write it; return the version of the operators."""
+    for old in file.parent.iterdir():
+        old.unlink()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations between torch, onnxscript and onnx
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=input_names(model, call),
+                output_names=output_names(model, call),
+            )
+            assert converted is not None
+            large = sum(tensor.nbytes for tensor in program.state_dict.values()) > ONE_FILE
+            converted.save(file, external_data=large)
+    except Exception as error:
+        raise ExportError(_what_failed(error, program, model)) from error
+    version = int(converted.model.opset_imports[""])
+    if opset is not None and version != opset:
+        raise ExportError(f"{type(model).__name__} cannot be written with opset {opset}; {version} is possible")
+    return version
+
+
+def _what_failed(error: Exception, program: ExportedProgram, model: nn.Module) -> str:
+    operation = re.search(r"No ONNX function found for <OpOverload\(op='([^']+)', overload='([^']+)'\)>", str(error))
+    if operation is None:
+        cause = re.search(r"<class '[^']*(?:Error|Exception)'>: .*", str(error))
+        said = cause.group() if cause else first_line(error)
+        return f"{type(model).__name__} cannot be converted to ONNX: {said[:300]}"
+    name = ".".join(operation.groups())
+    nodes = [node for node in program.graph.nodes if str(node.target) == name]
+    where = last_user_line(str(nodes[0].meta.get("stack_trace", ""))) if nodes else ""
+    return (
+        f"{type(model).__name__} cannot be converted to ONNX: there is no operator for {operation.group(1)}"
+        f"{where and f' (at {where})'}. Write that line with other operations."
+    )
+
+
+def _compare(model: nn.Module, call: Call, file: Path, *, dynamic: bool) -> _Check:
+    """Run a file by onnxruntime and the network by PyTorch on the same inputs."""
+    absolute = relative = 0.0
+    sizes = check_sizes(call, dynamic=dynamic)
+    try:
+        session = onnx_session(file)
+        for size in sizes:
+            inputs = call.of_size(size)
+            expected = outputs(model, inputs)
+            found = differences(run_onnx(session, inputs.tensors()), expected)
+            if not found[1] <= TOLERANCE:
+                return _Check(f"its output differs from PyTorch by {found[1]:.2g} of the largest (batch of {size})")
+            absolute, relative = max(absolute, found[0]), max(relative, found[1])
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever onnxruntime raises: its errors have no common root
+        return _Check(f"onnxruntime cannot run it: {first_line(error)}")
+    return _Check("", sizes, absolute, relative)
+
+
+def onnx_session(file: Path, threads: int | None = None) -> Any:
+    """Open a file with onnxruntime on the CPU, by default with as many threads as PyTorch has."""
+    runtime = import_module("onnxruntime")
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = threads or torch.get_num_threads()
+    settings.log_severity_level = 3
+    return runtime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(session: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Run a session on the tensors of a call, in order."""
+    names = [known.name for known in session.get_inputs()]
+    values = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+    return [torch.from_numpy(value) for value in session.run(None, values)]

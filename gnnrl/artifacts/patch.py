@@ -1,0 +1,218 @@
+"""export_patch(dense, small, path): `narrow.py`, a table of widths that needs nothing but PyTorch, and the weights.
+
+from narrow import narrow
+
+model = MyNetwork()
+narrow(model)
+model.load_state_dict(torch.load("narrow.pt", weights_only=True))
+"""
+
+import inspect
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.artifacts.bundle import tensors
+from gnnrl.artifacts.exported import Export
+from gnnrl.artifacts.inputs import on_cpu
+from gnnrl.errors import ArtifactError, ConfigError, ExportError
+from gnnrl.modules import attention as narrow_attention
+from gnnrl.modules.copies import copy_network
+from gnnrl.storage.files import check_file, publish_files, staged
+
+Widths = dict[str, dict[str, Any]]
+
+_TEMPLATE = '''"""Makes a dense {name} as narrow as the weights in {weights}. It needs nothing but PyTorch.
+
+    from {module} import narrow
+
+    model = {name}(...)  # with the settings that it was pruned with
+    narrow(model)
+    model.load_state_dict(torch.load("{weights}", weights_only=True))
+    model.eval()
+"""
+
+import torch
+from torch import nn
+{attention}
+# For each module that shrinks: its attributes that state a size, and the shapes of its parameters and buffers.
+WIDTHS = {{
+{table}
+}}
+
+
+def narrow(model):
+    """Give a dense {name} the widths of the table, in place; the values come with load_state_dict."""
+    made = {{}}  # tied parameters stay tied
+    for path, sizes in WIDTHS.items():
+        module = model.get_submodule(path)
+        for name, size in sizes.items():
+            value = getattr(module, name)
+            if not isinstance(value, torch.Tensor):
+                setattr(module, name, size)
+            elif isinstance(value, nn.Parameter):
+                if value not in made:
+                    made[value] = nn.Parameter(value.new_zeros(size), requires_grad=value.requires_grad)
+                setattr(module, name, made[value])
+            else:
+                module.register_buffer(name, value.new_zeros(size))
+{update}    return model
+'''
+
+_UPDATE = """    for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention):
+            update(module)
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoder):
+            update_encoder(module)
+"""
+
+
+def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force: bool = False) -> Export:
+    """Write a Python file that narrows a dense network, and a plain state dict for it with the suffix `.pt`.
+
+    Args:
+        dense: a dense instance of the class; it is not changed.
+        small: the pruned network.
+        path: a Python file, such as `narrow.py`.
+        force: replace files that are there already.
+
+    Raises:
+        ConfigError: the path is no name of a Python module, is there, or cannot be written.
+        ArtifactError: the two are no instances of the same network.
+        ExportError: the table cannot express how they differ.
+    """
+    target = Path(path)
+    if target.suffix != ".py" or not target.stem.isidentifier():
+        raise ConfigError(f"{target} is no name of a Python module; choose one such as narrow.py")
+    weights = target.with_suffix(".pt")
+    check_file(target, force=force)
+    check_file(weights, force=force)
+    dense, small = on_cpu(dense), on_cpu(small)
+    widths = find_widths(dense, small)
+    table = "\n".join(f"    {json.dumps(name)}: {_entry(sizes)}," for name, sizes in widths.items())
+    attention, update = _attention(small)
+    text = _TEMPLATE.format(
+        name=type(small).__name__,
+        module=target.stem,
+        weights=weights.name,
+        table=table,
+        attention=attention,
+        update=update,
+    )
+    state = _state(small, widths)
+    _check(text, dense, small, state)
+    with staged(target) as staging:
+        (staging / target.name).write_text(text)
+        content = BytesIO()  # what torch.save raises where the disk is full says nothing about the disk
+        torch.save(state, content)
+        (staging / weights.name).write_bytes(content.getbuffer())
+        files, size = publish_files(staging, target)
+    return Export(target, files, size)
+
+
+def find_widths(dense: nn.Module, small: nn.Module) -> Widths:
+    """For each module, what differs: sizes that its attributes state, and shapes of its parameters and buffers.
+
+    Buffers that are not part of the state dict are named too where their values differ; the patch adds them to it.
+
+    Raises:
+        ArtifactError: one of the two has modules or tensors that the other does not have.
+    """
+    paths = {path for path, _ in dense.named_modules()} ^ {path for path, _ in small.named_modules()}
+    names = _names(dense) ^ _names(small)
+    if type(dense) is not type(small) or paths or names:
+        found = ", ".join(sorted(paths | names)[:5])
+        raise ArtifactError(
+            f"{type(dense).__name__} and the pruned {type(small).__name__} are not of the same network"
+            f"{found and f': only one of them has {found}'}. Give the class and settings it was made with."
+        )
+    widths = {
+        path: {**_sizes(module, small.get_submodule(path)), **_shapes(module, small.get_submodule(path))}
+        for path, module in dense.named_modules(remove_duplicate=False)
+    }
+    return {path: sizes for path, sizes in widths.items() if sizes}
+
+
+def _attention(small: nn.Module) -> tuple[str, str]:
+    """The code of attention that lost heads, which torch's own cannot compute, and its use; nothing where none did."""
+    if not any(isinstance(module, narrow_attention.NarrowMultiheadAttention) for module in small.modules()):
+        return "", ""
+    source = inspect.getsource(narrow_attention).removeprefix(f'"""{narrow_attention.__doc__}"""')
+    return source.replace("import torch\n", "").replace(
+        "from torch import Tensor, nn\n", "from torch import Tensor\n"
+    ), _UPDATE
+
+
+def _names(model: nn.Module) -> set[str]:
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return parameters | {name for name, _ in model.named_buffers(remove_duplicate=False)}
+
+
+def _sizes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
+    theirs = {name: value for name, value in vars(small).items() if _is_size(value)}
+    return {
+        name: theirs[name]
+        for name, value in vars(dense).items()
+        if name in theirs and _is_size(value) and value != theirs[name]
+    }
+
+
+def _is_size(value: object) -> bool:
+    """An integer, or a tuple or list of them; a truth value is none."""
+    items = value if isinstance(value, tuple | list) else [value]
+    return bool(items) and all(isinstance(item, int) and not isinstance(item, bool) for item in items)
+
+
+def _shapes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
+    found = {}
+    for name, old in (*dense._parameters.items(), *dense._buffers.items()):
+        new = getattr(small, name)
+        if old is None or new is None:
+            continue
+        unsaved = name in dense._non_persistent_buffers_set
+        if old.shape != new.shape or (unsaved and not torch.equal(old, new)):
+            found[name] = tuple(new.shape)
+    return found
+
+
+def _entry(sizes: dict[str, Any]) -> str:
+    parts = []
+    for name, size in sizes.items():
+        shown = tuple(size) if isinstance(size, tuple) else size  # a torch.Size shows its own name
+        parts.append(f"{json.dumps(name)}: {shown!r}")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _state(small: nn.Module, widths: Widths) -> dict[str, Any]:
+    """The state dict, with those buffers that the patch makes part of it."""
+    state = dict(small.state_dict())
+    buffers = dict(small.named_buffers(remove_duplicate=False))
+    for path, sizes in widths.items():
+        names = {f"{path}.{name}".removeprefix(".") for name in sizes}
+        state |= {name: buffers[name].detach() for name in names & buffers.keys()}
+    return state
+
+
+def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Any]) -> None:
+    """Run the generated code on a copy of the dense network, and compare it with the pruned one."""
+    space: dict[str, Any] = {}
+    exec(compile(text, "narrow.py", "exec"), space)
+    narrowed = copy_network(dense)
+    try:
+        space["narrow"](narrowed)
+        narrowed.load_state_dict(state)
+    except Exception as error:
+        raise ExportError(f"the patch does not fit {type(dense).__name__}: {error}") from error
+    expected = tensors(small)
+    for name, tensor in tensors(narrowed).items():
+        if not _same(tensor, expected[name].to(tensor.dtype)):
+            raise ExportError(f"the patch does not bring {name} back; use gnnrl.load or ONNX for this network")
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(torch.equal(a, b))

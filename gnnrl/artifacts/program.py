@@ -1,0 +1,86 @@
+"""export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes them and never reads one."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_map
+
+from gnnrl.artifacts.exported import Export
+from gnnrl.artifacts.inputs import Call, differences, on_cpu, outputs
+from gnnrl.errors import ExportError, first_line
+from gnnrl.modules.locations import last_user_line, user_location
+from gnnrl.modules.modes import evaluating
+from gnnrl.network.tracing.tracer import exported, plain_attention
+from gnnrl.storage.files import check_file, publish_files, staged
+
+TOLERANCE = 1e-4
+"""Largest difference that is accepted, relative to the largest number of an output."""
+
+
+def export_program(
+    model: nn.Module, example_inputs: Any, path: str | Path, *, dynamic_batch: bool = True, force: bool = False
+) -> Export:
+    """Write the program of a network in evaluation mode, as `torch.export.load` reads it.
+
+    Args:
+        example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
+        dynamic_batch: let the batch have any size, where the network's code allows it.
+        force: replace a file that is there already.
+
+    Raises:
+        ConfigError: the file is there or cannot be written, or the network does not run on these inputs.
+        ExportError: the network cannot be exported, or the program computes something else.
+    """
+    target, call, model = check_file(path, force=force), Call.of(example_inputs), on_cpu(model)
+    with evaluating(model), plain_attention():
+        program, reason = batched_program(model, call, dynamic_batch=dynamic_batch)
+        checked = check_sizes(call, dynamic=not reason)
+        absolute = relative = 0.0
+        for size in checked:
+            inputs = call.of_size(size)
+            found = differences(outputs(program.module(), inputs), outputs(model, inputs))
+            absolute, relative = max(absolute, found[0]), max(relative, found[1])
+        if not relative <= TOLERANCE:
+            raise ExportError(f"the exported program differs from {type(model).__name__} by {relative:.2g}")
+    with staged(target) as staging:
+        torch.export.save(program, staging / target.name)
+        files, size = publish_files(staging, target)
+    return Export(target, files, size, not reason, reason, checked, absolute, relative)
+
+
+def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tuple[ExportedProgram, str]:
+    """Export with a batch of any size; where the code fixes it, with that of the inputs.
+
+    Returns:
+        The program, and why its batch is fixed, "" if it is not.
+
+    Raises:
+        ConfigError: the network does not run on these inputs.
+        ExportError: it cannot be exported; the message names the line that stands in the way.
+    """
+    outputs(model, call)
+    reason = "a fixed batch was asked for"
+    if dynamic_batch:
+        several = call if call.batch > 1 else call.of_size(2)  # one sample would be taken for a constant
+        batch = Dim("batch", min=1)
+        shapes = tree_map(lambda leaf: {0: batch} if several.batched(leaf) else None, several.by_parameter(model))
+        try:
+            return exported(model, several.args, several.kwargs, shapes), ""
+        except Exception as error:
+            reason = f"the code of the network fixes its batch: {first_line(error)}"
+    try:
+        return exported(model, call.args, call.kwargs), reason
+    except Exception as error:
+        where = last_user_line(str(error)) or user_location(error)
+        raise ExportError(
+            f"{type(model).__name__} cannot be exported{where and f': {where} stands in the way'}. "
+            f"torch.export says: {first_line(error)}."
+        ) from error
+
+
+def check_sizes(call: Call, *, dynamic: bool) -> tuple[int, ...]:
+    """Sizes of the batches to compare: one, and one that the export has not seen; or that of the inputs."""
+    return (1, max(call.batch, 2) + 1) if dynamic else (call.batch,)

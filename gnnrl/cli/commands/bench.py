@@ -1,0 +1,231 @@
+"""`gnnrl bench`: a saved result against its dense network, on this machine: latency, throughput, memory."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Annotated, Any, get_args
+
+import typer
+from rich import box
+from rich.table import Table
+
+from gnnrl.cli import options
+from gnnrl.cli.bench_processes import receive, running
+from gnnrl.cli.bench_workers import Contestant, Engine
+from gnnrl.cli.console import Narrator, narration, stdout
+from gnnrl.cli.inputs import Source, load_network
+from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.imports import install_command
+
+_NETWORKS = ("dense", "pruned")
+
+EnginesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="eager: PyTorch as it is; onnxruntime: exported as ONNX (the extra onnx); compile: torch.compile, "
+        "which needs a C++ compiler, and minutes. What is not there is told and left out.",
+    ),
+]
+GiveUpOption = Annotated[
+    int, typer.Option("--give-up", min=1, metavar="SECONDS", help="Leave an engine out that is silent for so long.")
+]
+RoundsOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Turns that each network takes; more for a busy machine.")
+]
+BatchesOption = Annotated[
+    int, typer.Option("--batch", min=2, metavar="N", help="Inputs in a batch of which throughput is measured.")
+]
+
+
+def bench(
+    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
+    model: options.ModelOption,
+    engines: EnginesOption = "eager,onnxruntime,compile",
+    batch: BatchesOption = 64,
+    rounds: RoundsOption = 8,
+    give_up: GiveUpOption = 600,
+    device: options.DeviceOption = "cpu",
+    threads: options.ThreadsOption = None,
+    as_json: options.JsonOption = False,
+    input_shape: options.InputShapeOption = None,
+) -> None:
+    """Compare a saved result with its dense network: distribution of the latency, throughput and peak memory.
+
+    Every network runs in a process of its own in every engine; they measure in turns.
+
+    gnnrl bench small --model cifar-resnet20 --threads 1
+    gnnrl bench small --model cifar-resnet20 --engines eager,onnxruntime
+    """
+    chosen = _engines(engines)
+    with narration(quiet=as_json) as narrator:
+        narrator.begin("loading PyTorch")
+        import torch
+
+        from gnnrl.artifacts.bundle import read_manifest
+
+        read_manifest(result)
+        count = threads or torch.get_num_threads()
+        source = Source(model=model, input_shape=input_shape)
+        ring = Ring(source, result, (1, batch), device, count, rounds, give_up)
+        measured, missing = _measure(ring, chosen, narrator)
+    facts = {
+        "result": str(result),
+        "model": model,
+        "batch": batch,
+        "device": device,
+        "threads": count,
+        "engines": measured,
+        "missing": missing,
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    stdout().print(tabulate(facts))
+    for engine, reason in missing.items():
+        typer.echo(f"{engine} was left out: {reason}")
+
+
+def _engines(text: str) -> list[Engine]:
+    known: tuple[Engine, ...] = get_args(Engine)
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"there is no engine {name!r}{options.suggestion(name, known)}. There are {', '.join(known)}"
+            )
+    if not names:
+        raise ConfigError(f"--engines names none; there are {', '.join(known)}")
+    return [engine for engine in known if engine in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What is compared, and how.
+
+    Attributes:
+        batches: one input, for the latency, and the batch of the throughput.
+        rounds: turns that each network takes.
+        most_seconds: of silence.
+    """
+
+    source: Source
+    result: Path
+    batches: tuple[int, int]
+    device: str
+    threads: int
+    rounds: int
+    most_seconds: float = 600
+
+    def contestant(self, engine: Engine, name: str, folder: Path) -> Contestant:
+        """One network in one engine."""
+        return Contestant(
+            engine=engine,
+            source=self.source,
+            result=self.result if name == "pruned" else None,
+            onnx=folder / f"{name}.onnx",
+            batches=self.batches,
+            device=self.device,
+            threads=self.threads,
+        )
+
+
+def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple[dict[str, Any], dict[str, str]]:
+    """Facts of the engines that run, and why others do not.
+
+    Raises:
+        ConfigError: none of them runs.
+    """
+    measured: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="gnnrl-bench-") as scratch:
+        for engine in engines:
+            try:
+                if engine == "onnxruntime":
+                    _export(ring, Path(scratch), narrator)
+                narrator.begin(f"measuring {engine}", "turns")
+                pair = [ring.contestant(engine, name, Path(scratch)) for name in _NETWORKS]
+                with running(pair, narrator, ring.most_seconds) as pipes:
+                    measured[engine] = _turns(ring, pipes, narrator)
+            except GnnrlError as error:
+                missing[engine] = str(error)
+    if not measured:
+        raise ConfigError(f"nothing could be measured: {'; '.join(f'{name}: {why}' for name, why in missing.items())}")
+    return measured, missing
+
+
+def _export(ring: Ring, folder: Path, narrator: Narrator) -> None:
+    from gnnrl.artifacts.bundle import load
+    from gnnrl.artifacts.onnx import export_onnx
+
+    if ring.device != "cpu":
+        raise ConfigError("it is measured on the processor only; give --device cpu")
+    if find_spec("onnxruntime") is None:
+        raise ConfigError(f"it is not installed; run: {install_command('onnx')}")
+    fed = load_network(ring.source, "cpu", narrator)
+    narrator.begin("exporting")
+    for name, network in (("dense", fed.model), ("pruned", load(fed.model, ring.result))):
+        record = export_onnx(network, fed.example_inputs, folder / f"{name}.onnx", check=False)
+        if not record.dynamic_batch:
+            raise ConfigError(f"the network's code fixes the batch: {record.static_reason}")
+
+
+def _turns(ring: Ring, pipes: Sequence[Any], narrator: Narrator) -> dict[str, Any]:
+    """Let the networks measure in turns, and collect what they say."""
+    found: list[list[list[float]]] = [[[] for _ in ring.batches] for _ in pipes]
+    total = ring.rounds * len(ring.batches)
+    for turn in range(total):
+        for seconds, pipe in zip(found, pipes, strict=True):
+            pipe.send(turn % len(ring.batches))
+            seconds[turn % len(ring.batches)] += receive(pipe, ring.most_seconds)
+        narrator.advance(turn + 1, total)
+    facts = {}
+    for name, pipe, (one, many) in zip(_NETWORKS, pipes, found, strict=True):
+        pipe.send(None)
+        low, high = _tails(one)
+        facts[name] = {
+            "latency_ms": {"median": _ms(median(one)), "p5": _ms(low), "p95": _ms(high)},
+            "images_per_second": round(ring.batches[1] / median(many), 1),
+            "peak_memory_mb": round(receive(pipe, ring.most_seconds), 1),
+            "calls": len(one),
+        }
+    return facts
+
+
+def _tails(seconds: Sequence[float]) -> tuple[float, float]:
+    """The 5th and the 95th percentile."""
+    if len(seconds) < 2:
+        return seconds[0], seconds[0]
+    cuts = quantiles(seconds, n=20, method="inclusive")
+    return cuts[0], cuts[-1]
+
+
+def _ms(seconds: float) -> float:
+    return round(1e3 * seconds, 4)
+
+
+def tabulate(facts: Mapping[str, Any]) -> Table:
+    """Tabulate a row for each network in each engine, and how much faster the pruned one is."""
+    threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{facts['device']}, {threads}")
+    table.add_column("", no_wrap=True)
+    for title in ("ms an input", "p5", "p95", f"a second, by {facts['batch']}", "peak MB"):
+        table.add_column(title, justify="right")
+    for engine, networks in facts["engines"].items():
+        for name, row in networks.items():
+            latency = row["latency_ms"]
+            times = (f"{latency[key]:.2f}" for key in ("median", "p5", "p95"))
+            table.add_row(
+                f"{engine}, {name}", *times, f"{row['images_per_second']:,.0f}", f"{row['peak_memory_mb']:,.0f}"
+            )
+        dense, pruned = (networks[name] for name in _NETWORKS)
+        faster = dense["latency_ms"]["median"] / pruned["latency_ms"]["median"]
+        rate = pruned["images_per_second"] / dense["images_per_second"]
+        memory = pruned["peak_memory_mb"] / max(dense["peak_memory_mb"], 0.1)
+        shares = (f"x{faster:.2f} speed", "", "", f"x{rate:.2f}", f"{memory:.0%}")
+        table.add_row("", *(f"[green]{share}[/]" for share in shares), end_section=True)
+    return table

@@ -1,0 +1,121 @@
+"""`gnnrl finetune`: a saved result is trained further."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gnnrl.cli import options
+from gnnrl.cli import torchrun as company
+from gnnrl.cli import training_options as tuning_options
+from gnnrl.cli.console import Narrator, narration
+from gnnrl.cli.inputs import Source, check_named
+from gnnrl.cli.run_settings import naming, written
+from gnnrl.cli.runs import run_path, running
+from gnnrl.cli.startup import import_engine, limited_threads
+from gnnrl.cli.training import Tuning, check_tuning, help_tuning, tune_result
+from gnnrl.report.names import is_worse, plural
+from gnnrl.storage.layout import check_place
+
+
+def finetune(
+    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
+    model: options.ModelOption,
+    data: options.DataOption,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where the result goes. Default: DIR-finetuned."),
+    ] = None,
+    weights: options.WeightsOption = None,
+    pretrained: options.PretrainedOption = False,
+    force: options.ForceOption = False,
+    as_json: options.JsonOption = False,
+    finetune_epochs: tuning_options.EpochsOption = 10,
+    learning_rate: tuning_options.LearningRateOption = 0.03,
+    batch_size: tuning_options.BatchSizeOption = 128,
+    augment: tuning_options.AugmentOption = "crop",
+    label_smoothing: tuning_options.SmoothingOption = 0.0,
+    distill: tuning_options.DistillOption = 0.0,
+    temperature: tuning_options.TemperatureOption = 4.0,
+    ema: tuning_options.EmaOption = 0.0,
+    patience: tuning_options.PatienceOption = 0,
+    precision: options.PrecisionOption = "float32",
+    seed: options.SeedOption = 0,
+    device: options.DeviceOption = "cpu",
+    threads: options.ThreadsOption = None,
+    input_shape: options.InputShapeOption = None,
+    mean: options.MeanOption = None,
+    std: options.StdOption = None,
+) -> None:
+    """Train a saved result further; interrupted, `gnnrl resume` goes on after the last epoch.
+
+    The dense network's weights are needed only to learn from it (--distill).
+
+    gnnrl finetune small --model cifar-resnet20 --data cifar10/ --epochs 20
+
+    On several devices: torchrun --nproc-per-node 4 -m gnnrl finetune small ... --device cuda
+    """
+    settings = dict(locals())
+    as_json = settings.pop("as_json")
+    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
+    settings["out"] = out or result.with_name(f"{result.name}-finetuned")
+    job = Tuning(source=source, **settings)
+    with narration(quiet=as_json) as narrator:
+        facts = tune_on(job, narrator)
+    show_tuned(facts, as_json=as_json)
+
+
+def tune_on(
+    job: Tuning, narrator: Narrator, settings: dict[str, Any] | None = None, *, repair: bool = False
+) -> dict[str, Any]:
+    """Fine-tune in a run that survives interruptions, new or begun before; return what `--json` prints.
+
+    Args:
+        settings: those of the run that was begun.
+        repair: see `RunDirectory`.
+
+    Raises:
+        typer.Exit: this process has helped another one, which tells.
+    """
+    check_named(job.source, job.data, job.device)
+    if settings is None and not company.helps():
+        check_place(job.out)
+    import_engine(narrator)
+    company.take_place(job.device)
+    with limited_threads(job.threads):
+        if company.helps():
+            raise typer.Exit(help_tuning(job))
+        settings = settings or _begun_before(job)
+        if settings is None:
+            check_tuning(job)
+        with running(
+            job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
+        ) as session:
+            return tune_result(job, narrator, session)
+
+
+def _begun_before(job: Tuning) -> dict[str, Any] | None:
+    """The settings of the same run, where torchrun begins the command again; None elsewhere."""
+    if not (company.is_restarted() and run_path(job.out).exists()):
+        return None
+    from gnnrl.runs.directory import read_settings
+
+    settings = read_settings(run_path(job.out))
+    same = settings.get("options") == json.loads(json.dumps(written(job)["options"], default=str))
+    return settings if same else None
+
+
+def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print what came of it."""
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    score, images = facts["score"], facts["test_images"]
+    worse = is_worse(score["before"], score["finetuned"], images)
+    typer.echo(
+        f"{facts['out']}: top-1 {score['finetuned']:.2%} on {images:,} test images, "
+        f"{score['before']:.2%} before {plural(facts['epochs'], 'epoch')}"
+        + worse
+        * "; it is worse: keep the one of before, or take a smaller --learning-rate"
+    )

@@ -1,0 +1,117 @@
+"""A job that is done: its result saved, what is said of it, and what can be done with it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gnnrl.cli.console import Narrator
+from gnnrl.cli.inputs import Fed, load_splits
+from gnnrl.cli.jobs import Best, Job, prepare, searching, shared_arguments
+from gnnrl.cli.runs import Session
+
+if TYPE_CHECKING:
+    from gnnrl.compression.result import CompressionResult
+    from gnnrl.network.structure import Network
+    from gnnrl.zoo.data import DataSplits
+
+
+def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
+    """Compress, save, and return all facts that `--json` prints; the run is over then.
+
+    Raises:
+        GnnrlError: see `gnnrl.errors`.
+    """
+    from gnnrl.runs.timings import ledger_of
+
+    fed, network = prepare(job, narrator, ledger=ledger_of(session.directory))
+    data = load_splits(job.data, fed, narrator)
+    result = _compress(job, fed, network, data, narrator, session)
+    return save_result(job, fed, result, data, narrator, session)
+
+
+def _compress(
+    job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator, session: Session
+) -> "CompressionResult":
+    from gnnrl.compression.pipeline import compress
+    from gnnrl.searchers.table import evaluations_of
+
+    best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
+    settings = {**searching(job, fed, data, narrator, best, session), **shared_arguments(job, fed.model, network, data)}
+    return compress(fed.model, fed.example_inputs, job.constraint, **settings)
+
+
+def save_result(
+    job: Job,
+    fed: Fed,
+    result: "CompressionResult",
+    data: "DataSplits",
+    narrator: Narrator,
+    session: Session,
+    note: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> dict[str, Any]:
+    """Write a result, end its run, and return all facts of it.
+
+    Args:
+        note: called with the facts before the result is there.
+    """
+    session.enter("save")
+    facts = facts_of(job, fed, result, data, narrator)
+    note(facts)
+    about = {**facts, "commands": next_commands(job)}
+    result.save(job.out, about=about, records=session.directory.records, force=job.force)
+    session.directory.remove()
+    return {**facts, "out": str(job.out)}
+
+
+def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+    """What `--json` prints of a result; speed is measured here."""
+    import torch
+    from safetensors.torch import save
+
+    from gnnrl.artifacts.bundle import tensors
+    from gnnrl.cli.speed import measure_speed
+
+    narrator.begin("measuring speed")
+    sizes = {
+        stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
+        for stage, model in (("dense", fed.model), ("pruned", result.model))
+    }
+    latency, throughput = measure_speed({"dense": fed.model, "pruned": result.model}, fed.example_inputs[0], job.device)
+    scores = [trial.score for trial in result.history]
+    return {
+        "model": job.source.model,
+        "data": job.data,
+        "constraint": job.constraint,
+        "score": result.score,
+        "test_images": len(data.test),
+        "reward": {"metric": job.metric, "first": scores[0], "best": max(scores)},
+        "macs": {name: cost.macs for name, cost in result.cost.items()},
+        "params": {name: cost.params for name, cost in result.cost.items()},
+        "file_bytes": sizes,
+        "latency_ms": latency,
+        "images_per_second": throughput,
+        "latency_limit": None if result.latency is None else result.latency.facts(),
+        "threads": torch.get_num_threads(),
+        "layers": [
+            {"name": group.name, "dense": group.size, "pruned": width}
+            for group, width in zip(result.network.groups, result.plan.widths, strict=True)
+        ],
+        "verified_difference": result.verification.difference,
+        "rules": job.widths.facts(result.network),
+        "evaluations": len(result.history),
+        "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
+        "seed": job.seed,
+    }
+
+
+def next_commands(job: Job) -> list[list[str]]:
+    """Commands that judge, look at and take home the result."""
+    source = job.source
+    network = ["--model", source.model]
+    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
+        network += [option, value] if value else []
+    shape = network if source.mean is None and source.std is None else network[:4]
+    return [
+        ["gnnrl", "evaluate", str(job.out), *network, "--data", job.data],
+        ["gnnrl", "export", str(job.out), *shape, "--out", f"{job.out.name}.onnx"],
+        ["gnnrl", "report", str(job.out)],
+    ]

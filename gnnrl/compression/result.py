@@ -1,0 +1,188 @@
+"""The result of a compression: the small network and what is known of it, and the record that its report is made of."""
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnnrl.artifacts import bundle
+from gnnrl.artifacts.exported import Export
+from gnnrl.artifacts.formats import export
+from gnnrl.latency.agreement import LatencyCheck
+from gnnrl.network.cost import Cost
+from gnnrl.network.obstacles import find_obstacles, show_location
+from gnnrl.network.structure import Network
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.verification import Verification
+from gnnrl.report.blocks import find_runs
+from gnnrl.report.documents import write_documents
+from gnnrl.report.notebook import show_result, tell_result
+from gnnrl.report.record import Record
+from gnnrl.scoring.plans import Seconds, Trial
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CompressionResult:
+    """What a compression found and made.
+
+    Attributes:
+        model: the small network, of the user's own class.
+        plan: widths and kept units.
+        score: `dense`, `pruned` (nothing repaired), `repaired` and, after fine-tuning, `finetuned`, by the test
+            function if there is one, else by the reward.
+        reward: the best score of the search; where its plan was not fast enough, that of the plan that is.
+        history: all judged plans.
+        cost: sizes of the `dense` and the `pruned` network.
+        seconds, search_seconds: time of each stage, and where that of the search went.
+        classes: accuracy of each class before and after, where `test` gives images.
+        latency: how fast the small network was found to be, where latency is limited.
+    """
+
+    model: nn.Module
+    plan: Plan
+    network: Network
+    score: dict[str, float]
+    reward: float
+    history: tuple[Trial, ...]
+    cost: dict[str, Cost]
+    verification: Verification
+    seconds: dict[str, float]
+    search_seconds: Seconds
+    settings: dict[str, Any]
+    classes: dict[str, Any] | None = None
+    latency: LatencyCheck | None = None
+
+    def __repr__(self) -> str:
+        return tell_result(self.facts(), self.seconds)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest of a saved result says."""
+        return {
+            "constraint": self.settings["constraint"],
+            "score": self.score,
+            "macs": {name: cost.macs for name, cost in self.cost.items()},
+            "params": {name: cost.params for name, cost in self.cost.items()},
+            **({} if self.latency is None else {"latency": self.latency.facts()}),
+            "evaluations": len(self.history),
+            "dense": bundle.narrowed(self.model, self.network.shapes),
+            "attributes": self.network.stated(self.network.alive(self.plan.kept or ())),
+            "settings": self.settings,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+
+    def record(self, about: Mapping[str, Any] | None = None) -> Record:
+        """What the report and the model card say.
+
+        Args:
+            about: what you know beside it, by the names of the fields of `gnnrl.report.record.Record`, such as
+                {"model": "resnet20 on CIFAR-10", "data": "cifar10"}.
+        """
+        return record_of(self, about or {})
+
+    def save(
+        self,
+        directory: str | Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        records: Iterable[Path] = (),
+        force: bool = False,
+    ) -> Path:
+        """Write the small network, its report and its model card; `gnnrl.load(fresh_model, directory)` reads it back.
+
+        Args:
+            about: see `record`.
+            records: files of the run that made it, to keep with it.
+
+        Raises:
+            ConfigError: the directory is there and not empty.
+        """
+        documents = write_documents(self.record(about), str(directory))
+        return bundle.save(
+            directory, self.model, self.plan, self.facts(), documents=documents, records=records, force=force
+        )
+
+    def _repr_html_(self) -> str:
+        return show_result(self.record())
+
+    def export(
+        self, path: str | Path, example_inputs: Any = None, *, dense: nn.Module | None = None, **settings: Any
+    ) -> Export:
+        """Write the small network for others: ONNX (.onnx), torch.export (.pt2), or a patch of widths (.py).
+
+        Args:
+            example_inputs: as for `compress`; for .onnx and .pt2.
+            dense: the network that was compressed, or another instance of its class; for .py.
+            settings: `form`, `dynamic_batch`, `opset` and `force`, see `gnnrl.artifacts.formats.export`.
+        """
+        return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
+
+
+def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
+    """Collect the record of a result.
+
+    Args:
+        facts: what the caller knows beside it, by the names of a record's fields; they go first.
+    """
+    known = {
+        "model": result.network.model_class,
+        "network_class": result.network.model_class,
+        "constraint": result.settings["constraint"],
+        "searcher": result.settings["searcher"],
+        "score": result.score,
+        "metric": "score" if result.classes is None else "top1",
+        "test_images": None if result.classes is None else sum(result.classes["images"]),
+        "macs": _change(result, "macs"),
+        "params": _change(result, "params"),
+        "file_bytes": _change(result, "bytes"),
+        "widths": _widths(result, facts.get("rules", {}).get("fixed", {})),
+        "runs": find_runs(result.network, result.plan),
+        "obstacles": _obstacles(result.network),
+        "frozen_macs_share": sum(group.macs_share for group in result.network.frozen),
+        "unrun": result.network.unrun,
+        "trials": [{"score": t.score, "seconds": t.seconds, "widths": t.widths} for t in result.history],
+        "classes": result.classes,
+        "verified_difference": result.verification.difference,
+        "stage_seconds": result.seconds,
+        "settings": result.settings,
+        "versions": result.facts()["versions"],
+    }
+    reward = facts.get("reward")
+    told = {**facts, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(facts)
+    return Record.model_validate({**known, **told})
+
+
+def _change(result: CompressionResult, name: str) -> dict[str, float]:
+    return {stage: getattr(cost, name) for stage, cost in result.cost.items()}
+
+
+def _widths(result: CompressionResult, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rules = {group: rule for rule, groups in fixed.items() for group in groups}
+    return [
+        {
+            "name": group.name,
+            "kind": group.kind,
+            "dense": group.size,
+            "pruned": width,
+            "rule": rules.get(group.name, ""),
+        }
+        for group, width in zip(result.network.groups, result.plan.widths, strict=True)
+    ]
+
+
+def _obstacles(network: Network) -> list[dict[str, Any]]:
+    found = find_obstacles(network)
+    return [
+        {
+            "kind": obstacle.kind,
+            "reason": obstacle.reason,
+            "remedy": obstacle.remedy,
+            "location": show_location(obstacle.location, [str(Path.cwd())]),
+            "macs_share": obstacle.macs_share,
+            "groups": obstacle.groups,
+        }
+        for obstacle in found
+    ]

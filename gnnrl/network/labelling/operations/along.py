@@ -1,0 +1,134 @@
+"""Operations that work along given dimensions and leave all others alone: sums so far, orders, transforms, patches."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from gnnrl.network.labelling.operations.call import Call, Rule, passed, vector
+from gnnrl.network.labelling.operations.pointwise import unify
+from gnnrl.network.labelling.operations.shapes import reshape
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.reasons import Kind
+
+
+def along(call: Call) -> Value | list[Value]:
+    """Freeze channels that the operation works along; the labels of all other dimensions pass."""
+    value = call.value("self")
+    dims = call.arguments.get("dim")
+    if call.name in ("tril", "triu"):
+        dims = [-2, -1]
+    rank = len(value.shape)
+    worked = sorted(
+        {dim % rank for dim in (range(rank) if dims is None else [dims] if isinstance(dims, int) else dims)}
+    )
+    call.freeze(value, Kind.WORKED_ALONG, worked)
+    kept = [component for component in value.components if all(component.shape[dim] == 1 for dim in worked)]
+    if call.arguments.get("keepdim", True) is False:
+        kept = [component.squeeze(tuple(worked)) for component in kept]
+    results = [Value(shape, tuple(kept)) for shape in call.shapes]
+    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+
+
+def gather(call: Call) -> Value:
+    """Take positions along one dimension that another tensor gives; the other dimensions are unified."""
+    dim = int(call["dim"]) % len(call.shape)
+    call.freeze(call.value("self"), Kind.WORKED_ALONG, [dim])
+    call.freeze(call.value("index"), Kind.WORKED_ALONG, [dim])
+    value = unify(call, [call["self"], call["index"]], call.shape)
+    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+
+
+def scatter(call: Call) -> Value:
+    """Put or add elements at positions along one dimension; the other dimensions are unified."""
+    rank = len(call.shape)
+    dim = int(call["dim"]) % rank
+    nodes = [node for node in call.node.all_input_nodes if "val" in node.meta and len(call.shape_of(node)) == rank]
+    for node in nodes:
+        call.whole(call.value(node), [dim], Kind.PUT_AT_POSITIONS)
+    value = unify(call, nodes, call.shape)
+    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+
+
+def diagonal(call: Call) -> Value:
+    """Take the diagonal of two dimensions, which becomes the last one."""
+    value = call.value("self")
+    rank = len(value.shape)
+    dims = (int(call["dim1"]) % rank, int(call["dim2"]) % rank)
+    kept = call.whole(value, dims, Kind.WORKED_ALONG).components
+    return Value(call.shape, tuple(np.squeeze(component, dims)[..., None] for component in kept))
+
+
+def cosine_similarity(call: Call) -> Value:
+    """Sum products over one dimension: a channel that is zero counts nothing."""
+    nodes = [call["x1"], call["x2"]]
+    shape = np.broadcast_shapes(*(call.shape_of(node) for node in nodes))
+    value, dim = unify(call, nodes, shape), int(call["dim"]) % len(shape)
+    kept: list[Component] = []
+    for component in value.components:
+        if component.shape[dim] == 1:
+            kept.append(np.squeeze(component, dim))
+        elif not all(call.vanishes(node) for node in nodes) or component.size > component.shape[dim]:
+            call.space.freeze(component, call.reason(Kind.COUNTED))
+    return Value(call.shape, tuple(kept))
+
+
+def repeat_interleave(call: Call) -> Value:
+    """Repeat every position of a dimension; the copies go together."""
+    value, dim = call.value("self"), call["dim"]
+    if dim is None or not isinstance(call["repeats"], int):
+        call.freeze(value, Kind.REPEATED)
+        return Value(call.shape)
+    return Value(
+        call.shape, tuple(c if c.shape[dim] == 1 else np.repeat(c, call["repeats"], dim) for c in value.components)
+    )
+
+
+def unfold(call: Call) -> Value:
+    """Put patches of k positions into channels [N, C k, L]: each channel is repeated k times."""
+    labels = call.along(call.value("self"), -3)
+    return vector(None if labels is None else np.repeat(labels, prod(call["kernel_size"])), -2, call.shape)
+
+
+def fold(call: Call) -> Value:
+    """Put channels [N, C k, L] back into patches of k positions: whole patches go."""
+    labels = call.along(call.value("self"), -2)
+    if labels is None:
+        return Value(call.shape)
+    rows = labels.reshape(-1, prod(call["kernel_size"]))
+    call.space.tie(rows, rows[:, :1])
+    return vector(rows[:, 0], -3, call.shape)
+
+
+def channel_shuffle(call: Call) -> Value:
+    """Write the channels [groups, C / groups] column by column: groups keep equally many channels."""
+    value, groups = call.value("self"), int(call["groups"])
+    components = []
+    for component in value.components:
+        if component.shape[1] > 1:
+            parts = reshape(component, value.shape, _split(value.shape, groups))
+            call.space.keep_rectangular(parts)
+            swapped = _split(value.shape, value.shape[1] // groups)
+            component = reshape(parts.swapaxes(1, 2), swapped, value.shape)
+        components.append(component)
+    return passed(Value(value.shape, tuple(components)), call.shape)
+
+
+def _split(shape: Sequence[int], groups: int) -> tuple[int, ...]:
+    return (shape[0], groups, shape[1] // groups, *shape[2:])
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "argsort", "topk"], along),
+    **dict.fromkeys(["argmax", "argmin", "kthvalue", "median", "tril", "triu"], along),
+    **dict.fromkeys([f"fft_{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2")], along),
+    **dict.fromkeys([f"fft_{kind}" for kind in ("rfft2", "irfft2", "fftn", "ifftn", "fftshift", "ifftshift")], along),
+    "gather": gather,
+    "diagonal": diagonal,
+    **dict.fromkeys(["scatter", "scatter_add", "index_add", "index_copy", "index_fill"], scatter),
+    "cosine_similarity": cosine_similarity,
+    "repeat_interleave": repeat_interleave,
+    "im2col": unfold,
+    "col2im": fold,
+    "channel_shuffle": channel_shuffle,
+}

@@ -1,0 +1,110 @@
+"""Operations that mix channels with weights: convolutions, linear layers, embeddings.
+
+Their multiply-accumulates are the number of weights that remain times the number of positions they are used at.
+"""
+
+from math import prod
+
+import numpy as np
+
+from gnnrl.network.labelling.operations.call import Call, Rule, vector
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.reasons import Kind
+
+
+def convolution(call: Call) -> Value:
+    """Convolve: weight [O, I / groups, *kernel]; transposed: weight [I, O / groups, *kernel]."""
+    transposed, groups = "transpose" in call.name, int(call["groups"])
+    weight = call.value("weight", (0, 1))
+    first, second = call.along(weight, 0), call.along(weight, 1)
+    for dim in range(2, len(weight.shape)):
+        call.freeze(weight, Kind.FIXED_KERNEL, [dim])
+    rank = len(weight.shape)
+    channel = len(call.shape) - rank + 1
+    value = call.whole(call.value("input"), range(channel + 1, len(call.shape)), Kind.WORKED_ALONG)
+    inputs = call.along(value, channel)
+    if groups == 1:
+        call.tie(inputs, first if transposed else second, Kind.FIXED_INPUT)
+        output = second if transposed else first
+    elif inputs is None or first is None:
+        call.tie(inputs, first, Kind.FIXED_INPUT)
+        call.tie(second, None, Kind.FIXED_INPUT)
+        output = _repeat(second, groups) if transposed else first
+    else:
+        output = (_grouped_transposed if transposed else _grouped)(call, inputs, first, second, groups)
+    positions = prod(call.shape_of("input") if transposed else call.shape)
+    positions //= (call.shape_of("input") if transposed else call.shape)[channel]
+    kernel = prod(weight.shape[2:])
+    sizes = [
+        labels if labels is not None else size for labels, size in zip((first, second), weight.shape, strict=False)
+    ]
+    call.work(positions * kernel, *sizes)
+    if call.has("bias"):
+        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
+    return vector(output, channel, call.shape)
+
+
+def _grouped(call: Call, inputs: Component, first: Component, second: Component | None, groups: int) -> Component:
+    """Tie a grouped convolution: whole groups go, or the same channels of every group, whichever is finer.
+
+    Weight dimension 0 runs over the outputs of all groups, dimension 1 over the inputs of one group.
+    """
+    rows, outputs = inputs.reshape(groups, -1), first.reshape(groups, -1)
+    if second is None:
+        call.space.tie(outputs, rows)
+    elif groups >= rows.shape[1]:
+        call.space.tie(rows, rows[:, :1])
+        call.space.tie(outputs, rows[:, :1])
+        call.space.freeze(second, call.reason(Kind.INSIDE_GROUPS))
+    else:
+        call.space.tie(rows, second[None])
+        call.space.tie(outputs, outputs[:1])
+    return first
+
+
+def _grouped_transposed(
+    call: Call, inputs: Component, first: Component, second: Component | None, groups: int
+) -> Component:
+    """Tie a grouped transposed convolution: whole groups go.
+
+    Weight dimension 0 runs over the inputs of all groups, dimension 1 over the outputs of one group.
+    """
+    rows = first.reshape(groups, -1)
+    call.space.tie(first, inputs)
+    call.space.tie(rows, rows[:, :1])
+    call.tie(second, None, Kind.INSIDE_GROUPS)
+    return np.repeat(rows[:, 0], 1 if second is None else len(second))
+
+
+def _repeat(labels: Component | None, groups: int) -> Component | None:
+    return None if labels is None else np.tile(labels, groups)
+
+
+def linear(call: Call) -> Value:
+    """Multiply the last dimension by a weight [O, I]."""
+    weight = call.value("weight", (0, 1))
+    output, inputs = call.along(weight, 0), call.along(weight, 1)
+    value = call.value("input")
+    call.tie(call.along(value, -1), inputs, Kind.FIXED_INPUT)
+    if call.has("bias"):
+        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
+    sizes = [
+        labels if labels is not None else size for labels, size in zip((output, inputs), weight.shape, strict=True)
+    ]
+    carried = [component for component in value.components if component.shape[-1] == 1]
+    call.work(prod(call.shape[:-1]) // prod(component.size for component in carried), *carried, *sizes)
+    return Value(call.shape, (*carried, *vector(output, -1, call.shape).components))
+
+
+def embedding(call: Call) -> Value:
+    """Look rows of a weight [entries, C] up; the entries stay."""
+    weight = call.value("weight", (1,))
+    return vector(call.along(weight, 1), -1, call.shape)
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["conv1d", "conv2d", "conv3d", "convolution"], convolution),
+    **dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], convolution),
+    "linear": linear,
+    "embedding": embedding,
+}

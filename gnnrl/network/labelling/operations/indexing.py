@@ -1,0 +1,157 @@
+"""Operations that take positions of a dimension: ranges, parts, single positions, positions given by a tensor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gnnrl.network.labelling.operations.call import Call, Rule
+from gnnrl.network.labels import Component, Value, squeeze_fixed
+from gnnrl.network.reasons import Kind
+
+
+def slices(call: Call) -> Value:
+    """Take a range of one dimension."""
+    value = call.value("self")
+    dim = int(call["dim"]) % len(value.shape)
+    index = np.arange(value.shape[dim])[slice(call["start"], call["end"], call["step"])]
+    return take(call, value, dim, index)
+
+
+def narrow(call: Call) -> Value:
+    """Take a number of positions from one on; the first position is a constant of the program."""
+    value = call.value("self")
+    dim, start = int(call["dim"]) % len(value.shape), int(call["start"])
+    return take(call, value, dim, np.arange(value.shape[dim])[start:][: call["length"]])
+
+
+def take(call: Call, value: Value, dim: int, index: Component) -> Value:
+    """Labels of the given positions of one dimension.
+
+    The first or the last channels shrink apart from the others: where the code does not follow a narrower probe, they
+    are frozen.
+    """
+    size, count = value.shape[dim], len(index)
+    if count == size and (index == np.arange(size)).all():
+        return Value(call.shape, value.components)
+    at = 0
+    if count and not call.stored("self"):
+        ranges = ((count, np.arange(count)), (size - count, np.arange(size - count, size)))
+        at = next((border for border, positions in ranges if np.array_equal(index, positions)), 0)
+    if not at:
+        return Value(call.shape, call.whole(value, [dim], Kind.CONSTANT_POSITIONS).components)
+    components = []
+    for component in value.components:
+        if component.shape[dim] > 1:
+            if max(component.shape) < component.size:
+                component = _everywhere(call, component, dim)
+            else:
+                _cut(call, component, np.split(component, [at], dim), dim)
+                component = component.take(index, dim)
+        components.append(component)
+    return Value(call.shape, tuple(components))
+
+
+def _cut(call: Call, component: Component, parts: Sequence[Component], dim: int) -> None:
+    """Let parts of different sizes shrink independently, or as multiples of the smallest where that is possible."""
+    piece = min(part.shape[dim] for part in parts)
+    even = all(part.shape[dim] % piece == 0 for part in parts)
+    call.space.cut(parts, np.stack(np.split(component, component.shape[dim] // piece, dim)) if even else None)
+
+
+def select(call: Call) -> Value:
+    """Take one position of a dimension and drop the dimension."""
+    value = call.value("self")
+    dim, position = int(call["dim"]) % len(value.shape), int(call["index"])
+    call.whole(value, [dim], Kind.CONSTANT_POSITIONS)
+    return Value(call.shape, tuple(squeeze_fixed(_at(component, dim, position)) for component in value.components))
+
+
+def _everywhere(call: Call, component: Component, dim: int) -> Component:
+    """Labels that go at every position of a dimension or at none."""
+    first = component.take([0], dim)
+    call.space.tie(component, first)
+    return first
+
+
+def _at(component: Component, dim: int, position: int) -> Component:
+    """Labels of one position of a dimension; a dimension without labels has only one."""
+    return np.asarray(component.take(position if component.shape[dim] > 1 else 0, dim))
+
+
+def unbind(call: Call) -> list[Value]:
+    """Take every position of a dimension and drop the dimension."""
+    value = call.value("self")
+    dim = int(call["dim"]) % len(value.shape)
+    call.whole(value, [dim], Kind.CONSTANT_POSITIONS)
+    return [
+        Value(shape, tuple(_at(component, dim, position) for component in value.components))
+        for position, shape in enumerate(call.shapes)
+    ]
+
+
+def split(call: Call) -> list[Value]:
+    """Cut a dimension into parts; equal parts, and multiples of one part, keep equally many channels."""
+    value = call.value("self")
+    dim = int(call["dim"]) % len(value.shape)
+    sizes = [shape[dim] for shape in call.shapes]
+    results: list[list[Component]] = [[] for _ in sizes]
+    for component in value.components:
+        if component.shape[dim] == 1:
+            parts = [component] * len(sizes)
+        else:
+            parts = np.split(component, np.cumsum(sizes)[:-1], dim)
+            _tie_parts(call, component, parts, sizes)
+        for result, part in zip(results, parts, strict=True):
+            result.append(part)
+    return [Value(shape, tuple(result)) for shape, result in zip(call.shapes, results, strict=True)]
+
+
+def _tie_parts(call: Call, component: Component, parts: Sequence[Component], sizes: Sequence[int]) -> None:
+    dim = next(d for d, size in enumerate(parts[0].shape) if size != component.shape[d])
+    if len(set(sizes)) == 1:
+        call.space.keep_rectangular(np.stack(parts))
+    elif (
+        not call.stored("self")
+        and call.name == "split_with_sizes"
+        and min(sizes)
+        and max(component.shape) == component.size
+    ):
+        _cut(call, component, parts, dim)
+    else:
+        call.space.freeze(component, call.reason(Kind.UNEQUAL_PARTS))
+
+
+def index(call: Call) -> Value:
+    """Index with tensors: along fixed dimensions only, channels indexed by constants stay."""
+    value, indices = call.value("self"), call["indices"]
+    indexed = [dim for dim, item in enumerate(indices) if item is not None]
+    call.freeze(value, Kind.CONSTANT_POSITIONS, indexed)
+    rank = max(len(call.shape_of(indices[dim])) for dim in indexed)
+    adjacent = indexed == list(range(indexed[0], indexed[-1] + 1))
+    components = []
+    for component in value.components:
+        if any(component.shape[dim] > 1 for dim in indexed):
+            continue
+        rest = [size for dim, size in enumerate(component.shape) if dim not in indexed]
+        at = indexed[0] if adjacent else 0
+        components.append(component.reshape([*rest[:at], *([1] * rank), *rest[at:]]))
+    return Value(call.shape, tuple(components))
+
+
+def index_select(call: Call) -> Value:
+    """Take constant positions of one dimension."""
+    value = call.value("self")
+    call.freeze(value, Kind.CONSTANT_POSITIONS, [call["dim"]])
+    dim = int(call["dim"]) % len(value.shape)
+    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], split),
+    "slice": slices,
+    "narrow": narrow,
+    "select": select,
+    "unbind": unbind,
+    "index": index,
+    "index_select": index_select,
+}

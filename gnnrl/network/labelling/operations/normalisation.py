@@ -1,0 +1,75 @@
+"""Normalisations: their scale, shift and running statistics go with the channels they normalise."""
+
+from collections.abc import Sequence
+
+from gnnrl.network.labelling.operations.call import Call, Rule, vector
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.reasons import Kind
+
+VECTORS = ("weight", "bias", "running_mean", "running_var")
+
+
+def batch_norm(call: Call) -> Value:
+    """Normalise every channel (dimension 1) over the batch; instance normalisation over each image."""
+    return _affine(call, call.value("input"), 1)
+
+
+def _affine(call: Call, value: Value, dim: int) -> Value:
+    labels = call.along(value, dim)
+    for name in VECTORS:
+        if call.has(name):
+            call.tie(call.along(call.value(name, (0,)), 0), labels, Kind.NORMALISED_FIXED)
+    return value if value.components else vector(None, dim, call.shape)
+
+
+def layer_norm(call: Call) -> Value:
+    """Normalise over the last dimensions; channels that go are left out of mean and variance."""
+    value, dims = call.value("input"), len(call["normalized_shape"])
+    normalised = range(len(value.shape) - dims, len(value.shape))
+    if dims == 1:
+        return _affine(call, value, -1)
+    call.freeze(value, Kind.NORMALISED_TOGETHER, normalised)
+    for name in VECTORS[:2]:
+        if call.has(name):
+            call.value(name, ())
+    return Value(call.shape, _fixed_along(value, normalised))
+
+
+def group_norm(call: Call) -> Value:
+    """Normalise groups of channels (dimension 1): the same channels of every group go, one group loses any."""
+    value, groups = call.value("input"), int(call["num_groups"])
+    labels = call.along(value, 1)
+    if labels is not None and groups > 1:
+        rows = labels.reshape(groups, -1)
+        call.space.tie(rows, rows[:1])
+        if rows.shape[1] == 1:
+            call.space.freeze(labels, call.reason(Kind.NORMALISED_ALONE))
+    return _affine(call, value, 1)
+
+
+def softmax(call: Call) -> Value:
+    """Normalise along one dimension to sum one: a dimension of fixed size."""
+    value = call.value("self")
+    call.freeze(value, Kind.TAKEN_OVER, [call["dim"]])
+    return value
+
+
+def prelu(call: Call) -> Value:
+    """Rectify with a learned slope for all channels or for each (dimension 1)."""
+    value = call.value("self")
+    if call.shape_of("weight") != (1,):
+        call.tie(call.along(call.value("weight", (0,)), 0), call.along(value, 1), Kind.FIXED_OPERAND)
+    return value
+
+
+def _fixed_along(value: Value, dims: Sequence[int]) -> tuple[Component, ...]:
+    return tuple(component for component in value.components if all(component.shape[dim] == 1 for dim in dims))
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["batch_norm", "instance_norm", "_native_batch_norm_legit_no_training"], batch_norm),
+    **dict.fromkeys(["layer_norm", "rms_norm"], layer_norm),
+    **dict.fromkeys(["softmax", "log_softmax", "_softmax"], softmax),
+    "group_norm": group_norm,
+    "prelu": prelu,
+}

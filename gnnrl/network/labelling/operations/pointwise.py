@@ -1,0 +1,120 @@
+"""Operations that work element by element: the labels of the operands are unified position by position."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from torch import fx
+
+from gnnrl.network.labelling.operations.call import Call, Rule, passed
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.reasons import Kind
+
+
+def same(call: Call) -> Value:
+    """Keep the labels: the output's elements depend on the input's element at the same position."""
+    first = next(name for name in call.arguments if call.has(name))
+    return passed(call.value(first), call.shape)
+
+
+def made(call: Call) -> Value:
+    """Make a tensor of a fixed size, of the kind and place of another, of which nothing else is read."""
+    return Value(call.shape)
+
+
+def elementwise(call: Call) -> Value:
+    """Unify the labels of all tensor operands, with broadcasting."""
+    nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node) and "val" in value.meta]
+    return unify(call, nodes, call.shape)
+
+
+def gate(call: Call) -> Value:
+    """Multiply one half of a dimension by the sigmoid of the other: the halves go together."""
+    value, dim = call.value("self"), int(call["dim"]) % len(call.shape)
+    halves = []
+    for component in value.components:
+        if component.shape[dim] > 1:
+            component, other = np.split(component, 2, dim)
+            call.space.tie(component, other)
+        halves.append(component)
+    return Value(call.shape, tuple(halves))
+
+
+def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Sequence[Value] = ()) -> Value:
+    """Tie the labels of tensors (and of `others`) broadcast to one shape; one fixed size freezes the others.
+
+    What varies along several dimensions, as heads and their channels do, keeps the last one where a stored tensor has
+    a size there, such as the angles of a rotary embedding: whole heads go.
+    """
+    rank = len(shape)
+    computed = [node for node in nodes if call.parameter(node) is None]
+    known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
+    rows = [dims for value in known for dims in map(_wide, value.components) if len(dims) > 1]
+    inner = {dims[-1] for dims in rows}
+    for number, node in enumerate(computed, len(others)):
+        if inner and call.stored(node):
+            call.freeze(known[number], Kind.FIXED_OPERAND, sorted(inner))
+            kept = [component for component in known[number].components if not inner & set(_wide(component))]
+            known[number] = Value(known[number].shape, tuple(kept))
+    labelled = set().union(*(value.labelled() for value in known))
+    if all(prod(value.shape) == 1 for value in known):
+        labelled = set(range(rank))
+    for node in nodes:
+        if call.parameter(node) is not None:
+            offset = rank - len(call.shape_of(node))
+            dims = [dim - offset for dim in sorted(labelled - inner) if dim >= offset]
+            known.append(_align(call.value(node, dims), rank))
+    fixed = [{dim for other in known if other is not value for dim in _fixed(other)} for value in known]
+    known = [
+        call.whole(value, dims & value.labelled(), Kind.FIXED_OPERAND) for value, dims in zip(known, fixed, strict=True)
+    ]
+    merged: list[Component] = []
+    for value in known:
+        for component in value.components:
+            merged = merge(call, merged, component)
+    return Value(tuple(shape), tuple(merged))
+
+
+def _wide(component: Component) -> list[int]:
+    return [dim for dim, size in enumerate(component.shape) if size > 1]
+
+
+def _align(value: Value, rank: int) -> Value:
+    pad = (1,) * (rank - len(value.shape))
+    return Value(pad + value.shape, tuple(component.reshape(pad + component.shape) for component in value.components))
+
+
+def _fixed(value: Value) -> set[int]:
+    """Dimensions along which an operand has a fixed size above one."""
+    return {dim for dim, size in enumerate(value.shape) if size > 1 and not value.varying(dim)}
+
+
+def merge(call: Call, merged: list[Component], component: Component) -> list[Component]:
+    """Tie a component to those that vary with the same dimensions, or add it."""
+    kept = []
+    for other in merged:
+        if any(a > 1 and b > 1 for a, b in zip(component.shape, other.shape, strict=True)):
+            call.space.tie(component, other)
+            component = np.broadcast_arrays(other, component)[0]
+        else:
+            kept.append(other)
+    return [*kept, component]
+
+
+_SAME = """
+    relu relu6 gelu silu hardtanh hardswish hardsigmoid sigmoid tanh leaky_relu elu selu celu softplus mish logsigmoid
+    hardshrink softshrink tanhshrink threshold rrelu exp expm1 log log1p log2 sqrt rsqrt abs neg sign square reciprocal
+    sin cos erf ceil floor round clamp clamp_min clamp_max dropout feature_dropout alpha_dropout contiguous clone alias
+    detach to _to_copy type_as float half pow nan_to_num isnan isfinite logical_not bitwise_not zeros_like ones_like
+    full_like fill zero lift_fresh_copy positive trunc frac real imag conj angle
+"""
+_ELEMENTWISE = """
+    add sub mul div maximum minimum atan2 eq ne lt le gt ge where lerp addcmul addcdiv masked_fill logical_and
+    logical_or rsub true_divide floor_divide remainder fmod
+"""
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_SAME.split(), same),
+    **dict.fromkeys(_ELEMENTWISE.split(), elementwise),
+    **dict.fromkeys(["new_zeros", "new_ones", "new_full", "new_empty"], made),
+    "glu": gate,
+}

@@ -1,0 +1,165 @@
+"""Products that name their dimensions: einsum, and products with vectors, written as einsum.
+
+Letters name dimensions. A letter that the output lacks is summed over, as the inner dimension of a matrix product is.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from string import ascii_lowercase, ascii_uppercase
+
+import numpy as np
+from torch import fx
+
+from gnnrl.network.labelling.operations.call import Call, Rule
+from gnnrl.network.labelling.operations.pointwise import merge, unify
+from gnnrl.network.labels import Component, Value, independent
+from gnnrl.network.reasons import Kind
+
+
+def einsum(call: Call) -> Value:
+    """Multiply and sum as an equation says: each letter is unified over all operands."""
+    nodes: list[fx.Node] = call["tensors"]
+    terms, output = letters_of(call["equation"], [len(call.shape_of(node)) for node in nodes])
+    if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
+        for node in nodes:
+            call.freeze(call.value(node), Kind.EQUATION)
+        call.work(call.macs())
+        return Value(call.shape)
+    return multiply(call, nodes, terms, output)
+
+
+def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """Terms and output of an equation, a Greek letter for each dimension of `...`, and the output it implies."""
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    dots = [rank - len(term.replace("...", "")) for term, rank in zip(left.split(","), ranks, strict=True)]
+    greek = "αβγδεζηθ"[: max(dots)]
+    terms = [term.replace("...", greek[len(greek) - n :]) for term, n in zip(left.split(","), dots, strict=True)]
+    if not arrow:
+        letters = left.replace("...", "").replace(",", "")
+        output = "..." + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    return terms, output.replace("...", greek)
+
+
+def tensordot(call: Call) -> Value:
+    """Sum products over given dimensions of both operands; the others stand behind each other."""
+    nodes = [call["self"], call["other"]]
+    terms = [
+        list(ascii_lowercase[: len(call.shape_of(nodes[0]))]),
+        list(ascii_uppercase[: len(call.shape_of(nodes[1]))]),
+    ]
+    for a, b in zip(call["dims_self"], call["dims_other"], strict=True):
+        terms[1][b] = terms[0][a]
+    first, second = ("".join(term) for term in terms)
+    return multiply(call, nodes, [first, second], "".join(x for x in first + second if (x in first) != (x in second)))
+
+
+def vectors(call: Call) -> Value:
+    """Multiply by a vector: `mv`, `dot`, `vdot`, and the outer product `outer`."""
+    terms, output = {"mv": ("ij,j", "i"), "outer": ("i,j", "ij")}.get(call.name, ("i,i", ""))
+    nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node)]
+    return multiply(call, nodes, terms.split(","), output, counted=False)
+
+
+def added(call: Call) -> Value:
+    """Add a tensor to a matrix product: `addmm`, `baddbmm`."""
+    first, second = [name for name in call.arguments if call.has(name) and name != "self"][:2]
+    batch = "b" if len(call.shape) == 3 else ""
+    product = multiply(call, [call[first], call[second]], [f"{batch}mk", f"{batch}kn"], f"{batch}mn")
+    return unify(call, [call["self"]], call.shape, [product])
+
+
+def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output: str, *, counted: bool = True) -> Value:
+    """Labels of a product of operands whose dimensions the letters of `terms` name.
+
+    Args:
+        counted: whether torch counts its multiply-accumulates.
+    """
+    letters = sorted(set("".join(terms)))
+    values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
+    summed = {position for position, letter in enumerate(letters) if letter not in output}
+    if counted and (contracted := summed & _shared(letters, terms, values)):
+        _state_work(call, [_without(value, summed - contracted) for value in values])
+    merged: list[Component] = []
+    for value in values:
+        for component in value.components:
+            _check(call, component, value, values, [call.vanishes(node) for node in nodes], summed)
+            merged = merge(call, merged, component)
+    kept = []
+    for component in merged:
+        wide = {dim for dim, size in enumerate(component.shape) if size > 1}
+        for dim in wide & summed if wide - summed else ():
+            call.space.tie(component, component.take([0], dim))
+            component = component.take([0], dim)
+        if wide - summed:
+            order = [letters.index(letter) for letter in output]
+            kept.append(component.transpose([*order, *sorted(summed)]).reshape([component.shape[dim] for dim in order]))
+    return Value(call.shape, tuple(kept))
+
+
+def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
+    """A value with one dimension for every letter."""
+    order = [term.index(letter) for letter in letters if letter in term]
+
+    def spread(shape: Sequence[int]) -> list[int]:
+        sizes = dict(zip(term, shape, strict=True))
+        return [sizes.get(letter, 1) for letter in letters]
+
+    components = [component.transpose(order).reshape(spread(component.shape)) for component in value.components]
+    return Value(tuple(spread(value.shape)), tuple(components))
+
+
+def _shared(letters: Sequence[str], terms: Sequence[str], values: Sequence[Value]) -> set[int]:
+    """Dimensions that both of two operands have in the same size: what is summed alone, is summed before."""
+    if len(terms) < 2:
+        return set()
+    both = (position for position, letter in enumerate(letters) if all(letter in term for term in terms))
+    return {position for position in both if len({value.shape[position] for value in values}) == 1}
+
+
+def _without(value: Value, dims: set[int]) -> Value:
+    """A value that is summed over dimensions before it is multiplied."""
+    components = value.components
+    for dim in dims:
+        components = tuple(
+            component.take([0], dim) if component.shape[dim] > 1 else component for component in components
+        )
+    return Value(tuple(1 if dim in dims else size for dim, size in enumerate(value.shape)), components)
+
+
+def _check(
+    call: Call, component: Component, own: Value, values: Sequence[Value], zero: Sequence[bool], summed: set[int]
+) -> None:
+    """Freeze what meets a fixed size, and what is summed over although a removed channel counts."""
+    for dim, size in enumerate(component.shape):
+        if size == 1:
+            continue
+        if any(value.shape[dim] > 1 and not value.varying(dim) for value in values if value is not own):
+            call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
+        sharing = [gone for value, gone in zip(values, zero, strict=True) if value.varying(dim)]
+        if dim in summed and not any(sharing):
+            call.space.freeze(component, call.reason(Kind.COUNTED))
+
+
+def _state_work(call: Call, values: Sequence[Value]) -> None:
+    """Multiply-accumulates are the product of all sizes; a dimension that both operands share counts once."""
+    sizes = [max(shape) for shape in zip(*(value.shape for value in values), strict=True)]
+    chosen = independent(component for value in values for component in value.components)
+    call.work(prod(sizes) // prod(component.size for component in chosen), *(np.ravel(c) for c in chosen))
+
+
+def weight_norm(call: Call) -> Value:
+    """Scale the direction v [O, I, ...] of every output to the length g: a removed input adds nothing to a length."""
+    direction = call.value("v", (0, 1))
+    lengths = call.value("g", (int(call["dim"]),))
+    dim = int(call["dim"]) % len(call.shape)
+    call.tie(call.along(direction, dim), call.along(lengths, dim), Kind.FIXED_OPERAND)
+    return direction
+
+
+RULES: dict[str, Rule] = {
+    "einsum": einsum,
+    "tensordot": tensordot,
+    **dict.fromkeys(["mv", "dot", "vdot", "outer"], vectors),
+    **dict.fromkeys(["addmm", "baddbmm"], added),
+    "_weight_norm": weight_norm,
+}

@@ -1,0 +1,257 @@
+"""Operations that move elements without changing them: the same is done to the labels."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from torch import Tensor, fx
+
+from gnnrl.network.labelling.operations.call import Call, Rule, passed
+from gnnrl.network.labelling.operations.pointwise import unify
+from gnnrl.network.labels import Component, Value, squeeze_fixed
+from gnnrl.network.reasons import Kind
+
+
+def view(call: Call) -> Value:
+    """Reshape: dimensions are merged and split; a merged fixed dimension repeats the labels.
+
+    The kernel of a weight that becomes a matrix itself, as for its spectral norm, stays.
+    """
+    value = call.value("self", (0, 1) if len(call.shape) == 2 else None)
+    components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
+    for before, after in zip(value.components, components, strict=True):
+        if _wide(after) > _wide(before):
+            call.space.keep_rectangular(after, _open_dim(call, after))
+    return Value(call.shape, components)
+
+
+def _open_dim(call: Call, component: Component) -> int | None:
+    """The dimension of labels whose size the program leaves open: it is written -1."""
+    sizes = list(call.arguments.get("sizes", call.arguments.get("size", call.arguments.get("shape"))) or ())
+    if -1 not in sizes:
+        return None
+    dim = sizes.index(-1) + (int(call["dim"]) % len(call.shape_of("self")) if "sizes" in call.arguments else 0)
+    return dim if component.shape[dim] > 1 else None
+
+
+def reshape(component: Component, shape: Sequence[int], target: Sequence[int]) -> Component:
+    """Labels of a tensor of `shape` after it was reshaped to `target`."""
+    wide: list[int] = []
+    result: list[int] = []
+    for source, goal in _blocks(shape, target):
+        varies = any(component.shape[dim] > 1 for dim in source)
+        wide += [shape[dim] if varies else 1 for dim in source]
+        result += [target[dim] if varies else 1 for dim in goal]
+    return squeeze_fixed(np.broadcast_to(component, wide).reshape(result))
+
+
+def _blocks(shape: Sequence[int], target: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Smallest runs of dimensions of both shapes that hold the same number of elements."""
+    blocks: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(shape) or j < len(target):
+        source, goal = ([i] if i < len(shape) else []), ([j] if j < len(target) else [])
+        i, j = i + len(source), j + len(goal)
+        a, b = prod(shape[d] for d in source), prod(target[d] for d in goal)
+        while a != b:
+            if a < b:
+                source.append(i)
+                a, i = a * shape[i], i + 1
+            else:
+                goal.append(j)
+                b, j = b * target[j], j + 1
+        blocks.append((source, goal))
+    return blocks
+
+
+def _wide(component: Component) -> int:
+    return sum(size > 1 for size in component.shape)
+
+
+def permute(call: Call) -> Value:
+    """Reorder dimensions; the kernel of a weight that becomes a matrix then, as for its spectral norm, stays."""
+    read_as = [user.meta["val"] for user in call.node.users]
+    is_matrix = len(call.shape) > 2 and all(isinstance(value, Tensor) and value.ndim == 2 for value in read_as)
+    value = call.value("self", (0, 1) if is_matrix else None)
+    order = [dim % len(value.shape) for dim in call["dims"]]
+    return Value(call.shape, tuple(component.transpose(order) for component in value.components))
+
+
+def transpose(call: Call) -> Value:
+    """Swap two dimensions."""
+    value = call.value("self")
+    if call.name in ("t", "numpy_T", "mT"):
+        a, b = -2, -1
+        if len(value.shape) < 2:
+            return value
+    else:
+        a, b = [call.arguments[name] for name in call.arguments if name != "self"][:2]
+    return Value(call.shape, tuple(component.swapaxes(a, b) for component in value.components))
+
+
+def movedim(call: Call) -> Value:
+    """Move dimensions elsewhere."""
+    value = call.value("self")
+    components = (np.moveaxis(component, call["source"], call["destination"]) for component in value.components)
+    return Value(call.shape, tuple(components))
+
+
+def unsqueeze(call: Call) -> Value:
+    """Insert or drop a dimension of size one."""
+    value = call.value("self")
+    return Value(call.shape, tuple(reshape(component, value.shape, call.shape) for component in value.components))
+
+
+def expand(call: Call) -> Value:
+    """Repeat dimensions of size one without copying, to the labels of another tensor where it gives the shape."""
+    value = call.value("self")
+    rank = len(call.shape)
+    components = [c.reshape((1,) * (rank - c.ndim) + c.shape) for c in value.components]
+    if call.has("other"):
+        target, shape = call.value("other"), (1,) * (rank - len(value.shape)) + value.shape
+        components += [c for c in target.components if all(n == 1 or shape[d] == 1 for d, n in enumerate(c.shape))]
+    return Value(call.shape, tuple(components))
+
+
+def repeat(call: Call) -> Value:
+    """Copy a tensor several times along dimensions: the copies go together."""
+    value = call.value("self")
+    rank = len(call.shape)
+    times: list[int] = call["repeats"] if "repeats" in call.arguments else call["dims"]
+    components = []
+    for component in value.components:
+        labels = component.reshape((1,) * (rank - component.ndim) + component.shape)
+        counts = [1] * (rank - len(times)) + list(times)
+        components.append(np.tile(labels, [n if labels.shape[d] > 1 else 1 for d, n in enumerate(counts)]))
+    return Value(call.shape, tuple(components))
+
+
+def concatenate(call: Call) -> Value:
+    """Put tensors behind each other along one dimension."""
+    nodes: list[fx.Node] = call["tensors"]
+    dim = int(call.arguments.get("dim", 0)) % len(call.shape)
+    values = [call.value(node) for node in nodes]
+    if all(not value.varying(dim) for value in values):
+        return _stacked_fixed(call, nodes, dim)
+    if all(component.size > component.shape[dim] for value in values for component in value.varying(dim)):
+        return _stacked_rows(call, values, dim)
+    parts = []
+    for value in values:
+        labels = call.along(value, dim)
+        if labels is None:
+            labels = call.space.fresh(value.shape[dim])
+            call.space.freeze(labels, call.reason(Kind.FIXED_PART))
+        parts.append(labels)
+        call.freeze(value, Kind.OTHER_DIMENSIONS, _others(value, dim))
+    shape = [-1 if d == dim else 1 for d in range(len(call.shape))]
+    return Value(call.shape, (np.concatenate(parts).reshape(shape),))
+
+
+def _stacked_fixed(call: Call, nodes: Sequence[fx.Node], dim: int) -> Value:
+    """Concatenate along a dimension of fixed size: the other dimensions are unified."""
+    return passed(unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape), call.shape)
+
+
+def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
+    """Concatenate parts of rows, as of each head in a rotary embedding: whole rows go."""
+    shape = [1 if d == dim else size for d, size in enumerate(call.shape)]
+    parts = [Value(tuple(shape), call.whole(value, [dim], Kind.OTHER_DIMENSIONS).components) for value in values]
+    return passed(unify(call, [], shape, parts), call.shape)
+
+
+def _others(value: Value, dim: int) -> list[int]:
+    return [other for other in range(len(value.shape)) if other != dim]
+
+
+def stack(call: Call) -> Value:
+    """Put tensors behind each other along a new dimension: the other dimensions are unified."""
+    dim = int(call.arguments.get("dim", 0)) % len(call.shape)
+    inner = [size for d, size in enumerate(call.shape) if d != dim]
+    value = unify(call, call["tensors"], inner)
+    return Value(call.shape, tuple(np.expand_dims(component, dim) for component in value.components))
+
+
+def pad(call: Call) -> Value:
+    """Pad dimensions; padded channels are constant and stay."""
+    value = call.value("self")
+    amounts = [(0, 0)] * len(value.shape)
+    for position in range(len(call["pad"]) // 2):
+        amounts[-1 - position] = tuple(call["pad"][2 * position : 2 * position + 2])
+    components = []
+    for component in value.components:
+        for dim, (before, after) in enumerate(amounts):
+            if component.shape[dim] == 1 or (before == after == 0):
+                continue
+            if min(before, after) < 0 or call.arguments.get("mode", "constant") not in (None, "constant"):
+                call.space.freeze(component, call.reason(Kind.CROPPED))
+                before, after = max(before, 0), max(after, 0)
+            component = _padded(call, component, dim, before, after)
+        components.append(component)
+    if any(component.shape[dim] not in (1, size) for component in components for dim, size in enumerate(call.shape)):
+        components = []
+    return Value(call.shape, tuple(components))
+
+
+def _padded(call: Call, component: Component, dim: int, before: int, after: int) -> Component:
+    parts = []
+    for amount in (before, after):
+        shape = [amount if d == dim else size for d, size in enumerate(component.shape)]
+        labels = call.space.fresh(prod(shape)).reshape(shape)
+        call.space.freeze(labels, call.reason(Kind.PADDED))
+        parts.append(labels)
+    return np.concatenate([parts[0], component, parts[1]], dim)
+
+
+def flip(call: Call) -> Value:
+    """Reverse dimensions."""
+    dims = call["dims"]
+    value = call.value("self")
+    return Value(call.shape, tuple(np.flip(component, dims) for component in value.components))
+
+
+def roll(call: Call) -> Value:
+    """Shift dimensions round; a shift of channels is a constant of the program, so they stay."""
+    value = call.value("self")
+    call.freeze(value, Kind.SHIFTED, call["dims"] or range(len(value.shape)))
+    return passed(value, call.shape)
+
+
+def pixel_shuffle(call: Call) -> Value:
+    """Move r x r channels into space: C = c * r * r, whole blocks of r * r go."""
+    value, factor = call.value("self"), int(call["upscale_factor"])
+    labels = call.along(value, -3)
+    if labels is None:
+        return passed(value, call.shape)
+    rows = labels.reshape(-1, factor * factor)
+    call.space.tie(rows, rows[:, :1])
+    return Value(
+        call.shape, (rows[:, 0].reshape([-1 if d == len(call.shape) - 3 else 1 for d in range(len(call.shape))]),)
+    )
+
+
+def pixel_unshuffle(call: Call) -> Value:
+    """Move r x r positions into channels: each channel is repeated r * r times."""
+    value, factor = call.value("self"), int(call["downscale_factor"])
+    labels = call.along(value, -3)
+    if labels is None:
+        return passed(value, call.shape)
+    shape = [-1 if d == len(call.shape) - 3 else 1 for d in range(len(call.shape))]
+    return Value(call.shape, (np.repeat(labels, factor * factor).reshape(shape),))
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(["view", "reshape", "flatten", "unflatten", "_unsafe_view", "reshape_as", "view_as"], view),
+    **dict.fromkeys(["squeeze", "squeeze_", "unsqueeze", "unsqueeze_"], unsqueeze),
+    **dict.fromkeys(["transpose", "transpose_", "swapaxes", "swapdims", "t", "numpy_T", "mT"], transpose),
+    **dict.fromkeys(["expand", "expand_as", "broadcast_to"], expand),
+    **dict.fromkeys(["repeat", "tile"], repeat),
+    **dict.fromkeys(["cat", "concat", "concatenate"], concatenate),
+    **dict.fromkeys(["pad", "constant_pad_nd"], pad),
+    "permute": permute,
+    "movedim": movedim,
+    "stack": stack,
+    "flip": flip,
+    "roll": roll,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+}

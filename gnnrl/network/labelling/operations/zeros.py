@@ -1,0 +1,124 @@
+"""Which tensors are zero where their channels were removed, had the channels been zeroed instead.
+
+Weights that belong to a removed channel are zero in the masked network, and so is what they make. A sum over channels
+(`sum`, the inner dimension of a matrix product) may lose a channel only if it counts nothing: `(q * k).sum(1)` may,
+`x.sigmoid().sum(1)` may not, for a channel that is zero counts one half.
+"""
+
+from torch import fx
+
+from gnnrl.network.labelling.operations import indexing, recurrent, reductions, shapes
+from gnnrl.network.labelling.operations.call import Call
+from gnnrl.network.labels import Value
+
+_KEEP_ZERO = {
+    *[
+        "relu",
+        "relu6",
+        "gelu",
+        "silu",
+        "hardswish",
+        "tanh",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "mish",
+        "hardshrink",
+        "softshrink",
+        "tanhshrink",
+        "rrelu",
+    ],
+    *[
+        "expm1",
+        "log1p",
+        "sqrt",
+        "abs",
+        "neg",
+        "sign",
+        "square",
+        "sin",
+        "erf",
+        "ceil",
+        "floor",
+        "round",
+        "trunc",
+        "frac",
+        "prelu",
+        "positive",
+    ],
+    *[
+        "dropout",
+        "feature_dropout",
+        "contiguous",
+        "clone",
+        "alias",
+        "detach",
+        "to",
+        "_to_copy",
+        "type_as",
+        "float",
+        "half",
+        "nan_to_num",
+    ],
+    *(name for name in reductions.RULES if name not in ("prod", "logsumexp")),
+    *shapes.RULES,
+    *indexing.RULES,
+}
+_ALL = {
+    "add",
+    "sub",
+    "maximum",
+    "minimum",
+    "matmul",
+    "bmm",
+    "mm",
+    "einsum",
+    "tensordot",
+    "mv",
+    "outer",
+    "addmm",
+    "baddbmm",
+}
+_ALL |= {"_weight_norm", "cumsum", "tril", "triu", "im2col", "col2im", "repeat_interleave", "channel_shuffle"}
+_WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "embedding"}
+
+
+def leaves_zero(call: Call) -> bool:
+    """Whether the operation's output is zero where a channel of it was removed."""
+    name = call.name.removesuffix("_")
+    if name in _WEIGHTED or "conv" in name:
+        return call.has("weight")
+    if name == "linear":
+        carried = [component for component in call.value("input", ()).components if component.shape[-1] == 1]
+        return not carried or (_zero(call, call["input"]) and not call.has("bias"))
+    if name in recurrent.RULES:
+        return all(isinstance(call.values[node], str) or node in call.zeros for node in recurrent.states_of(call))
+    if name == "expand_as":
+        return False
+    tensors = [node for node in call.node.all_input_nodes if isinstance(call.values.get(node), str | Value)]
+    if name == "mul":
+        return any(_labelled(call, node) and _zero(call, node) for node in tensors)
+    if name == "scaled_dot_product_attention":
+        return _zero(call, call["value"])
+    if name == "pow":
+        exponent = call.arguments.get("exponent")
+        return isinstance(exponent, int | float) and exponent > 0 and _zero(call, tensors[0])
+    if name == "div":
+        return _zero(call, tensors[0])
+    if name == "pad":
+        return not call.arguments.get("value") and _zero(call, tensors[0])
+    if name in ("hardtanh", "clamp"):
+        low, high = (call.arguments.get(a, call.arguments.get(b)) for a, b in (("min", "min_val"), ("max", "max_val")))
+        return (low is None or low <= 0) and (high is None or high >= 0) and _zero(call, tensors[0])
+    constants = [value for key, value in call.arguments.items() if key == "other" and isinstance(value, int | float)]
+    return (name in _KEEP_ZERO or (name in _ALL and not any(constants))) and all(_zero(call, node) for node in tensors)
+
+
+def _labelled(call: Call, node: fx.Node) -> bool:
+    value = call.values[node]
+    return isinstance(value, str) or bool(value.components)
+
+
+def _zero(call: Call, node: fx.Node) -> bool:
+    return not _labelled(call, node) or isinstance(call.values[node], str) or node in call.zeros

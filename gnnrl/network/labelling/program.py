@@ -1,0 +1,287 @@
+"""One run over an exported program with labels instead of activations: what is tied, what is frozen, what it costs."""
+
+import hashlib
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.export.graph_signature import InputKind
+
+from gnnrl.modules.layers import find_unrun
+from gnnrl.modules.locations import last_user_line
+from gnnrl.network.labelling.groups import Grouping, find_groups
+from gnnrl.network.labelling.kinds import kinds_of
+from gnnrl.network.labelling.liveness import find_buffers
+from gnnrl.network.labelling.operations import reductions, shapes
+from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
+from gnnrl.network.labelling.operations.table import RULES
+from gnnrl.network.labelling.operations.zeros import leaves_zero
+from gnnrl.network.labelling.shares import macs_shares, stored_weight
+from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed
+from gnnrl.network.reasons import Kind, Reason
+from gnnrl.network.structure import Axis, Network, Operation
+
+_FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
+
+_UNREAD = {*reductions.RULES, *shapes.RULES}
+
+
+class Labelling:
+    """One run over the program with labels instead of activations."""
+
+    def __init__(self, model: nn.Module, program: torch.export.ExportedProgram, batch_size: int) -> None:
+        self.model = model
+        self.program = program
+        self.batch_size = batch_size
+        parameters = list(model.named_parameters(remove_duplicate=False))
+        everything = [*parameters, *model.named_buffers(remove_duplicate=False)]
+        self.first_names = _first_names(everything)
+        self.stored = {name: tensor for name, tensor in everything if self.first_names[name] == name}
+        self.trainable = {self.first_names[name] for name, _ in parameters}
+        self.tensors = Tensors({name: tuple(tensor.shape) for name, tensor in self.stored.items()}, LabelSpace())
+        self.values: dict[fx.Node, Any] = {}
+        self.constants: dict[fx.Node, Any] = {}
+        self.works: list[Work] = []
+        self.zeros: set[fx.Node] = set()
+        self.weights: set[fx.Node] = set()
+        self.operations: list[Operation] = []
+        self.nodes: list[fx.Node] = []
+        self.operands: list[dict[str, Value]] = []
+        self._index: dict[fx.Node, int] = {}
+        self.unread = _unread(program.graph)
+        self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
+        for node in program.graph.nodes:
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node.op == "call_function":
+                self._call(node)
+            elif node.op == "output":
+                self._output(node)
+        self.tensors.freeze_disagreements()
+
+    def freeze(self, network: Network, groups: Mapping[int, Reason]) -> None:
+        """Keep groups of a network that was collected before whole, for these reasons."""
+        places = [network.groups[index].places[0] for index in groups]
+        labels = [self.tensors.labels[place.tensor, place.dim][place.positions].ravel() for place in places]
+        spared = self.tensors.space.even_out(np.array([each[0] for each in labels], np.int64))
+        for each, reason, even in zip(labels, groups.values(), spared.tolist(), strict=True):
+            if not even:
+                self.tensors.space.freeze(each, reason)
+
+    def network(self) -> Network:
+        """Collect what the labels say."""
+        results = [value if isinstance(value := self.values[node], list) else [value] for node in self.nodes]
+        itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
+        buffers = find_buffers(self.program.graph, self._index, results)
+        found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
+
+        operations = tuple(
+            replace(
+                operation,
+                axes=_axes(first, found),
+                others=tuple((other.shape, _axes(other, found)) for other in others),
+                operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
+            )
+            for operation, (first, *others), read in zip(self.operations, results, self.operands, strict=True)
+        )
+        share = macs_shares(found, operations, self._stored_weights(), self.tensors)
+        read = {value for node in self.weights if node.users and isinstance(value := self.values[node], str)}
+        kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
+        return Network(
+            model_class=type(self.model).__name__,
+            operations=operations,
+            groups=tuple(
+                replace(group, macs_share=share(group), kind=kind)
+                for group, kind in zip(found.groups, kinds, strict=True)
+            ),
+            frozen=tuple(replace(group, macs_share=share(group)) for group in found.frozen),
+            shapes=self.tensors.shapes,
+            owners=found.owners,
+            offsets=found.offsets,
+            cost=found.cost,
+            batch_size=self.batch_size,
+            fingerprint=self._fingerprint(),
+            unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
+        )
+
+    def _stored_weights(self) -> dict[int, str]:
+        """The stored weight of each operation that has one."""
+        found = {index: _weight(_arguments(node)) for index, node in enumerate(self.nodes)}
+        nodes = {index: weight for index, weight in found.items() if isinstance(weight, fx.Node)}
+        return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
+
+    def _placeholder(self, node: fx.Node) -> None:
+        spec = self._specs[node.name]
+        value = node.meta.get("val")
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
+            self.values[node] = self.first_names[spec.target]
+            self.weights.add(node)
+        elif spec.kind == InputKind.CONSTANT_TENSOR and spec.target in self.program.constants:
+            self.constants[node] = self.program.constants[spec.target]
+            self.values[node] = Value(tuple(self.program.constants[spec.target].shape))
+        elif isinstance(value, torch.Tensor):
+            self.values[node] = Value(tuple(value.shape))
+        else:
+            self.values[node] = value
+
+    def _output(self, node: fx.Node) -> None:
+        for source in node.all_input_nodes:
+            value = self.values[source]
+            if isinstance(value, str):
+                value = self.tensors.value(value, range(len(self.tensors.shapes[value])))
+            if isinstance(value, Value):
+                for component in value.components:
+                    self.tensors.space.freeze(component, Reason(Kind.OUTPUT))
+
+    def _call(self, node: fx.Node) -> None:
+        if node.target is operator.getitem:
+            source, position = node.args
+            self.values[node] = self.values[source][position]  # type: ignore[index]
+            self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
+            for known in (self.zeros, self.weights):
+                if source in known:
+                    known.add(node)
+            return
+        result = node.meta.get("val")
+        if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
+            self.values[node] = None
+            return
+        modules = enclosing_modules(node)
+        call = self._read(node, modules[-1][0] if modules else "")
+        self.operations.append(self._operation(call, modules))
+        self.nodes.append(node)
+        self._index[node] = call.index
+        rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
+        result = rule(call) if rule else _without_rule(call)
+        self.values[node] = result
+        self.operands.append(call.operands() if self.works and self.works[-1].operation == call.index else {})
+        if rule and leaves_zero(call):
+            self.zeros.add(node)
+        sources = [source for source in node.all_input_nodes if self.values.get(source) is not None]
+        if sources and self.weights.issuperset(sources):
+            self.weights.add(node)
+
+    def _read(self, node: fx.Node, module: str) -> Call:
+        return Call(
+            node=node,
+            index=len(self.operations),
+            name=operation_name(node),
+            module=module,
+            location=last_user_line(node.meta.get("stack_trace") or ""),
+            arguments=_arguments(node),
+            values=self.values,
+            constants=self.constants,
+            tensors=self.tensors,
+            works=self.works,
+            zeros=self.zeros,
+            weights=self.weights,
+        )
+
+    def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:
+        sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
+        plain = (int, float, bool, str, list, tuple, type(None))
+        named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
+        return Operation(
+            index=call.index,
+            name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
+            module=call.module,
+            modules=modules,
+            location=call.location,
+            inputs=tuple(dict.fromkeys(self._index[source] for source in sources)),
+            parameters={name: value for name, value in named.items() if isinstance(value, str)},
+            settings={
+                name: value
+                for name, value in call.arguments.items()
+                if isinstance(value, plain) and not _mentions_nodes(value)
+            },
+            shape=call.shape,
+        )
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, shape in self.tensors.shapes.items():
+            digest.update(f"{name}{shape};".encode())
+        for operation in self.operations:
+            digest.update(f"{operation.name}{operation.inputs};".encode())
+        return digest.hexdigest()[:16]
+
+
+def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
+    """Dimensions that a plan can shorten; what varied along several dimensions was tied along all but one."""
+    axes = []
+    for component in value.components:
+        owner = squeeze_fixed(found.owner_of(component))
+        wide = [dim for dim, size in enumerate(owner.shape) if size > 1]
+        if len(wide) == 1:
+            axes.append(Axis(wide[0], owner.ravel()))
+    return tuple(axes)
+
+
+def _first_names(everything: Sequence[tuple[str, torch.Tensor]]) -> dict[str, str]:
+    """The first name of every parameter and buffer by each of its names: tied ones are one tensor."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(tensor), name) for name, tensor in everything}
+
+
+def _without_rule(call: Call) -> Value | list[Value]:
+    """Freeze all that an unknown operation reads; its outputs and its multiply-accumulates are fixed."""
+    call.work(call.macs())
+    for source in call.node.all_input_nodes:
+        if isinstance(call.values.get(source), str | Value):
+            call.freeze(call.value(source), Kind.NO_RULE)
+    results = [Value(shape) for shape in call.shapes]
+    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+
+
+def _arguments(node: fx.Node) -> dict[str, Any]:
+    """Arguments of an operation by the names of its schema, defaults included."""
+    if getattr(node.target, "_schema", None) is None:
+        return {str(position): value for position, value in enumerate(node.args)} | dict(node.kwargs)
+    arguments = _schema_arguments(node.target)
+    given = dict(zip((name for name, _ in arguments), node.args, strict=False))
+    return {name: given[name] if name in given else node.kwargs.get(name, default) for name, default in arguments}
+
+
+def _weight(arguments: Mapping[str, Any]) -> Any:
+    """The weight that makes an operation's channels; of a recurrent layer the first that reads its inputs."""
+    return arguments.get("weight") or arguments.get("w_ih") or (arguments.get("params") or [None])[0]
+
+
+@cache
+def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of an operator's arguments."""
+    return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
+
+
+def enclosing_modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
+    """(path, class name) of the modules that an operation stands in, outermost first."""
+    stack = node.meta.get("nn_module_stack") or {}
+    entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
+    plain = ((re.sub(r"@\d+$", "", path) if "@" in path else path, name) for path, name in entries)
+    return tuple((path, name.rpartition(".")[2]) for path, name in plain)
+
+
+def _unread(graph: fx.Graph) -> set[fx.Node]:
+    """Results that nobody reads and that cost nothing to speak of, such as averages that a caller throws away."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op == "call_function" and all(user in found for user in node.users):
+            name = operation_name(node)
+            if not name.endswith("_") and name in _UNREAD:
+                found.add(node)
+    return found
+
+
+def _holds_tensors(result: Any) -> bool:
+    items = result if isinstance(result, list | tuple) else [result]
+    return bool(items) and all(isinstance(item, torch.Tensor) for item in items)
+
+
+def _mentions_nodes(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, fx.Node) for item in value)

@@ -1,0 +1,1 @@
+"""From a module to a `Network`: export, labels, and probes of narrower copies."""

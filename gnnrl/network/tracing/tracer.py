@@ -1,0 +1,188 @@
+"""trace(model, example_inputs): the program of a network, by `torch.export`, and its labels.
+
+The model is run once with data, then exported on fake tensors as it is (training IR, not decomposed). It is not
+changed.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import _trace
+from torch.nn.modules import transformer
+
+from gnnrl.errors import ConfigError, GnnrlError, InputsError, TraceError, first_line
+from gnnrl.modules.locations import last_user_line, user_location
+from gnnrl.modules.modes import evaluating
+from gnnrl.network.labelling.program import Labelling
+from gnnrl.network.structure import Network
+from gnnrl.network.tracing.admission import check_network, check_sizes
+from gnnrl.network.tracing.probe import Rehearsal
+from gnnrl.network.tracing.stated_sizes import try_out
+
+Inputs = Any
+_ONE_AT_A_TIME = RLock()
+"""`torch.export` is not made for several threads."""
+
+
+def trace(model: nn.Module, example_inputs: Inputs) -> Network:
+    """Find what a network consists of, which of its channels go together and what they cost.
+
+    Args:
+        model: any module that `torch.export` accepts; it is not changed.
+        example_inputs: one tensor, a tuple of positional arguments or a dictionary of keyword arguments, with a
+            leading batch dimension. Modules that they do not run keep their width (`Network.unrun`): give all inputs
+            that the network is to take.
+
+    Raises:
+        InputsError: the network does not run on these inputs.
+        TraceError: the network cannot be exported, or sizes depend on data; the message names the module, the
+            parameter or the line.
+    """
+    model = unwrapped(model)
+    args, kwargs = as_arguments(example_inputs)
+    if not _batch_size(args, kwargs):
+        shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
+        raise InputsError(f"the example inputs hold no samples, their batch is of size 0 ({shapes})")
+    check_network(model)
+    with _ONE_AT_A_TIME, evaluating(model), torch.no_grad(), _unread_masks():
+        rehearsal = _rehearse(model, args, kwargs)
+        program = _export(rehearsal.dense, args, kwargs)
+        check_sizes(model, program)
+        labelling = Labelling(model, program, _batch_size(args, kwargs))
+        network = labelling.network()
+        while (trial := try_out(rehearsal, network)).frozen:
+            labelling.freeze(network, trial.frozen)
+            network = labelling.network()
+    return replace(network, bindings=tuple(trial.bindings))
+
+
+def unwrapped(model: Any) -> nn.Module:
+    """The user's own network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`.
+
+    Raises:
+        ConfigError: it is no network, but its class, say, or a function that makes it.
+    """
+    if not isinstance(model, nn.Module):
+        named = getattr(model, "__name__", "")
+        found = f"{named}: give an instance, {named}(...)" if callable(model) and named else type(model).__name__
+        raise ConfigError(f"the network must be a torch.nn.Module, got {found}")
+    network: nn.Module = model
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
+            network = inner
+        else:
+            return network
+
+
+def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments of a call to the model."""
+    if isinstance(example_inputs, Mapping):
+        return (), dict(example_inputs)
+    if isinstance(example_inputs, tuple | list):
+        return tuple(example_inputs), {}
+    return (example_inputs,), {}
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention as operations that every format and counter knows, not as PyTorch's fused ones for inference."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def exported(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
+) -> torch.export.ExportedProgram:
+    """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
+    with warnings.catch_warnings(), _unread_masks(), _unlogged(), _unprinted():
+        # said of every recurrent layer, which torch puts right again
+        warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
+        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+
+
+@contextmanager
+def _unread_masks() -> Iterator[None]:
+    """Masks of transformers as they are: whether they are causal is a hint, which torch reads from their values."""
+    detect, transformer._detect_is_causal_mask = transformer._detect_is_causal_mask, _is_said_to_be_causal
+    try:
+        yield
+    finally:
+        transformer._detect_is_causal_mask = detect
+
+
+def _is_said_to_be_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+    return bool(is_causal)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Keep `torch.export` from printing the graph so far where it fails; users' code prints as it does."""
+    vars(_trace)["print"] = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        del vars(_trace)["print"]
+
+
+def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:
+    """Run the model once, so that wrong inputs are told apart from what export cannot do."""
+    try:
+        return Rehearsal(model, args, kwargs)
+    except GnnrlError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
+        where = user_location(error)
+        raise InputsError(
+            f"the network does not run on the example inputs ({shapes}): "
+            f"{first_line(error)}{where and f' (at {where})'}"
+        ) from error
+
+
+def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.export.ExportedProgram:
+    try:
+        return exported(model, args, kwargs)
+    except Exception as error:
+        where = last_user_line(str(error)) or user_location(error)
+        raise TraceError(
+            f"{type(model).__name__} cannot be traced{where and f': {where} stands in the way'}. "
+            f"torch.export says: {first_line(error)}. "
+            "Make this line independent of the values of tensors (torch.where, torch.cond), or trace the part of the "
+            "network without it."
+        ) from error
+
+
+def _batch_size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    for value in torch.utils._pytree.tree_leaves((args, kwargs)):
+        if isinstance(value, torch.Tensor) and value.ndim > 1:
+            return int(value.shape[0])
+    return 1
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
+    return type(value).__name__

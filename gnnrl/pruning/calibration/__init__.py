@@ -1,0 +1,1 @@
+"""What the dense network computes on calibration data."""

@@ -1,0 +1,138 @@
+"""Calibration data as a user gives them: batches, of which the first images are joined."""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+
+from gnnrl.errors import DataError
+from gnnrl.network.tracing.tracer import as_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How inputs become the arguments of a network: as the example inputs did, one by one where there are none.
+
+    Attributes:
+        leaves: all that the example inputs hold, None where inputs are put in.
+        places: where in them inputs are put in, in order.
+    """
+
+    leaves: tuple[Any, ...] = ()
+    places: tuple[int, ...] = ()
+    structure: TreeSpec | None = None
+
+    @classmethod
+    def like(cls, example_inputs: Any) -> "Feed":
+        """That of example inputs as `trace` takes them; None for inputs one by one."""
+        if example_inputs is None:
+            return cls()
+        leaves, structure = tree_flatten(as_arguments(example_inputs))
+        places = tuple(place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor))
+        return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
+
+    def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
+        """Call a network; where there are fewer inputs than in the example, the first ones by position."""
+        if self.structure is None or len(inputs) != len(self.places):
+            return model(*inputs)
+        leaves = list(self.leaves)
+        for place, value in zip(self.places, inputs, strict=True):
+            leaves[place] = value
+        args, kwargs = tree_unflatten(leaves, self.structure)
+        return model(*args, **kwargs)
+
+
+def gather(
+    data: Iterable[Any], images: int, model: nn.Module, example_inputs: Any = None
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Collect the first images of a loader: the inputs of one forward pass and the labels, if any.
+
+    Args:
+        data: batches of tensors, inputs in the order of the example inputs, then labels; or dictionaries with the keys
+            of the example inputs, and one more for labels.
+        example_inputs: what the network was traced with; batches with more inputs are refused.
+    """
+    parts: list[Sequence[Tensor]] = []
+    seen = 0
+    images = max(images, 2)
+    for batch in data:
+        items = _items(batch, example_inputs)
+        if not all(isinstance(item, Tensor) for item in items):
+            raise DataError(
+                "calibration batches must be tensors x, or tuples (x, y) or (x1, x2, ..., y), or dictionaries with the "
+                f"keys of example_inputs; got {type(items[0]).__name__}"
+            )
+        if parts and len(items) != len(parts[0]):
+            raise DataError("calibration batches differ in their number of tensors")
+        _check_shapes(items, parts[0] if parts else items)
+        parts.append(items)
+        seen += len(items[0])
+        if seen >= images:
+            break
+    if not seen:
+        raise DataError(
+            "the calibration data has no batches; give a loader or a list of batches (a generator runs dry)"
+        )
+    if seen < 2:
+        raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
+    joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
+    known = len(Feed.like(example_inputs).places)
+    least = known if known and len(joined) in (known, known + 1) else _arity(model)
+    labels = joined.pop() if len(joined) > least else None
+    _check_number(len(joined), labels is not None, example_inputs)
+    return tuple(joined), labels
+
+
+def _items(batch: Any, example_inputs: Any) -> list[Any]:
+    """The tensors of a batch in the order of the example inputs, labels last."""
+    if isinstance(batch, Mapping):
+        keys = [key for part in _mappings(example_inputs) for key, value in part.items() if isinstance(value, Tensor)]
+        if keys and (missing := [key for key in keys if key not in batch]):
+            raise DataError(
+                f"calibration batches have no {missing[0]!r}, which example_inputs have; there are "
+                f"{', '.join(map(repr, batch))}"
+            )
+        rest = [key for key in batch if key not in keys]
+        if keys and len(rest) <= 1:
+            return [batch[key] for key in (*keys, *rest)]
+    return list(batch) if isinstance(batch, tuple | list) else [batch]
+
+
+def _mappings(example_inputs: Any) -> list[Mapping[Any, Any]]:
+    """The dictionaries among example inputs: their own, or that of a network of one dictionary."""
+    args, kwargs = as_arguments(example_inputs)
+    return [part for part in (*args, kwargs) if isinstance(part, Mapping)]
+
+
+def _arity(model: nn.Module) -> int:
+    """How many inputs the network needs at least."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return max(len(required), 1)
+
+
+def _check_number(found: int, labelled: bool, example_inputs: Any) -> None:
+    """Check that batches hold no inputs that the trace did not see: what they reach may not fit any more."""
+    expected = sum(isinstance(leaf, Tensor) for leaf in tree_leaves(example_inputs))
+    if expected and found > expected:
+        one = "x" if expected == 1 else ", ".join(f"x{number + 1}" for number in range(expected))
+        raise DataError(
+            f"calibration batches hold {found} inputs{' and labels' if labelled else ''}, but the network was traced "
+            f"with {expected}: give batches ({one}, y), or example inputs for all that it is to take"
+        )
+
+
+def _check_shapes(items: Sequence[Tensor], first: Sequence[Tensor]) -> None:
+    """Check that the tensors of a batch have as many samples each, and samples of the same shape as the first batch."""
+    shapes = ", ".join(str(list(item.shape)) for item in items)
+    if any(item.ndim == 0 or len(item) != len(items[0]) for item in items):
+        raise DataError(f"the tensors of a calibration batch have different numbers of samples: {shapes}")
+    if any(a.shape[1:] != b.shape[1:] for a, b in zip(items, first, strict=True)):
+        others = ", ".join(str(list(item.shape)) for item in first)
+        raise DataError(f"calibration batches of {others} and of {shapes}: give all samples the same shape")

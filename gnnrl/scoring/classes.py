@@ -1,0 +1,69 @@
+"""Accuracy of each class, counted while a score is measured: the test images are read no more often for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gnnrl.scoring.measures import Precision, mean_of
+from gnnrl.zoo.batches import LabelledData, batched
+
+
+@dataclass(slots=True)
+class ClassTally:
+    """Top-1 as a function of a network that remembers, of each pass, how many images of each class were recognised.
+
+    Attributes:
+        names: of the classes; numbers where there are none.
+        device: where to judge; by default where the network is.
+        images: images of each class, of the last pass.
+        passes: recognised images of each class, one entry for each network that was judged.
+    """
+
+    data: LabelledData
+    names: Sequence[str] = ()
+    batch_size: int = 250
+    device: str | None = None
+    precision: Precision = "float32"
+    images: tuple[int, ...] = ()
+    passes: list[tuple[int, ...]] = field(default_factory=list)
+
+    def __call__(self, model: nn.Module) -> float:
+        """Measure top-1; conditions and errors as `gnnrl.training.top1`."""
+        place = self.device or str(next((p.device for p in model.parameters()), "cpu"))
+        images, found = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+
+        def recognised(logits: Tensor, labels: Tensor) -> Tensor:
+            nonlocal images, found
+            right = logits.argmax(1) == labels
+            images = _added(images, labels, logits.shape[1])
+            found = _added(found, labels[right], logits.shape[1])
+            return right.sum()
+
+        score = mean_of(model, batched(self.data, self.batch_size), place, self.precision, recognised)
+        self.images = tuple(images.tolist())
+        self.passes.append(tuple(found.tolist()))
+        return score
+
+    def change(self, first: int, last: int) -> dict[str, Any]:
+        """Accuracy of each class that has images in two passes, as JSON values: names, images, dense, final."""
+        rows = [
+            (self.names[number] if number < len(self.names) else str(number), images, before, after)
+            for number, (images, before, after) in enumerate(
+                zip(self.images, self.passes[first], self.passes[last], strict=True)
+            )
+            if images
+        ]
+        return {
+            "names": [name for name, *_ in rows],
+            "images": [images for _, images, *_ in rows],
+            "dense": [before / images for _, images, before, _ in rows],
+            "final": [after / images for _, images, _, after in rows],
+        }
+
+
+def _added(counts: Tensor, labels: Tensor, classes: int) -> Tensor:
+    more = torch.bincount(labels.cpu(), minlength=classes)
+    return more if not len(counts) else counts + more

@@ -1,0 +1,186 @@
+"""How good a network is: the only loop over data that does not train.
+
+n = samples in a batch. A network maps inputs [n, ...] to logits float [n, classes]; labels are int64 [n]. Batches are
+(x, y), or (x1, x2, ..., y) where the network's `forward` takes several inputs.
+Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which CPUs and GPUs like best.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
+from gnnrl.modules.copies import copy_network
+from gnnrl.modules.modes import evaluating
+from gnnrl.zoo.batches import Batches, LabelledData, batched, on_device
+from gnnrl.zoo.data import check_labels
+
+Metric = Literal["top1", "loss", "kl"]
+Precision = Literal["float32", "bfloat16"]
+TEMPERATURE = 2.0
+
+
+def top1(model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32") -> float:
+    """Measure the share of samples whose largest logit is their label's.
+
+    The network is moved to the device, judged in eval mode, and its modes are restored.
+
+    Raises:
+        DataError: there are no batches, or they are not (inputs, labels) that fit the network.
+        EvaluationError: the network's outputs are not finite logits.
+    """
+    return mean_of(model, batches, device, precision, lambda logits, labels: (logits.argmax(1) == labels).sum())
+
+
+def cross_entropy(
+    model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
+) -> float:
+    """Measure the mean cross-entropy in nats; conditions and errors as `top1`."""
+    return mean_of(model, batches, device, precision, partial(F.cross_entropy, reduction="sum"))
+
+
+def kl_divergence(
+    model: nn.Module,
+    batches: Batches,
+    teacher: Sequence[tuple[Tensor, Tensor]],
+    device: str = "cpu",
+    *,
+    precision: Precision = "float32",
+    temperature: float = TEMPERATURE,
+) -> float:
+    """Measure the mean divergence KL(teacher || network) of softened outputs in nats (Hinton et al. 2015).
+
+    Conditions and errors as `top1`; the labels only tell whether the batches are those that the teacher has seen.
+
+    Args:
+        teacher: what `all_logits` returned for the teacher and the same batches, in the same order.
+        temperature: logits are divided by it (https://arxiv.org/abs/1503.02531).
+
+    Raises:
+        DataError: the teacher has seen other batches: the data are shuffled, or have changed.
+    """
+    following = iter(teacher)
+
+    def total(logits: Tensor, labels: Tensor) -> Tensor:
+        known, seen = next(following, (logits, None))
+        if seen is None or not torch.equal(seen, labels.cpu()):
+            raise _other_batches()
+        return softened_divergence(logits, known.to(logits.device), temperature, "sum")
+
+    result = mean_of(model, batches, device, precision, total)
+    if next(following, None) is not None:
+        raise _other_batches()
+    return result
+
+
+def softened_divergence(logits: Tensor, teacher: Tensor, temperature: float, reduction: str) -> Tensor:
+    """KL(softmax(teacher / T) || softmax(logits / T)) in nats.
+
+    Args:
+        temperature: T.
+        reduction: of `torch.nn.functional.kl_div`: "sum", "batchmean" or "none" [n, C].
+    """
+    wanted = F.log_softmax(teacher / temperature, 1)
+    return F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction=reduction, log_target=True)
+
+
+def _other_batches() -> DataError:
+    return DataError(
+        "the metric kl compares with what the dense network says of the same batches, and these are others. Give a "
+        "loader that yields the same batches in the same order each time: without shuffle and random transforms."
+    )
+
+
+def all_logits(
+    model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
+) -> list[tuple[Tensor, Tensor]]:
+    """Compute the logits [n, classes] of every batch beside its labels, kept on the CPU; errors as `top1`."""
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def keep(logits: Tensor, labels: Tensor) -> Tensor:
+        found.append((logits.cpu(), labels.cpu()))
+        return labels.new_zeros(())
+
+    mean_of(model, batches, device, precision, keep)
+    return found
+
+
+def evaluator(
+    data: LabelledData,
+    metric: Metric = "top1",
+    *,
+    teacher: nn.Module | None = None,
+    batch_size: int = 250,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> Callable[[nn.Module], float]:
+    """Make a function from a network to its score, higher is better: `top1`, or minus `cross_entropy`, or minus `kl`.
+
+    Args:
+        teacher: the dense network, judged on the data at once; for `kl`, which tells close plans apart best.
+
+    Raises:
+        ConfigError: there is no such metric, or `kl` has no teacher.
+    """
+    if metric not in get_args(Metric):
+        raise ConfigError(f"there is no metric {metric!r}; there are {', '.join(get_args(Metric))}.")
+    batches = batched(data, batch_size)
+    measures: dict[str, Callable[..., float]] = {"top1": top1, "loss": cross_entropy, "kl": kl_divergence}
+    measure = measures[metric]
+    if metric == "kl":
+        if teacher is None:
+            raise ConfigError("the metric kl compares with the dense network; give it as teacher=")
+        known = all_logits(copy_network(teacher), batches, device, precision=precision)
+        measure = partial(kl_divergence, teacher=known)
+    sign = 1 if metric == "top1" else -1
+    return partial(_score, measure=measure, sign=sign, batches=batches, device=device, precision=precision)
+
+
+def _score(
+    model: nn.Module, *, measure: Callable[..., float], sign: int, batches: Batches, device: str, precision: Precision
+) -> float:
+    return sign * measure(model, batches, device=device, precision=precision)
+
+
+@torch.no_grad()
+def mean_of(
+    model: nn.Module, batches: Batches, device: str, precision: Precision, total: Callable[[Tensor, Tensor], Tensor]
+) -> float:
+    """Average over samples a quantity whose sum over a batch is `total(logits, labels)`."""
+    model.to(device)
+    result, count = 0.0, 0
+    with evaluating(model):
+        for inputs, labels in on_device(batches, device):
+            logits = logits_of(model, inputs, labels, precision)
+            if not logits.isfinite().all():
+                raise EvaluationError("the network's outputs are NaN or infinite: its weights or inputs are damaged.")
+            result, count = result + float(total(logits, labels)), count + len(labels)
+    if not count:
+        raise DataError("there are no batches to judge the network on.")
+    return result / count
+
+
+def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, precision: Precision) -> Tensor:
+    """Run the network and check that its output can be compared with the labels.
+
+    Raises:
+        EvaluationError: the output is not logits [n, classes].
+        DataError: a label is none of the classes.
+    """
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        try:
+            logits = model(*inputs)
+        except RuntimeError as error:
+            # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster where it runs
+            if not wants_contiguous(error):
+                raise
+            logits = model(*(value.contiguous() for value in inputs))
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        what = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise EvaluationError(f"expected logits [n, classes], the network gives {what}: judge it by your own function.")
+    check_labels(labels, logits.shape[1])
+    return logits.float()
