@@ -1,11 +1,14 @@
 """Measures of the house: what a program can see of how the package is built.
 
-`scripts/house` prints them, with `--list` everything that they count. `tests/test_house.py` enforces floors.
+`scripts/house` prints them, with `--list` everything that they count. `tests/test_house.py` enforces the floors, and
+what is at its limit already.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -14,12 +17,92 @@ MOST_PARAMETERS, MOST_LINES, LONGEST_FILE, LONGEST_FUNCTION = 12, 24_800, 300, 5
 FREE = {"compress"}
 """Functions that may have any number of parameters: the short form of everything."""
 
+FLOORS = (
+    {"errors", "moved", "version", "views"},
+    {"imports", "modules", "storage", "agent"},
+    {"network", "zoo"},
+    {"pruning"},
+    {"artifacts", "environment", "latency", "scoring"},
+    {"report", "runs", "searchers", "training"},
+    {"executors", "_seed_api"},
+    {"compression", "graph_env", "lib", "models"},
+    {"cli"},
+    {"__main__"},
+)
+"""Folders and modules of the package, the ground floor first. What shares a floor does not know each other."""
+FLOOR_OF = {entry: number for number, entries in enumerate(FLOORS) for entry in entries}
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+PACKAGES = sorted(module for module, path in FILES.items() if path.name == "__init__.py")
+BEHIND = sorted({*FILES} - {"gnnrl"})
+"""All modules but the front door, which alone may name everything."""
+NAME = re.compile(r"(gnnrl(?:\.\w+)+)(?::\w+)?")
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def modules() -> list[Path]:
-    """Return the files of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+def imports(module: str) -> set[str]:
+    """Modules of the package that a module names: in imports anywhere in it, for type checking too, and in texts."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "gnnrl"}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: relative import"
+            if (node.module or "").split(".")[0] == "gnnrl":
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                modules = {name for name in inner if name in FILES}
+                found |= modules if modules == inner else modules | {str(node.module)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := NAME.fullmatch(node.value)):
+            found |= {name[1] if name[1] in FILES else name[1].rpartition(".")[0]} & {*FILES}
+    return found
+
+
+def top(module: str) -> str:
+    """The folder or module of the package that a module belongs to."""
+    return module.split(".")[1]
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def upstairs(module: str) -> list[str]:
+    """List what a module imports from its own floor, from higher ones and from the front door."""
+    others = [name for name in sorted(imports(module)) if name == "gnnrl" or top(name) != top(module)]
+    return [name for name in others if name == "gnnrl" or FLOOR_OF[top(name)] >= FLOOR_OF[top(module)]]
+
+
+def circle(package: str) -> list[str]:
+    """Find files and folders of a folder that import each other in a circle.
+
+    A folder counts as one: none of its files may need a file next to the folder that needs the folder.
+    """
+
+    def entry(module: str) -> str:
+        return ".".join(module.split(".")[: package.count(".") + 2])
+
+    inside = [module for module in BEHIND if within(module, package)]
+    graph: dict[str, set[str]] = {entry(module): set() for module in inside}
+    for module in inside:
+        graph[entry(module)] |= {entry(name) for name in imports(module) if name in inside} - {entry(module)}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def imports_upstairs() -> list[str]:
+    """List imports that do not lead downstairs; those in texts and for type checking are seen too."""
+    return [f"{module} imports {name}" for module in BEHIND for name in upstairs(module)]
+
+
+def circles() -> list[str]:
+    """List circles of imports between the files and folders of one folder."""
+    return [" -> ".join(found) for package in PACKAGES if (found := circle(package))]
 
 
 def shown(path: Path, line: int = 0, name: str = "") -> str:
@@ -51,7 +134,7 @@ def long_signatures() -> list[str]:
     """List functions with too many parameters."""
     return [
         f"{shown(path, function.lineno, function.name)} ({count})"
-        for path in modules()
+        for path in FILES.values()
         for function in functions(path)
         if (count := number_of_parameters(function)) > MOST_PARAMETERS and function.name not in FREE
     ]
@@ -61,7 +144,7 @@ def untyped_results() -> list[str]:
     """List functions whose result is, or holds, a `dict[str, Any]`."""
     return [
         shown(path, function.lineno, function.name)
-        for path in modules()
+        for path in FILES.values()
         for function in functions(path)
         if function.returns is not None and "dict[str, Any]" in ast.unparse(function.returns)
     ]
@@ -69,7 +152,7 @@ def untyped_results() -> list[str]:
 
 def long_files() -> list[str]:
     """List files that are too long."""
-    lengths = {path: len(path.read_text().splitlines()) for path in modules()}
+    lengths = {path: len(path.read_text().splitlines()) for path in FILES.values()}
     return [f"{shown(path)} ({count})" for path, count in lengths.items() if count > LONGEST_FILE]
 
 
@@ -77,7 +160,7 @@ def long_functions() -> list[str]:
     """List functions whose body is too long, without its docstring."""
     return [
         f"{shown(path, function.lineno, function.name)} ({count})"
-        for path in modules()
+        for path in FILES.values()
         for function in functions(path)
         if (count := body_lines(function)) > LONGEST_FUNCTION
     ]
@@ -92,16 +175,18 @@ def body_lines(function: Function) -> int:
 def untested_modules() -> list[str]:
     """List modules without a test file of the same name in the same folder of the tests."""
     tests = ROOT / "tests"
-    places = {path: tests / path.relative_to(PACKAGE).with_name(f"test_{path.name}") for path in modules()}
+    places = {path: tests / path.relative_to(PACKAGE).with_name(f"test_{path.name}") for path in FILES.values()}
     return [shown(path) for path, test in places.items() if not path.name.startswith("__") and not test.exists()]
 
 
 def number_of_lines() -> int:
     """Count the lines of the package."""
-    return sum(len(path.read_text().splitlines()) for path in modules())
+    return sum(len(path.read_text().splitlines()) for path in FILES.values())
 
 
 LISTS = {
+    "imports upstairs": imports_upstairs,
+    "circles of imports": circles,
     f"signatures with more than {MOST_PARAMETERS} parameters": long_signatures,
     "functions that return dict[str, Any]": untyped_results,
     f"files over {LONGEST_FILE} lines": long_files,

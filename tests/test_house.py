@@ -3,98 +3,32 @@
 import ast
 import importlib
 import pkgutil
-import re
 import subprocess
 import sys
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import gnnrl
+from tests import house
+from tests.house import BEHIND, FILES, FLOOR_OF, FLOORS, PACKAGES
 
-ROOT = Path(gnnrl.__file__).parent
-FILES = {
-    ".".join(("gnnrl", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in sorted(ROOT.rglob("*.py"))
-}
-PACKAGES = sorted(module for module, path in FILES.items() if path.name == "__init__.py")
-FLOORS = (
-    {"errors", "moved", "version", "views"},
-    {"imports", "modules", "storage", "agent"},
-    {"network", "zoo"},
-    {"pruning"},
-    {"artifacts", "environment", "latency", "scoring"},
-    {"report", "runs", "searchers", "training"},
-    {"executors", "_seed_api"},
-    {"compression", "graph_env", "lib", "models"},
-    {"cli"},
-    {"__main__"},
-)
-"""Folders and modules of the package, the ground floor first. What shares a floor does not know each other."""
-NAME = re.compile(r"(gnnrl(?:\.\w+)+)(?::\w+)?")
 CORE = Path(__file__).parent / "core.py"
-
-
-def imports(module: str) -> set[str]:
-    """Modules of the package that a module names: in imports anywhere in it, for type checking too, and in texts."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "gnnrl"}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{module}: relative import"
-            if (node.module or "").split(".")[0] == "gnnrl":
-                inner = {f"{node.module}.{alias.name}" for alias in node.names}
-                modules = {name for name in inner if name in FILES}
-                found |= modules if modules == inner else modules | {str(node.module)}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := NAME.fullmatch(node.value)):
-            found |= {name[1] if name[1] in FILES else name[1].rpartition(".")[0]} & {*FILES}
-    return found
-
-
-def top(module: str) -> str:
-    """The folder or module of the package that a module belongs to."""
-    return module.split(".")[1]
-
-
-def within(name: str, package: str) -> bool:
-    return name == package or name.startswith(f"{package}.")
-
-
-BEHIND = sorted({*FILES} - {"gnnrl"})
-"""All modules but the front door, which alone may name everything."""
-FLOOR_OF = {entry: number for number, entries in enumerate(FLOORS) for entry in entries}
 
 
 def test_every_folder_and_module_has_one_floor() -> None:
     assert sum(map(len, FLOORS)) == len(FLOOR_OF)
-    assert {*FLOOR_OF} == {top(module) for module in BEHIND}
+    assert {*FLOOR_OF} == {house.top(module) for module in BEHIND}
 
 
 @pytest.mark.parametrize("module", BEHIND)
 def test_modules_import_from_lower_floors_only(module: str) -> None:
-    others = {name for name in imports(module) if name == "gnnrl" or top(name) != top(module)}
-
-    assert "gnnrl" not in others, "the front door"
-    assert not {name for name in others if FLOOR_OF[top(name)] >= FLOOR_OF[top(module)]}
+    assert not house.upstairs(module)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_files_and_folders_of_a_folder_do_not_import_in_a_circle(package: str) -> None:
-    """A folder counts as one: none of its files may need a file beside it that needs the folder."""
-
-    def entry(module: str) -> str:
-        return ".".join(module.split(".")[: package.count(".") + 2])
-
-    inside = [module for module in BEHIND if within(module, package)]
-    graph: dict[str, set[str]] = {entry(module): set() for module in inside}
-    for module in inside:
-        graph[entry(module)] |= {entry(name) for name in imports(module) if name in inside} - {entry(module)}
-    try:
-        list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        pytest.fail(f"import cycle: {error.args[1]}")
+    assert not house.circle(package)
 
 
 def test_imports_in_text_and_for_type_checking_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -114,7 +48,45 @@ def test_imports_in_text_and_for_type_checking_are_seen(monkeypatch: pytest.Monk
         "gnnrl.artifacts.bundle",
         "gnnrl.compression.study",
     }
-    assert imports("gnnrl.written") == named
+    assert house.imports("gnnrl.written") == named
+
+
+def test_a_way_upstairs_and_a_circle_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = {
+        "a": "import gnnrl\nfrom gnnrl.network.b import x\nfrom gnnrl.errors import y",
+        "b": 'c = "gnnrl.network.a"',
+    }
+    for name, line in lines.items():
+        (tmp_path / name).write_text(f"{line}\nfrom gnnrl.pruning import rules\n")
+        monkeypatch.setitem(FILES, f"gnnrl.network.{name}", tmp_path / name)
+    monkeypatch.setattr(house, "BEHIND", ["gnnrl.network.a", "gnnrl.network.b"])
+
+    assert house.upstairs("gnnrl.network.a") == ["gnnrl", "gnnrl.pruning.rules"]
+    assert {*house.circle("gnnrl.network")} == {"gnnrl.network.a", "gnnrl.network.b"}
+
+
+def test_files_and_functions_are_short() -> None:
+    assert not house.long_files()
+    assert not house.long_functions()
+
+
+def test_measures_count_what_they_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written = tmp_path / "written.py"
+    written.write_text(
+        "def wide(self, a, *, " + ", ".join(f"p{n}" for n in range(12)) + ") -> dict[str, Any]:\n"
+        '    """Long."""\n' + "    x = 1\n" * 301 + "\n\n"
+        'def command(self, a: Annotated[int, "an option"]) -> list[dict[str, Any]]: ...\n'
+    )
+    monkeypatch.setattr(house, "ROOT", tmp_path)
+    monkeypatch.setattr(house, "PACKAGE", tmp_path)
+    monkeypatch.setattr(house, "FILES", {"gnnrl.written": written})
+
+    assert house.long_signatures() == ["written.py:1 wide (13)"]
+    assert house.untyped_results() == ["written.py:1 wide", "written.py:306 command"]
+    assert house.long_files() == ["written.py (306)"]
+    assert house.long_functions() == ["written.py:1 wide (301)"]
+    assert house.untested_modules() == ["written.py"]
+    assert [house.number_of_parameters(function) for function in house.functions(written)] == [13, 0]
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
@@ -130,7 +102,7 @@ def test_only_the_command_line_prints(module: str) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
 
-    assert not calls or within(module, "gnnrl.cli")
+    assert not calls or house.within(module, "gnnrl.cli")
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
