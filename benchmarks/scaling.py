@@ -11,13 +11,11 @@ import argparse
 import json
 import math
 import os
-import queue
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from torch import nn
 from gnnrl.errors import ConfigError
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
-from gnnrl.executors.scheduling import Answer, Event, Patience, Ready, Scheduler
+from gnnrl.executors.scheduling import Patience, WorkerExecutor
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.scoring.plans import Executor, Judge, Judgement, Seconds, Widths
@@ -54,67 +52,36 @@ class Sleeping:
         return Judgement(0.0, 0, widths[0] / 1e3, Seconds())
 
 
-class Threads:
-    """A crew of threads; see `gnnrl.executors.scheduling.Crew`."""
+class SleepingThread(ThreadPoolExecutor):
+    """A thread that sleeps instead of judging; see `gnnrl.executors.scheduling.Worker`."""
 
-    def __init__(self) -> None:
-        self._numbers = count()
-        self._plans: dict[int, queue.SimpleQueue[Widths | None]] = {}
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Sleep."""
+        return super().submit(Sleeping(), *arguments)
 
-    def hire(self) -> int:
-        """Begin a thread."""
-        number = next(self._numbers)
-        plans = self._plans[number] = queue.SimpleQueue()
-        threading.Thread(target=self._work, args=(number, plans), daemon=True).start()
-        return number
-
-    def _work(self, number: int, plans: "queue.SimpleQueue[Widths | None]") -> None:
-        self._events.put(Ready(number))
-        while (plan := plans.get()) is not None:
-            self._events.put(Answer(number, Sleeping()(plan)))
-
-    def send(self, worker: int, plan: Widths) -> None:
-        """Give a thread a plan."""
-        self._plans[worker].put(plan)
-
-    def wait(self, seconds: float) -> list[Event]:
-        """Take what happened."""
-        found = []
-        try:
-            found.append(self._events.get(timeout=seconds) if seconds else self._events.get_nowait())
-            while True:
-                found.append(self._events.get_nowait())
-        except queue.Empty:
-            return found
-
-    def dismiss(self, worker: int) -> None:
-        """End a thread after its plan."""
-        self._plans.pop(worker).put(None)
-
-    def close(self) -> None:
-        """End all."""
-        for worker in list(self._plans):
-            self.dismiss(worker)
+    def end(self, error: BaseException | None = None) -> str:
+        """End after the task in hand."""
+        self.shutdown(wait=False)
+        return "it was ended"
 
 
-class ThreadExecutor:
+def started_thread() -> tuple[SleepingThread, Future[str | None]]:
+    """Start a thread, which has no judge to load."""
+    loaded: Future[str | None] = Future()
+    loaded.set_result(None)
+    return SleepingThread(1), loaded
+
+
+class ThreadExecutor(WorkerExecutor):
     """Threads under the scheduler that processes and actors have."""
 
     def __init__(self, workers: int) -> None:
-        self._crew = Threads()
-        self._scheduler = Scheduler(self._crew, workers, Patience(straggler=None))
+        super().__init__(Patience(straggler=None))
+        self._workers = workers
 
     def start(self, judge: Judge) -> None:
-        """Nothing is needed."""
-
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Sleep."""
-        return self._scheduler.map(plans)
-
-    def close(self) -> None:
-        """End all."""
-        self._crew.close()
+        """Take any judge: none is needed."""
+        self.employ(started_thread, self._workers)
 
 
 def seconds_of(executor: Executor, plans: Sequence[Widths]) -> float:

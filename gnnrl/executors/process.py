@@ -7,30 +7,28 @@ script that begins them is imported again by each, and has to do its work under 
 import os
 import pickle
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from itertools import count
-from multiprocessing import connection, get_context, process
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from functools import partial
+from multiprocessing import get_context, process
+from typing import Any
 
 from gnnrl.errors import ConfigError
-from gnnrl.executors.employment import CrewExecutor
-from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready
-from gnnrl.executors.worker import Hello, Loaded, Unable, work
+from gnnrl.executors.scheduling import Patience, Worker, WorkerExecutor
+from gnnrl.executors.worker import begin_process, load
 from gnnrl.imports import folders
-from gnnrl.scoring.plans import Judge, Widths
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+from gnnrl.scoring.plans import Judge
 
 _MOST_WORKERS, _MOST_WORKERS_EACH = 64, 4
 
 
-class ProcessExecutor(CrewExecutor):
+class ProcessExecutor(WorkerExecutor):
     """Judges in processes that each hold a copy of the network, the calibration and the evaluation function.
+
+    `compress` and `compare` close the executor that they are given. If you call `map` yourself, use a `with` statement:
+    a script that ends without `close` waits for the evaluations in hand.
 
     Args:
         workers: processes; by default as many as there are processors.
@@ -75,7 +73,7 @@ class ProcessExecutor(CrewExecutor):
             ConfigError: a part of it cannot be pickled; the message names it.
         """
         self.close()
-        self.employ(_Processes(pickled(judge), self._threads), self.workers)
+        self.employ(partial(_hire, pickled(judge), self._threads), self.workers)
 
 
 def pickled(judge: Judge) -> bytes:
@@ -106,85 +104,28 @@ def unsendable(judge: Judge, error: Exception, dumps: Any) -> str:
     return f"what judges plans cannot be sent to workers: {type(error).__name__}: {error}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A process and this end of its pipe."""
+class _Process:
+    """A pool of one process: when it is lost or ended, no evaluation but its own is; see `scheduling.Worker`."""
 
-    process: "SpawnProcess"
-    pipe: "Connection[Any, Any]"
+    def __init__(self, threads: int) -> None:
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, context, initializer=begin_process, initargs=(threads, folders()))
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
+        with _shielded():  # the first task starts the process
+            return self._pool.submit(function, *arguments)
+
+    def end(self, error: BaseException | None = None) -> str:
+        (started,) = self._pool._processes.values()  # before Python 3.14 a pool has no public way to kill
+        started.kill()
+        self._pool.shutdown()
+        code = started.exitcode
+        return f"the worker process ended with exit code {code}" + (", killed" if code == -signal.SIGKILL else "")
 
 
-class _Processes:
-    """A crew of processes; see `gnnrl.executors.scheduling.Crew`."""
-
-    def __init__(self, payload: bytes, threads: int) -> None:
-        self._payload, self._threads = payload, threads
-        self._members: dict[int, _Member] = {}
-        self._numbers = count()
-
-    def hire(self) -> int:
-        context, number = get_context("spawn"), next(self._numbers)
-        ours, theirs = context.Pipe()
-        started = context.Process(target=work, args=(theirs, self._threads, folders()), name=f"gnnrl-worker-{number}")
-        with _shielded():
-            started.start()
-        theirs.close()
-        self._members[number] = _Member(started, ours)
-        return number
-
-    def send(self, worker: int, plan: Widths) -> None:
-        try:
-            self._members[worker].pipe.send(plan)
-        except OSError:
-            return  # it is dead, which `wait` tells
-
-    def wait(self, seconds: float) -> list[Event]:
-        if not self._members:
-            time.sleep(seconds)
-        watched = [end for member in self._members.values() for end in (member.pipe, member.process.sentinel)]
-        connection.wait(watched, seconds)
-        return [event for number in list(self._members) for event in self._heard(number)]
-
-    def _heard(self, number: int) -> Iterator[Event]:
-        """What a worker said, and whether it is dead."""
-        member = self._members[number]
-        is_dead = not member.process.is_alive()
-        try:
-            while member.pipe.poll():
-                message = member.pipe.recv()
-                if isinstance(message, Hello):
-                    member.pipe.send_bytes(self._payload)
-                elif isinstance(message, Loaded):
-                    yield Ready(number)
-                elif isinstance(message, Unable):
-                    raise ConfigError(
-                        f"worker processes cannot load what judges plans ({message.reason}). Network and evaluation "
-                        "function must be of modules that can be imported, not of an interactive session; or use "
-                        "executor 'serial'"
-                    )
-                else:
-                    yield Answer(number, message)
-        except (EOFError, OSError):
-            is_dead = True
-        if is_dead:
-            member.process.join(1.0)
-            code = member.process.exitcode
-            self.dismiss(number)
-            yield Lost(number, f"the worker process ended with exit code {code}" + (", killed" if code == -9 else ""))
-
-    def dismiss(self, worker: int) -> None:
-        self._members.pop(worker).end()
-
-    def close(self) -> None:
-        for member in self._members.values():
-            member.process.kill()
-        for number in list(self._members):
-            self.dismiss(number)
+def _hire(payload: bytes, threads: int) -> "tuple[Worker, Future[str | None]]":
+    worker = _Process(threads)
+    return worker, worker.submit(load, payload)
 
 
 @contextmanager

@@ -1,22 +1,22 @@
-"""Who judges which plan when. Answers come in the order of the plans, the lost are repeated, the late given to another.
+"""Schedules plans on workers of any kind. Answers come in the order of the plans.
 
-A crew is workers of some kind; it knows how to hire, feed, hear and dismiss them. Everything else is here, once for all
-kinds:
-
-- a worker that is lost costs its evaluation only, which another worker repeats, up to `retries` times;
-- an evaluation that takes longer than `timeout` is ended with its worker, and counts as lost;
-- an evaluation that takes `straggler` times the median goes to an idle worker as well, and the first answer wins.
+- A worker that is lost costs only its evaluation, which another worker repeats, up to `retries` times.
+- An evaluation that takes longer than `timeout` is ended with its worker, and counts as lost.
+- An evaluation that takes `straggler` times the median also goes to an idle worker, and the first answer is taken.
 """
 
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from statistics import median
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
-from gnnrl.executors.outcome import Failure, Outcome
+from gnnrl.executors.worker import Failure, Outcome, judge
 from gnnrl.scoring.plans import Judgement, Widths
 
 TICK = 0.1
@@ -24,51 +24,24 @@ _LEAST_PATIENCE = 1.0
 _FEW = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A worker has begun."""
+class Worker(Protocol):
+    """A process, an actor or a thread that does one task at a time."""
 
-    worker: int
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
+        """Start a task; its future has an exception if the worker is lost.
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A worker has judged its plan."""
-
-    worker: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A worker is no more."""
-
-    worker: int
-    reason: str
-
-
-Event = Ready | Answer | Lost
-
-
-class Crew(Protocol):
-    """Workers of one kind, by number."""
-
-    def hire(self) -> int:
-        """Have a worker begin; `Ready` or `Lost` follows."""
+        Raises:
+            BrokenExecutor: the worker is lost already.
+        """
         ...
 
-    def send(self, worker: int, plan: Widths) -> None:
-        """Give a ready worker a plan; `Answer` or `Lost` follows."""
-
-    def wait(self, seconds: float) -> list[Event]:
-        """What happened, as soon as anything did, and no later than so many seconds."""
+    def end(self, error: BaseException | None = None) -> str:
+        """End the worker, whatever it does; return why it was lost, if `error` is the exception of its task."""
         ...
 
-    def dismiss(self, worker: int) -> None:
-        """End a worker, whatever it does; nothing is heard of it any more."""
 
-    def close(self) -> None:
-        """End all workers."""
+Hire = Callable[[], "tuple[Worker, Future[str | None]]"]
+"""Starts a worker; the future is that of `gnnrl.executors.worker.load` in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +51,8 @@ class Patience:
     Attributes:
         timeout: seconds that an evaluation may take; None for any number.
         retries: how often a lost evaluation is repeated.
-        straggler: an evaluation that takes so many times the median, and a second at least, is given to an idle worker
-            as well; None for never.
+        straggler: an evaluation that takes this many times the median, and at least a second, is given to an idle
+            worker as well; None for never.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -99,48 +72,56 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """A plan in the hands of a worker."""
+class _Task:
+    """What a worker does since when: it judges the plan at a position, or loads the judge (position None)."""
 
-    batch: int
-    position: int
+    worker: Worker
     since: float
+    position: int | None = None
 
 
 class Scheduler:
-    """Has a crew judge plans.
+    """Judges batches of plans on workers, which are started when there is work for them.
 
     Args:
-        crew: the workers; they are hired when there is work for them.
-        workers: how many there may be.
-        clock: seconds.
+        hire: starts a worker.
+        workers: the highest number of workers at a time.
     """
 
-    def __init__(self, crew: Crew, workers: int, patience: Patience, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        hire: Hire,
+        workers: int,
+        patience: Patience,
+        *,
+        clock: Callable[[], float] = monotonic,
+        wait: Callable[..., Any] = wait,
+    ) -> None:
         if workers < 1:
-            raise ConfigError(f"an executor needs at least one worker, got {workers}")
-        self._crew, self._size, self._patience, self._clock = crew, workers, patience, clock
-        self._beginning: set[int] = set()
-        self._works: dict[int, _Work | None] = {}
+            raise ConfigError(f"there must be at least one worker, got {workers}")
+        self._hire, self._size, self._patience, self._clock, self._wait = hire, workers, patience, clock, wait
+        self._tasks: dict[Future[Any], _Task] = {}
+        self._idle: list[Worker] = []
         self._seconds: deque[float] = deque(maxlen=100)
         self._false_starts = 0
-        self._batch = 0
         self._plans: Sequence[Widths] = ()
         self._waiting: deque[int] = deque()
         self._losses: Counter[int] = Counter()
         self._found: dict[int, Outcome] = {}
 
     def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans; yield what came of them in their order.
+        """Judge plans; yield their judgements in the order of the plans.
 
-        What workers still do for an earlier batch, one that was given up, is not waited for.
+        Evaluations that an earlier, abandoned batch left behind are ended.
 
         Raises:
-            GnnrlError: that of the first plan which could not be judged, as its worker raised it.
-            EvaluationError: its workers were lost again and again; the message names the plan.
+            GnnrlError: the error of the first plan that could not be judged, as its worker raised it.
+            EvaluationError: the workers of a plan were lost again and again; the message names the plan.
             ResourceError: workers end before they begin.
         """
-        self._batch += 1
+        for future, task in [(future, task) for future, task in self._tasks.items() if task.position is not None]:
+            del self._tasks[future]
+            task.worker.end()
         self._plans, self._waiting = plans, deque(range(len(plans)))
         self._losses, self._found = Counter(), {}
         for position in range(len(plans)):
@@ -152,98 +133,138 @@ class Scheduler:
                 raise outcome.raised()
             yield outcome
 
+    def close(self) -> None:
+        """End all workers."""
+        workers = [*self._idle, *(task.worker for task in self._tasks.values())]
+        self._idle, self._tasks = [], {}
+        for worker in workers:
+            worker.end()
+
     def _turn(self, seconds: float) -> None:
-        """Hear what happened, give out what there is to do, and wait so long for more to happen."""
-        for event in self._crew.wait(0.0):
-            self._take(event)
-        self._give_up()
+        """Wait for tasks that end, end those that take too long, and give idle workers their next tasks."""
+        for future in self._wait([*self._tasks], seconds, FIRST_COMPLETED).done:
+            self._take(self._tasks.pop(future), future)
+        self._end_late()
         self._assign()
-        if seconds:
-            for event in self._crew.wait(seconds):
-                self._take(event)
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Ready):
-            self._beginning.discard(event.worker)
-            self._works[event.worker], self._false_starts = None, 0
-        elif isinstance(event, Lost):
-            self._lose(event.worker, event.reason)
-        else:
-            work, self._works[event.worker] = self._works[event.worker], None
-            if isinstance(event.outcome, Judgement):
-                self._seconds.append(event.outcome.seconds)
-            if work is not None and self._is_wanted(work):
-                self._found[work.position] = event.outcome
+    def _take(self, task: _Task, future: "Future[Any]") -> None:
+        """Take the result of a task."""
+        if error := future.exception():
+            self._lose(task, task.worker.end(error))
+            return
+        self._idle.append(task.worker)
+        result = future.result()
+        if task.position is None:
+            self._false_starts = 0
+            if result is not None:
+                raise ConfigError(
+                    f"workers cannot load what judges plans ({result}). Network and evaluation function must come from "
+                    "modules that each worker can import, not from an interactive session: use executor 'serial', or "
+                    "send the modules to a cluster with runtime_env={'working_dir': '.'}"
+                )
+            return
+        if isinstance(result, Judgement):
+            self._seconds.append(result.seconds)
+        self._found.setdefault(task.position, result)
 
-    def _is_wanted(self, work: _Work) -> bool:
-        return work.batch == self._batch and work.position not in self._found
-
-    def _lose(self, worker: int, reason: str) -> None:
-        if worker in self._beginning:
-            self._beginning.discard(worker)
+    def _lose(self, task: _Task, reason: str) -> None:
+        """Count a lost worker; have its plan judged again, or give the plan up."""
+        if task.position is None:
             self._false_starts += 1
             if self._false_starts > self._patience.retries:
                 raise ResourceError(
-                    f"workers end before they begin ({reason}). Is there memory for them, and does the script begin "
-                    "its work under `if __name__ == '__main__':`?"
+                    f"workers end before they begin ({reason}). Is there enough memory for them, and does the script "
+                    "begin its work under `if __name__ == '__main__':`?"
                 )
-        work = self._works.pop(worker, None)
-        if work is None or not self._is_wanted(work):
             return
-        self._losses[work.position] += 1
-        if any(other is not None and other.position == work.position for other in self._current()):
+        self._losses[task.position] += 1
+        if task.position in self._found or any(other.position == task.position for other in self._tasks.values()):
             return
-        if self._losses[work.position] <= self._patience.retries:
-            self._waiting.appendleft(work.position)
+        if self._losses[task.position] <= self._patience.retries:
+            self._waiting.appendleft(task.position)
             return
-        plan, times = list(self._plans[work.position]), self._losses[work.position]
-        self._found[work.position] = Failure(
-            EvaluationError(
-                f"the plan of widths {plan} could not be judged: {times} workers were lost at it ({reason})"
-            )
-        )
+        plan, times = list(self._plans[task.position]), self._losses[task.position]
+        message = f"the plan of widths {plan} could not be judged: {times} workers were lost at it ({reason})"
+        self._found[task.position] = Failure(EvaluationError(message))
 
-    def _current(self) -> list[_Work]:
-        """What is being done that somebody waits for."""
-        return [work for work in self._works.values() if work is not None and self._is_wanted(work)]
+    def _end_late(self) -> None:
+        """End evaluations that take longer than they may."""
+        timeout = self._patience.timeout
+        for future, task in list(self._tasks.items()):
+            if timeout is not None and task.position is not None and self._clock() - task.since > timeout:
+                del self._tasks[future]
+                task.worker.end()
+                self._lose(task, f"an evaluation may take {timeout:g} s and took longer")
 
-    def _give_up(self) -> None:
-        """End what takes too long, and what nobody waits for where there is other work."""
-        now, patience = self._clock(), self._longest()
-        for worker, work in list(self._works.items()):
-            if work is None:
-                continue
-            if self._patience.timeout is not None and now - work.since > self._patience.timeout:
-                self._crew.dismiss(worker)
-                self._lose(worker, f"an evaluation may take {self._patience.timeout:g} s and took longer")
-            elif self._waiting and not self._is_wanted(work) and patience is not None and now - work.since > patience:
-                self._crew.dismiss(worker)
-                del self._works[worker]
-
-    def _longest(self) -> float | None:
-        """Seconds after which an evaluation is late, as far as is known."""
+    def _longest(self) -> float:
+        """Return the seconds after which an evaluation is late, as far as is known."""
         if self._patience.straggler is None or len(self._seconds) < _FEW:
-            return None
+            return float("inf")
         return max(self._patience.straggler * median(self._seconds), _LEAST_PATIENCE)
 
     def _late(self) -> list[int]:
-        """Positions of plans that one worker has been at for too long, the longest first."""
-        longest, now, current = self._longest(), self._clock(), self._current()
-        if longest is None:
-            return []
-        copies = Counter(work.position for work in current)
-        late = [work for work in current if copies[work.position] == 1 and now - work.since > longest]
-        return [work.position for work in sorted(late, key=lambda work: work.since)]
+        """Return the positions of plans that are late in the hands of one worker, the latest first."""
+        latest = self._clock() - self._longest()
+        tasks = [(task.since, task.position) for task in self._tasks.values() if task.position is not None]
+        copies = Counter(position for _, position in tasks)
+        late = [task for task in tasks if task[0] < latest and copies[task[1]] == 1 and task[1] not in self._found]
+        return [position for _, position in sorted(late)]
 
     def _assign(self) -> None:
-        """Give plans to idle workers, those that are late after all others, and hire as many as there is work for."""
+        """Give plans to idle workers, late plans last, and start as many workers as there is work for."""
         work = [*self._waiting, *self._late()]
-        idle = [worker for worker, doing in self._works.items() if doing is None]
-        room = self._size - len(self._works) - len(self._beginning)
-        for _ in range(min(len(work) - len(idle) - len(self._beginning), room)):
-            self._beginning.add(self._crew.hire())
-        for worker, position in zip(idle, work, strict=False):
-            self._works[worker] = _Work(self._batch, position, self._clock())
+        beginning = sum(task.position is None for task in self._tasks.values())
+        room = self._size - len(self._tasks) - len(self._idle)
+        for _ in range(min(len(work) - len(self._idle) - beginning, room)):
+            worker, loaded = self._hire()
+            self._tasks[loaded] = _Task(worker, self._clock())
+        while work and self._idle:
+            worker, position = self._idle.pop(), work[0]
+            try:
+                future = worker.submit(judge, self._plans[position])
+            except BrokenExecutor as error:  # it was lost while it was idle, which costs no plan a try
+                worker.end(error)
+                continue
+            work.pop(0)
             if self._waiting:
                 self._waiting.popleft()
-            self._crew.send(worker, self._plans[position])
+            self._tasks[future] = _Task(worker, self._clock(), position)
+
+
+class WorkerExecutor(AbstractContextManager[Any]):
+    """An executor whose plans are judged by workers; a subclass says in `start` which workers."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._scheduler: Scheduler | None = None
+        self._end: weakref.finalize[Any, Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def employ(self, hire: Hire, workers: int, *ends: Callable[[], object]) -> None:
+        """Have workers judge all plans from here on; `ends` are called after the last worker has ended."""
+        self._scheduler = Scheduler(hire, workers, self._patience)
+        stack = ExitStack()
+        for end in (*ends, self._scheduler.close):
+            stack.callback(end)
+        self._end = weakref.finalize(self, stack.close)
+
+    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+        """Judge plans; see `gnnrl.scoring.plans.Executor` and `Scheduler.map`.
+
+        Raises:
+            ConfigError: the executor was not started.
+        """
+        if self._scheduler is None:
+            raise ConfigError("the executor has to be started before it judges plans")
+        return self._scheduler.map(plans)
+
+    def close(self) -> None:
+        """End all workers, whatever they do, and what was started for them."""
+        if self._end is not None:
+            self._end()
+        self._scheduler = self._end = None

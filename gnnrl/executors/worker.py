@@ -1,73 +1,95 @@
-"""What a worker process does: load the judge once, then answer one plan after another until its pipe is closed.
-
-Nothing but the process that began it can send it anything to unpickle: the pipe has no name.
-"""
+"""Functions that run in workers, which may be processes or Ray actors: load the judge once, then judge plans."""
 
 import os
 import pickle
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
-from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gnnrl.executors.outcome import outcome_of
+from gnnrl.errors import EvaluationError
+from gnnrl.scoring.plans import Judge, Judgement, Widths
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """The process has begun, and waits for its judge."""
+_JUDGES: list[Judge] = []
+"""The judge of this worker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The judge is there, plans may come."""
+class WorkerTraceback(Exception):
+    """The traceback of an error in its worker: the cause of the error that is raised here."""
+
+    def __str__(self) -> str:
+        return f"in a worker\n{self.args[0]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Unable:
-    """The judge cannot be unpickled here."""
+class Failure:
+    """An error of a worker, and its traceback as text."""
 
-    reason: str
+    error: Exception
+    traceback: str = ""
+
+    def raised(self) -> Exception:
+        """Return the error, to be raised here."""
+        if self.traceback:
+            self.error.__cause__ = WorkerTraceback(self.traceback)
+        return self.error
 
 
-def work(pipe: "Connection[Any, Any]", threads: int, folders: Sequence[str]) -> None:
-    """Judge plans as long as there are any; what they print goes to stderr, since stdout is for results.
+Outcome = Judgement | Failure
+
+
+def begin(threads: int, folders: Sequence[str]) -> None:
+    """Prepare a worker; its output goes to stderr, because stdout is for results.
 
     Args:
         threads: processor threads of an evaluation.
-        folders: where modules are found that the process which began this one has loaded by their file.
+        folders: folders of the modules that the main process has loaded from files.
     """
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.path.extend(folder for folder in folders if folder not in sys.path)
     torch.set_num_threads(threads)
+
+
+def begin_process(threads: int, folders: Sequence[str]) -> None:
+    """Prepare a worker process: the main process alone decides what Ctrl-C means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin(threads, folders)
+
+
+def load(payload: bytes) -> str | None:
+    """Unpickle the judge; return the reason if this is impossible here."""
     try:
-        pipe.send(Hello())
-        payload = pipe.recv_bytes()
+        _JUDGES[:] = [pickle.loads(payload)]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def judge(plan: Widths) -> Outcome:
+    """Judge a plan, whatever happens.
+
+    An error that the main process could not unpickle becomes an `EvaluationError` of the same text.
+    """
+    try:
+        return _JUDGES[0](plan)
+    except Exception as error:
+        text = "".join(traceback.format_exception(error))
         try:
-            judge = pickle.loads(payload)
-        except Exception as error:
-            pipe.send(Unable(f"{type(error).__name__}: {error}"))
-            return
-        del payload
-        pipe.send(Loaded())
-        while True:
-            pipe.send(outcome_of(judge, pipe.recv()))
-    except (EOFError, OSError):
-        return
+            copied = pickle.loads(pickle.dumps(error))
+        except Exception:
+            copied = None
+        told = f"judging widths {list(plan)} failed: {type(error).__name__}: {error}"
+        return Failure(copied if type(copied) is type(error) else EvaluationError(told), text)
 
 
 def _end_with_parent() -> None:
-    """Leave nothing behind where the process that began this one was killed."""
+    """End this process if the process that started it was killed."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

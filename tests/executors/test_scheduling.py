@@ -2,14 +2,16 @@
 
 import random
 from collections import Counter
+from concurrent.futures import BrokenExecutor, Future, wait
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
-from gnnrl.executors.outcome import Failure
-from gnnrl.executors.scheduling import Answer, Event, Lost, Patience, Ready, Scheduler
+from gnnrl.executors.scheduling import Patience, Scheduler
+from gnnrl.executors.worker import Failure, Outcome
 from gnnrl.scoring.plans import Judgement, Seconds
 
 PLANS = [(number,) for number in range(9)]
@@ -22,48 +24,56 @@ class Simulated:
         self.rng, self.dying, self.slow = random.Random(seed), dying, slow or {}
         self.now, self.hired, self.most = 0.0, 0, 0
         self.begun: Counter[int] = Counter()
-        self.workers: dict[int, tuple[int, float] | None] = {}
-        self.events: list[Event] = []
+        self.workers: list[SimulatedWorker] = []
 
-    def hire(self) -> int:
+    def hire(self) -> tuple["SimulatedWorker", Future[None]]:
         self.hired += 1
-        self.workers[self.hired] = None
+        self.workers.append(SimulatedWorker(self))
         self.most = max(self.most, len(self.workers))
-        self.events.append(Ready(self.hired))
-        return self.hired
+        loaded: Future[None] = Future()
+        loaded.set_result(None)
+        return self.workers[-1], loaded
 
-    def send(self, worker: int, plan: tuple[int, ...]) -> None:
-        assert self.workers[worker] is None
-        tries = self.slow.get(plan[0], [])
-        needed = tries[self.begun[plan[0]]] if self.begun[plan[0]] < len(tries) else 1.0
-        self.begun[plan[0]] += 1
-        self.workers[worker] = (plan[0], self.now + needed)
+    def answer(self, plan: int) -> Outcome:
+        return Judgement(float(plan), 0, 1.0, Seconds())
 
-    def wait(self, seconds: float) -> list[Event]:
+    def wait(self, tasks: list[Future[Any]], seconds: float, when: str) -> Any:
         self.now += seconds
-        found, self.events = self.events, []
-        ready = [worker for worker, work in self.workers.items() if work is not None and work[1] <= self.now]
+        ready = [worker for worker in self.workers if worker.work is not None and worker.work[1] <= self.now]
         self.rng.shuffle(ready)
         for worker in ready:
-            work = self.workers[worker]
-            assert work is not None
+            assert worker.work is not None
+            plan, _, future = worker.work
+            worker.work = None
             if self.rng.random() < self.dying:
-                del self.workers[worker]
-                found.append(Lost(worker, "bad luck"))
+                future.set_exception(BrokenExecutor())
             else:
-                self.workers[worker] = None
-                found.append(Answer(worker, Judgement(float(work[0]), 0, 1.0, Seconds())))
-        return found
+                future.set_result(self.answer(plan))
+        return wait(tasks, 0, when)
 
-    def dismiss(self, worker: int) -> None:
-        del self.workers[worker]
 
-    def close(self) -> None:
-        self.workers.clear()
+class SimulatedWorker:
+    def __init__(self, crew: Simulated) -> None:
+        self.crew, self.is_dead = crew, False
+        self.work: tuple[int, float, Future[Outcome]] | None = None
+
+    def submit(self, function: object, plan: tuple[int, ...]) -> Future[Outcome]:
+        assert self.work is None
+        if self.is_dead:
+            raise BrokenExecutor
+        tries, begun = self.crew.slow.get(plan[0], []), self.crew.begun[plan[0]]
+        needed = tries[begun] if begun < len(tries) else 1.0
+        self.crew.begun[plan[0]] += 1
+        self.work = (plan[0], self.crew.now + needed, Future())
+        return self.work[2]
+
+    def end(self, error: BaseException | None = None) -> str:
+        self.crew.workers.remove(self)
+        return "bad luck"
 
 
 def scheduled(crew: Simulated, workers: int = 3, **patience) -> Scheduler:
-    return Scheduler(crew, workers, Patience(**patience), clock=lambda: crew.now)
+    return Scheduler(crew.hire, workers, Patience(**patience), clock=lambda: crew.now, wait=crew.wait)
 
 
 @given(seed=st.integers(0, 99), workers=st.integers(1, 12), dying=st.sampled_from([0.0, 0.3]))
@@ -127,18 +137,8 @@ def test_an_evaluation_that_hangs_is_ended_and_repeated() -> None:
 
 def test_a_failure_is_raised_when_all_before_it_are_there() -> None:
     crew = Simulated(slow={0: [9.0]})
-    crew_wait = crew.wait
-
-    def wait(seconds: float) -> list[Event]:
-        events = crew_wait(seconds)
-        return [
-            Answer(event.worker, Failure(ValueError("no"), "where"))
-            if isinstance(event, Answer) and event.outcome.score == 1.0
-            else event
-            for event in events
-        ]
-
-    crew.wait = wait
+    answer = crew.answer
+    crew.answer = lambda plan: Failure(ValueError("no"), "where") if plan == 1 else answer(plan)
     found = scheduled(crew).map(PLANS[:3])
     assert next(found).score == 0.0
     with pytest.raises(ValueError, match="no") as raised:
@@ -146,12 +146,42 @@ def test_a_failure_is_raised_when_all_before_it_are_there() -> None:
     assert "where" in str(raised.value.__cause__)
 
 
-def test_workers_that_never_begin_are_not_hired_for_ever() -> None:
+def test_a_worker_that_is_lost_while_it_is_idle_costs_no_plan_a_try() -> None:
     crew = Simulated()
-    crew.wait = lambda seconds: [Lost(worker, "exit code 1") for worker in list(crew.workers)]
+    found = scheduled(crew, 2, retries=0)
+    list(found.map(PLANS[:2]))
+    for worker in crew.workers:
+        worker.is_dead = True
 
-    with pytest.raises(ResourceError, match=r"before they begin \(exit code 1\).*__main__"):
-        list(scheduled(crew, 1).map(PLANS))
+    assert [judgement.score for judgement in found.map(PLANS[2:])] == [float(number) for (number,) in PLANS[2:]]
+    assert crew.hired == 4
+    assert set(crew.begun.values()) == {1}
+
+
+def test_a_closed_scheduler_has_ended_every_worker() -> None:
+    crew = Simulated(slow={1: [1000.0]})
+    found = scheduled(crew, 3)
+    next(found.map(PLANS))
+    found.close()
+
+    assert crew.hired == 3
+    assert crew.workers == []
+
+
+class Stillborn(Simulated):
+    def hire(self) -> tuple[SimulatedWorker, Future[None]]:
+        worker, _ = super().hire()
+        loaded: Future[None] = Future()
+        loaded.set_exception(BrokenExecutor())
+        return worker, loaded
+
+
+def test_workers_that_never_begin_are_not_hired_for_ever() -> None:
+    crew = Stillborn()
+
+    with pytest.raises(ResourceError, match=r"before they begin \(bad luck\).*__main__"):
+        list(scheduled(crew, 1, retries=2).map(PLANS))
+    assert crew.hired == 3
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0.0}, {"retries": -1}, {"straggler": 1.0}])
