@@ -1,4 +1,4 @@
-"""Imports that may fail: code of the user's own, and packages of an extra."""
+"""Imports that may fail: the user's code, and packages of an extra."""
 
 import importlib
 import importlib.util
@@ -21,16 +21,16 @@ _FOLDERS: dict[str, None] = {}
 
 
 def folders() -> list[str]:
-    """Where modules were found that `imported` has loaded: other processes need these folders to find them again."""
+    """Return the folders of all modules that `imported` loaded; other processes need them to find these modules."""
     return [*_FOLDERS]
 
 
 @contextmanager
 def imported(spec: str) -> Iterator[Any]:
-    """The attribute that a text names; its module may import its neighbours, as `python file.py` would, while used.
+    """Import the attribute that a text names. Inside, its module can import its neighbours, as in `python file.py`.
 
     Raises:
-        ConfigError: there is no such file or attribute, or importing it failed; the message suggests a near name.
+        ConfigError: there is no such file or attribute, or the import failed. The message suggests a similar name.
     """
     origin, _, name = spec.rpartition(":")
     folder = str(Path(origin).resolve().parent if origin.endswith(".py") else Path.cwd())
@@ -69,7 +69,7 @@ def require(module: str, extra: str) -> Any:
     """Import a module of a package that belongs to an extra.
 
     Raises:
-        ConfigError: it is not installed; the message says what to install.
+        ConfigError: the package is not installed. The message says how to install it.
     """
     try:
         return importlib.import_module(module)
@@ -81,18 +81,18 @@ def require(module: str, extra: str) -> Any:
 
 
 def install_command(extra: str) -> str:
-    """Return a shell command that installs the packages of an extra beside the running Python.
+    """Return a shell command that installs the packages of an extra for the running Python.
 
-    The packages are named one by one, so the command works wherever gnnrl itself was installed from.
+    The command names every package, so it works wherever gnnrl was installed from.
     """
-    beside = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
-    pip = ["pip"] if beside else [sys.executable, "-m", "pip"]
+    own_pip = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
+    pip = ["pip"] if own_pip else [sys.executable, "-m", "pip"]
     command = shlex.join([*pip, "install", *_packages(extra)])
     return command.replace("'", '"') if os.name == "nt" else command
 
 
 def _packages(extra: str) -> list[str]:
-    """Return the requirements of an extra; of a source tree that is not installed, the tree with its extra."""
+    """Return the requirements of an extra. If gnnrl is not installed, return its source tree with the extra."""
     try:
         declared = metadata.requires("gnnrl-compress") or []
     except metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""Views of objects for people, which higher floors make: a network as text, or as HTML for a notebook.
+"""Registry of views: functions of higher packages that show an object as text or as HTML for a notebook.
 
-The front door registers where each view is. A view is imported when it is first asked for.
+`gnnrl/__init__.py` registers the views. A view's module is imported when the view is first used.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ _HOMES: dict[str, tuple[str, str]] = {}
 
 
 def register(homes: Mapping[str, tuple[str, str]]) -> None:
-    """Register views: the module and the function that show an object, by the name of the view."""
+    """Register views: module and function by name of the view."""
     _HOMES.update(homes)
 
 
 def show(view: str, thing: object) -> str | None:
-    """Show an object; None if nobody registered this view."""
+    """Return an object's view, or None if no view of this name is registered."""
     if view not in _HOMES:
         return None
     module, function = _HOMES[view]

@@ -1,1 +1,1 @@
-"""Any nn.Module: copies, modes, layers, the line of the user's code. Knows nothing of groups or pruning."""
+"""Helpers for any `nn.Module`: copies, modes, names of layers, lines of the user's code. Independent of pruning."""

@@ -1,7 +1,7 @@
 """torch's multi-head attention with fewer heads than its width implies.
 
-`nn.MultiheadAttention` computes the width of a head as `embed_dim // num_heads`, so it can lose a head only together
-with as many channels of the stream that it reads. Here heads and stream are independent: I = num_heads * head_dim.
+`nn.MultiheadAttention` computes the width of a head as `embed_dim // num_heads`. So it can lose a head only if its
+inputs lose the same number of channels. Here heads and inputs are independent: I = num_heads * head_dim.
 """
 
 import math
@@ -16,11 +16,11 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 
 class NarrowMultiheadAttention(nn.MultiheadAttention):
-    """`nn.MultiheadAttention` whose heads are read from its weights: same parameters, same keys, same results.
+    """`nn.MultiheadAttention` that reads its number of heads from its weights. Parameters and results are the same.
 
     in_proj_weight [3 I, E] or q_proj_weight [I, E], k_proj_weight [I, kdim] and v_proj_weight [I, vdim]; in_proj_bias
-    [3 I], bias_k and bias_v [1, 1, I], out_proj.weight [E, I]. Surgery gives this class to an attention that lost
-    heads or channels unevenly; `update` does so.
+    [3 I], bias_k and bias_v [1, 1, I], out_proj.weight [E, I]. `update` gives this class to an attention that lost
+    heads and channels in different proportions.
     """
 
     def forward(
@@ -36,7 +36,7 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """Attend as `nn.MultiheadAttention.forward` does, with the same arguments, shapes and results.
 
-        To a `TorchFunctionMode` it is one call, as `F.multi_head_attention_forward` is.
+        A `TorchFunctionMode` sees one call, as it does for `F.multi_head_attention_forward`.
         """
         if has_torch_function(tensors := (query, key, value)):
             rest: tuple[Any, ...] = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
@@ -59,7 +59,7 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
         average_attn_weights: bool,
         is_causal: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """What `forward` does; to a `TorchFunctionMode` it is its projections and the attention of the heads."""
+        """Compute `forward`. A `TorchFunctionMode` sees the projections and the attention of the heads."""
         if is_causal and attn_mask is None:
             raise RuntimeError("is_causal is a hint about attn_mask, give attn_mask too")
         batch = 0 if self.batch_first else 1
@@ -85,7 +85,7 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
         return output, weights
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [..., I] of tensors [..., E], [..., kdim] and [..., vdim]."""
+        """Return queries, keys and values [..., I] of tensors [..., E], [..., kdim] and [..., vdim]."""
         biases = (None, None, None) if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
         weights: tuple[Tensor, ...]
         if self._parameters["in_proj_weight"] is None:
@@ -101,7 +101,7 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """What every head makes of the values [N, H, T, D], and the weights [N, H, T, S] if they are needed."""
+        """Return the result of every head [N, H, T, D], and the weights [N, H, T, S] if they are needed."""
         dropout = self.dropout if self.training else 0.0
         if not need_weights:
             return F.scaled_dot_product_attention(query, key, value, mask, dropout), None
@@ -111,7 +111,7 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
 
 
 def _mask(query: Tensor, key: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None) -> Tensor | None:
-    """What is added to the scores [N, H, T, S]; keys that the module added itself are never masked."""
+    """Return the mask to add to the scores [N, H, T, S]. Keys that the module adds itself are never masked."""
     found = None
     if attn_mask is not None:
         attn_mask = attn_mask.reshape(len(query), -1, *attn_mask.shape[1:]) if attn_mask.dim() == 3 else attn_mask
@@ -129,7 +129,7 @@ def _added(mask: Tensor, query: Tensor, key: Tensor) -> Tensor:
 
 
 def update(module: nn.MultiheadAttention) -> None:
-    """Let an attention's attributes say what its weights are; change its class where torch's cannot hold them."""
+    """Update an attention's attributes from its weights. Change its class if torch's does not support these weights."""
     weights: tuple[Tensor, ...] = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
     if module._parameters["in_proj_weight"] is not None:
         weights = module.in_proj_weight.chunk(3)
@@ -141,15 +141,15 @@ def update(module: nn.MultiheadAttention) -> None:
 
 
 def _narrow(module: nn.Module) -> None:
-    """Change the class of torch's attention; one with a forward of its own stays what it is."""
+    """Change the class of torch's own attention. A subclass keeps its class."""
     if type(module) is nn.MultiheadAttention:
         module.__class__ = NarrowMultiheadAttention
-        # what torch's fused kernels, which compute with embed_dim, ask before they run
+        # torch's fused kernels compute with embed_dim, and do not run if this is False
         module._qkv_same_embed_dim = False
 
 
 def narrow_all(model: nn.Module) -> nn.Module:
-    """Let every attention of a model be a narrow one, so that copies of all widths run the same code."""
+    """Make every attention of a model a narrow one, so that copies of all widths run the same code."""
     for module in model.modules():
         _narrow(module)
     return model
@@ -157,7 +157,7 @@ def narrow_all(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def narrowed(model: nn.Module) -> Iterator[None]:
-    """Inside, every attention is a narrow one, so that the calls of its projections can be watched."""
+    """Make every attention a narrow one inside, so that the calls of its projections can be observed."""
     found = [part for part in model.modules() if type(part) is nn.MultiheadAttention]
     same = [part._qkv_same_embed_dim for part in found]
     narrow_all(model)
@@ -170,6 +170,6 @@ def narrowed(model: nn.Module) -> Iterator[None]:
 
 
 def update_encoder(module: nn.TransformerEncoder) -> None:
-    """Keep an encoder from packing padded sequences, which is for torch's fused kernels only."""
+    """Keep an encoder from packing padded sequences, which only torch's fused kernels can read."""
     if any(isinstance(part, NarrowMultiheadAttention) for part in module.modules()):
         module.use_nested_tensor = False

@@ -1,4 +1,4 @@
-"""Copies of networks, in whatever state they are."""
+"""Copies of networks in any state."""
 
 import copy
 from collections import OrderedDict
@@ -11,11 +11,14 @@ from gnnrl.errors import ConfigError
 
 
 def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) -> nn.Module:
-    """Copy a model, with other tensors, by the id of its own, in their place.
+    """Copy a model, and replace some of its tensors.
 
-    Weights that torch's old `weight_norm` and `spectral_norm` computed for the last forward pass, which `deepcopy`
-    refuses, are copied without what they were computed from: the next forward pass computes them again. A module holds
-    a dozen empty dictionaries of hooks, which `deepcopy` would take apart one by one.
+    `deepcopy` refuses the weights that torch's old `weight_norm` and `spectral_norm` computed in the last forward pass.
+    They are copied as plain tensors, because the next forward pass computes them again. Empty dictionaries of hooks are
+    copied here because `deepcopy` is slow with them, and every module has a dozen.
+
+    Args:
+        tensors: replacements, by the id of the tensor that they replace.
 
     Raises:
         ConfigError: an attribute of the network cannot be copied.
@@ -31,6 +34,6 @@ def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) 
         return copy.deepcopy(model, memo)
     except TypeError as error:
         raise ConfigError(
-            f"{type(model).__name__} cannot be copied ({error}): an attribute of it is a lock, an open file or the "
-            "like. Leave it out of the network, or say in its class how it is copied (__deepcopy__)"
+            f"{type(model).__name__} cannot be copied ({error}): one of its attributes is a lock, an open file or the "
+            "like. Keep it out of the network, or define how its class is copied (__deepcopy__)"
         ) from error

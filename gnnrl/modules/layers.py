@@ -1,16 +1,16 @@
-"""Which layer a parameter belongs to, and which layers no operation of the program reads."""
+"""Layers of parameters, and layers that no operation of the program reads."""
 
 from collections.abc import Iterable
 
 
 def layer_of(tensor: str) -> str:
-    """Name of the module that a parameter or buffer belongs to, without torch's own modules of parametrizations."""
+    """Return the name of a parameter's or buffer's module, without torch's own modules of parametrizations."""
     layer, parametrized, _ = tensor.partition(".parametrizations.")
     return layer if parametrized else layer.rpartition(".")[0]
 
 
 def find_unrun(parameters: Iterable[str], read: Iterable[str]) -> tuple[str, ...]:
-    """Outermost modules with parameters, none of which is read, in the order of the network.
+    """Return the outermost modules with parameters of which none is read, in the order of the network.
 
     Args:
         parameters: names of all parameters.
@@ -23,6 +23,6 @@ def find_unrun(parameters: Iterable[str], read: Iterable[str]) -> tuple[str, ...
 
 
 def _prefixes(name: str) -> list[str]:
-    """Names of the modules around a parameter, outermost first."""
+    """Return the names of the modules around a parameter, outermost first."""
     parts = name.split(".")[:-1]
     return [".".join(parts[: count + 1]) for count in range(len(parts))]

@@ -1,4 +1,4 @@
-"""Lines of the user's code: where an operation stands, where an error came from."""
+"""Lines of the user's code that an operation or an error comes from."""
 
 import re
 import sys
@@ -12,14 +12,14 @@ _OWN = f"{Path(__file__).parent}/"
 
 
 def last_user_line(text: str) -> str:
-    """file:line of the last frame of a printed stack that is not torch's own, else of the last frame."""
+    """Return file:line of the last frame of a printed stack outside torch and gnnrl, else of the last frame."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', text)
     own = [frame for frame in frames if not frame[0].startswith((_TORCH, _OWN))]
     return ":".join((own or frames)[-1]) if frames else ""
 
 
 def user_location(error: BaseException) -> str:
-    """file:line of the innermost frame of an error that is the user's own, else of one that is not torch's."""
+    """Return file:line of the innermost frame of an error in the user's code, else in other code outside torch."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""Modes of a network: one for as long as it is used so, and each module's own again afterwards."""
+"""Temporary modes of a network; each module gets its own mode back afterwards."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Training or evaluation mode inside, each module's own mode again afterwards."""
+    """Set training or evaluation mode inside, and restore each module's mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.train(training)
     try:
@@ -20,21 +20,21 @@ def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 
 def evaluating(model: nn.Module) -> AbstractContextManager[None]:
-    """Evaluation mode inside, each module's own mode again afterwards."""
+    """Set evaluation mode inside, and restore each module's mode afterwards."""
     return mode(model, training=False)
 
 
 def training(model: nn.Module) -> AbstractContextManager[None]:
-    """Training mode inside, each module's own mode again afterwards."""
+    """Set training mode inside, and restore each module's mode afterwards."""
     return mode(model, training=True)
 
 
 def outside_inference() -> AbstractContextManager[None]:
-    """No `torch.inference_mode` inside: its tensors do not tell whether they were changed."""
+    """Leave `torch.inference_mode` inside, because its tensors do not record whether they were changed."""
     return torch.inference_mode(mode=False)
 
 
 def drop_caches(model: nn.Module) -> None:
-    """Let modules forget tensors that they cached in evaluation mode, as they do when training starts."""
+    """Make modules drop tensors that they cached in evaluation mode, as they do when training starts."""
     with mode(model, training=True):
         pass

@@ -1,16 +1,16 @@
-"""Which parameter a weight that a layer is called with belongs to."""
+"""Names of the parameters that layers are called with."""
 
 from torch import Tensor, nn
 
 
 class Names:
-    """Tells of which parameter a weight is all, or some rows: queries, keys and values may share one parameter."""
+    """Names of the parameters that weights are all or some rows of: queries, keys and values may share a parameter."""
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def find(self, weight: Tensor) -> tuple[str, int] | None:
-        """Name of the parameter, and the first of its rows; None for a weight that is computed."""
+        """Return the name of the parameter and the weight's first row in it, or None if the weight is computed."""
         name = self._names.get(id(weight))
         if name is not None:
             return name, 0

@@ -1,8 +1,8 @@
-"""Spectral norms of weights that lost rows or columns: the vectors that estimate them are found again.
+"""Spectral norms of weights that lost rows or columns: their singular vectors are estimated again.
 
-A spectral norm divides a weight W by σ = uᵀ W v, where u and v follow W by a power iteration in training. Cut with W,
-they are no unit vectors any more, σ is too small and the layer too strong, by a factor; training would mend it.
-(Miyato et al. 2018, https://arxiv.org/abs/1802.05957)
+A spectral norm divides a weight W by σ = uᵀ W v. Training updates u and v by a power iteration. When W loses rows or
+columns, u and v lose elements and are no longer unit vectors. Then σ is too small, and the layer's output too large by
+a factor, until training corrects it. (Miyato et al. 2018, https://arxiv.org/abs/1802.05957)
 """
 
 from collections.abc import Collection
@@ -19,10 +19,10 @@ _ITERATIONS = 30
 
 @torch.no_grad()
 def settle(model: nn.Module, changed: Collection[str]) -> None:
-    """Iterate the vectors of all spectral norms among these tensors, in place.
+    """Update the vectors of all spectral norms among some tensors in place.
 
     Args:
-        changed: names of tensors that lost channels, or in which channels became zero.
+        changed: names of the tensors that lost channels or whose channels became zero.
     """
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
@@ -37,7 +37,7 @@ def settle(model: nn.Module, changed: Collection[str]) -> None:
 
 
 def _iterate(matrix: Tensor, u: Tensor, v: Tensor) -> None:
-    """Replace u [O] and v [I] by what 30 steps make of them for a matrix [O, I]."""
+    """Update u [O] and v [I] by 30 steps of the power iteration for a matrix [O, I]."""
     exact, left, right = matrix.double(), u.double(), v.double()
     for _ in range(_ITERATIONS):
         left = F.normalize(exact @ right, dim=0)
