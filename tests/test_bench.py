@@ -2,8 +2,12 @@
 
 import json
 import multiprocessing
+import os
+import signal
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -11,12 +15,11 @@ import torch
 from typer.testing import CliRunner
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import bench_processes as contest
-from gnnrl.cli import bench_workers as contestants
+from gnnrl.cli import bench_workers
 from gnnrl.cli.app import app
-from gnnrl.cli.bench_workers import Contestant, serve
-from gnnrl.cli.commands import bench as benching
-from gnnrl.cli.commands.bench import Ring, tabulate
+from gnnrl.cli.bench_workers import Contestant, measure, peak_memory, ready
+from gnnrl.cli.commands import bench
+from gnnrl.cli.commands.bench import tabulate
 from gnnrl.cli.console import Silent, stdout
 from gnnrl.cli.inputs import Source
 from gnnrl.errors import ConfigError
@@ -25,29 +28,7 @@ from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.zoo.models import example_inputs, resolve_model
 
-EAGER = Contestant(
-    engine="eager",
-    source=Source(model="digits-resnet"),
-    result=None,
-    onnx=None,
-    batches=(1, 4),
-    device="cpu",
-    threads=torch.get_num_threads(),
-)
-
-
-class Pipe:
-    """Commands for a measuring process, and what it answered."""
-
-    def __init__(self, *commands: int | None) -> None:
-        self.commands = list(commands)
-        self.answers: list[Any] = []
-
-    def recv(self) -> int | None:
-        return self.commands.pop(0)
-
-    def send(self, answer: Any) -> None:
-        self.answers.append(answer)
+EAGER = Contestant(source=Source(model="digits-resnet"), batches=(1, 4), device="cpu", threads=torch.get_num_threads())
 
 
 @pytest.fixture
@@ -62,45 +43,61 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("pruned", [False, True])
-def test_a_process_measures_what_it_is_told_and_ends_with_its_memory(saved: Path, pruned: bool) -> None:
-    pipe = Pipe(0, 1, None)
+def test_a_process_measures_what_it_is_asked_and_its_memory(saved: Path, pruned: bool) -> None:
+    told: list[str] = []
+    others = multiprocessing.active_children()
+    with ready(replace(EAGER, result=saved if pruned else None), 600, told.append) as ask:
+        one, many, megabytes = ask(measure, 0), ask(measure, 1), ask(peak_memory)
+        assert len(multiprocessing.active_children()) == len(others) + 1
 
-    serve(pipe, replace(EAGER, result=saved if pruned else None))
-
-    *busy, ready, one, many, megabytes = pipe.answers
-    assert busy == [("busy", "first pass with a batch of 1"), ("busy", "first pass with a batch of 4")]
-    assert ready == ("ready", "")
+    assert multiprocessing.active_children() == others
+    assert [text for text in told if " s" not in text] == [
+        "first pass with a batch of 1",
+        "first pass with a batch of 4",
+    ]
     assert all(seconds > 0 for seconds in (*one, *many))
-    assert megabytes >= 0
+    assert 0 <= megabytes < 10_000
 
 
 def test_a_process_that_cannot_run_says_why() -> None:
-    pipe = Pipe()
+    wrong = replace(EAGER, source=Source(model="torchvision:resnet19"))
 
-    serve(pipe, replace(EAGER, source=Source(model="torchvision:resnet19")))
+    with pytest.raises(ConfigError, match="no network 'resnet19'"), ready(wrong, 600, lambda text: None):
+        pytest.fail("it is not ready")
 
-    ((state, reason),) = pipe.answers
-    assert state == "failed"
-    assert "no network 'resnet19'" in reason
+
+def test_a_process_that_hangs_or_dies_ends_with_the_block() -> None:
+    others = multiprocessing.active_children()
+    with pytest.raises(ConfigError, match=r"no response within 0 s\. Raise --give-up"), ready(EAGER, 0.3, print):
+        pytest.fail("it is not ready")
+    assert multiprocessing.active_children() == others
+
+    with pytest.raises(ConfigError, match="died; is there enough memory"), ready(EAGER, 600, print) as ask:
+        ask(_die)
+
+
+def _die(contestant: Contestant) -> None:
+    """End as a process does that the system kills for its memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_missing_compiler_is_named_by_the_type_of_the_error() -> None:
     from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
-    reason = contestants._reason(InductorError(InvalidCxxCompiler("g++"), None))
+    reason = bench_workers._reason(InductorError(InvalidCxxCompiler("g++"), None))
 
     assert reason == "no C++ compiler was found (Compiler: g++ is not found.)"
 
 
 def test_a_missing_engine_is_told_and_left_out(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benching, "find_spec", lambda name: None)
-    ring = Ring(EAGER.source, saved, (1, 4), "cpu", 1, 1)
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    pair = {"dense": EAGER, "pruned": replace(EAGER, result=saved)}
 
     with pytest.raises(
-        benching.ConfigError,
+        ConfigError,
         match=r"nothing could be measured: onnxruntime: it is not installed; run: .*pip install 'onnx",
     ):
-        benching._measure(ring, ["onnxruntime"], Silent())
+        bench._measure(pair, ["onnxruntime"], 1, 600, Silent())
 
 
 def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,25 +115,21 @@ def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypa
 
 
 def test_what_a_silent_process_does_is_told_until_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "_PULSE_SECONDS", 0.01)
+    monkeypatch.setattr(bench_workers, "_PULSE_SECONDS", 0.01)
     told: list[str] = []
-    ours, theirs = multiprocessing.Pipe()
-    theirs.send(("busy", "compiling"))
 
-    with pytest.raises(ConfigError, match="given up after 0 s; --give-up says when"):
-        contest._prepared(ours, told.append, 0.05)
+    with pytest.raises(ConfigError, match=r"no response within 0 s\. Raise --give-up"):
+        bench_workers._answer(Future(), 0.05, told.append, "compiling")
 
-    assert told[:3] == ["starting", "compiling", "compiling, 0 s"]
-    theirs.send(("ready", ""))
-    contest._prepared(ours, told.append, 5)
-    theirs.close()
-    with pytest.raises(ConfigError, match="died"):
-        contest._prepared(ours, told.append, 5)
+    assert told[:2] == ["compiling, 0 s", "compiling, 0 s"]
+    late: Future[int] = Future()
+    Timer(0.05, late.set_result, (3,)).start()
+    assert bench_workers._answer(late, 60) == 3
 
 
 def test_percentiles_are_those_of_all_calls() -> None:
-    assert benching._tails([float(value) for value in range(101)]) == pytest.approx((5.0, 95.0))
-    assert benching._tails([0.5]) == (0.5, 0.5)
+    assert bench._tails([float(value) for value in range(101)]) == pytest.approx((5.0, 95.0))
+    assert bench._tails([0.5]) == (0.5, 0.5)
 
 
 def test_the_table_has_a_row_for_each_network_and_how_much_faster_it_is(capsys: pytest.CaptureFixture[str]) -> None:

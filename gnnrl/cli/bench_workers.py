@@ -1,21 +1,28 @@
-"""One network in one engine in a process of its own, which measures when it is told to.
+"""One network in one engine, in a process of its own that measures when it is asked to.
 
-The process loads the network, forgets everything that it needed for that, and then waits: whoever compares lets
-several such processes measure in turns, so that no two of them ever compute at the same time.
+The process loads the network, forgets everything that it needed for that, and then waits. Several such processes are
+asked in turns, so that no two of them ever compute at the same time.
 """
 
 import gc
+import multiprocessing
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from gnnrl.cli.inputs import Source
+from gnnrl.errors import ConfigError
 
 Engine = Literal["eager", "onnxruntime", "compile"]
 _MEGABYTE = 2**20
+_PULSE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,76 +30,137 @@ class Contestant:
     """What a process measures.
 
     Attributes:
-        result: folder of the saved result, None for the dense network.
+        result: folder of the saved result; None for the dense network.
         onnx: the exported network, for onnxruntime.
         batches: sizes of the batches that are measured.
     """
 
-    engine: Engine
     source: Source
-    result: Path | None
-    onnx: Path | None
-    batches: tuple[int, ...]
+    batches: tuple[int, int]
     device: str
     threads: int
+    engine: Engine = "eager"
+    result: Path | None = None
+    onnx: Path | None = None
 
 
-def serve(pipe: Any, contestant: Contestant) -> None:
-    """Load, say so, then answer each number of a batch with the seconds of a block of calls, and the end with memory.
+@contextmanager
+def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[..., Any]]:
+    """Start a process that has run each batch once, and end it with the block; after an error, whatever it does.
 
-    Sends ("busy", with what) before each first pass, then ("ready", ""); or ("failed", why) and ends.
+    Yields `ask(task, *arguments)`, which runs a task on the contestant in the process and returns the answer.
+
+    Args:
+        most_seconds: the longest time for one answer.
+        tell: called with what the process does, and now and then with the seconds that this takes.
+
+    Raises:
+        ConfigError: the engine does not run here, or takes too long; the message says why.
     """
-    with redirect_stdout(sys.stderr):
-        import torch
-
-        torch.set_num_threads(contestant.threads)
-        before = _resident("VmRSS")
-        try:
-            with torch.no_grad():
-                calls = _calls(contestant)
-                for size, call in zip(contestant.batches, calls, strict=True):
-                    first = "compiling for" if contestant.engine == "compile" else "first pass with"
-                    pipe.send(("busy", f"{first} a batch of {size}"))
-                    call()
-        except Exception as error:
-            pipe.send(("failed", _reason(error)))
-            return
-        _forget()
-        pipe.send(("ready", ""))
-        _answer(pipe, calls, contestant, before)
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
+    first = "compiling for" if contestant.engine == "compile" else "first pass with"
+    try:
+        for batch, size in enumerate(contestant.batches):
+            doing = f"{first} a batch of {size}"
+            tell(doing)
+            _answer(pool.submit(first_pass, contestant, batch), most_seconds, tell, doing)
+        yield lambda task, *given: _answer(pool.submit(task, contestant, *given), most_seconds)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        raise
+    finally:
+        pool.shutdown()
 
 
-def _answer(pipe: Any, calls: list[Callable[[], Any]], contestant: Contestant, before: float) -> None:
+def _prepare() -> None:
+    """Keep stdout for the result of the command, and leave Ctrl-C to the process that compares."""
+    sys.stdout = sys.stderr
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _answer(
+    future: Future[Any], most_seconds: float, tell: Callable[[str], None] | None = None, doing: str = ""
+) -> Any:
+    """Wait for what a process answers.
+
+    Raises:
+        ConfigError: it is dead, or there is no answer in time.
+    """
+    waited = 0.0
+    while not wait([future], min(_PULSE_SECONDS, most_seconds - waited)).done:
+        waited += _PULSE_SECONDS
+        if waited >= most_seconds:
+            raise ConfigError(
+                f"no response within {most_seconds:.0f} s. Raise --give-up, or leave this engine out of --engines."
+            )
+        if tell:
+            tell(f"{doing}, {waited:.0f} s")
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise ConfigError("a measuring process died; is there enough memory?") from None
+
+
+def first_pass(contestant: Contestant, batch: int) -> None:
+    """Run a batch once, and forget what only that needed.
+
+    Raises:
+        ConfigError: the engine does not run here; the message says why.
+    """
+    import torch
+
+    try:
+        with torch.no_grad():
+            _loaded(contestant)[0][batch]()
+    except Exception as error:  # each engine has errors of its own, and not all of them can be sent between processes
+        raise ConfigError(_reason(error)) from None
+    gc.collect()
+    marks = Path("/proc/self/clear_refs")
+    if marks.exists():
+        marks.write_text("5")  # see proc(5): resets the high-water mark
+
+
+def measure(contestant: Contestant, batch: int) -> list[float]:
+    """Return the seconds of each call in a block of calls."""
     import torch
 
     from gnnrl.cli.speed import time_block
 
     with torch.no_grad():
-        while (batch := pipe.recv()) is not None:
-            pipe.send(time_block(calls[batch], torch.device(contestant.device)))
+        return time_block(_loaded(contestant)[0][batch], torch.device(contestant.device))
+
+
+def peak_memory(contestant: Contestant) -> float:
+    """Return the megabytes that the network and its calls took at most."""
+    import torch
+
     if contestant.device.startswith("cuda"):
-        pipe.send(torch.cuda.max_memory_allocated(contestant.device) / _MEGABYTE)
-    else:
-        pipe.send(max(_resident("VmHWM") - before, 0.0))
+        return torch.cuda.max_memory_allocated(contestant.device) / _MEGABYTE
+    return max(_resident("VmHWM") - _loaded(contestant)[1], 0.0)
 
 
-def _calls(contestant: Contestant) -> list[Callable[[], Any]]:
-    """A forward pass for each size of batch."""
+@cache
+def _loaded(contestant: Contestant) -> tuple[list[Callable[[], Any]], float]:
+    """Load the network: a forward pass for each size of batch, and the megabytes that the process took before."""
+    import torch
+
     from gnnrl.artifacts.bundle import load
     from gnnrl.cli.console import Silent
     from gnnrl.cli.inputs import load_network
 
+    torch.set_num_threads(contestant.threads)
+    before = _resident("VmRSS")
     fed = load_network(contestant.source, contestant.device, Silent())
     example = fed.example_inputs[0][:1]
     inputs = [example.repeat(size, *[1] * (example.ndim - 1)) for size in contestant.batches]
     if contestant.engine == "onnxruntime":
-        return _sessions(contestant, inputs)
-    import torch
-
+        return _sessions(contestant, inputs), before
     model = (fed.model if contestant.result is None else load(fed.model, contestant.result)).eval()
-    if contestant.engine == "eager":
-        return [_bound(model, value.to(contestant.device)) for value in inputs]
-    return [_bound(torch.compile(model, dynamic=False), value.to(contestant.device)) for value in inputs]
+    networks = [model if contestant.engine == "eager" else torch.compile(model, dynamic=False) for _ in inputs]
+    return [partial(run, x.to(contestant.device)) for run, x in zip(networks, inputs, strict=True)], before
 
 
 def _sessions(contestant: Contestant, inputs: list[Any]) -> list[Callable[[], Any]]:
@@ -103,12 +171,7 @@ def _sessions(contestant: Contestant, inputs: list[Any]) -> list[Callable[[], An
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(contestant.onnx), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    feeds = [{name: value.numpy()} for value in inputs]
-    return [_bound(session.run, None, feed) for feed in feeds]
-
-
-def _bound(call: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    return lambda: call(*arguments)
+    return [partial(session.run, None, {name: value.numpy()}) for value in inputs]
 
 
 def _reason(error: Exception) -> str:
@@ -117,14 +180,6 @@ def _reason(error: Exception) -> str:
     text = str(cause).strip().partition("\n")[0]
     lacks_compiler = type(cause).__name__ == "InvalidCxxCompiler"
     return f"no C++ compiler was found ({text})" if lacks_compiler else text or repr(cause)
-
-
-def _forget() -> None:
-    """Let go of what loading needed, and start the peak of the memory anew where the system can."""
-    gc.collect()
-    marks = Path("/proc/self/clear_refs")
-    if marks.exists():
-        marks.write_text("5")  # see proc(5): resets the high-water mark
 
 
 def _resident(key: str) -> float:

@@ -2,8 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
@@ -14,14 +16,11 @@ from rich import box
 from rich.table import Table
 
 from gnnrl.cli import options
-from gnnrl.cli.bench_processes import receive, running
-from gnnrl.cli.bench_workers import Contestant, Engine
+from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
 from gnnrl.cli.console import Narrator, narration, stdout
 from gnnrl.cli.inputs import Source, load_network
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.imports import install_command
-
-_NETWORKS = ("dense", "pruned")
 
 EnginesOption = Annotated[
     str,
@@ -71,8 +70,9 @@ def bench(
         read_manifest(result)
         count = threads or torch.get_num_threads()
         source = Source(model=model, input_shape=input_shape)
-        ring = Ring(source, result, (1, batch), device, count, rounds, give_up)
-        measured, missing = _measure(ring, chosen, narrator)
+        dense = Contestant(source=source, batches=(1, batch), device=device, threads=count)
+        pair = {"dense": dense, "pruned": replace(dense, result=result)}
+        measured, missing = _measure(pair, chosen, rounds, give_up, narrator)
     facts = {
         "result": str(result),
         "model": model,
@@ -103,39 +103,15 @@ def _engines(text: str) -> list[Engine]:
     return [engine for engine in known if engine in names]
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """What is compared, and how.
+def _measure(
+    pair: Mapping[str, Contestant], engines: Sequence[Engine], rounds: int, most_seconds: float, narrator: Narrator
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return facts of the engines that run, and why the others do not.
 
-    Attributes:
-        batches: one input, for the latency, and the batch of the throughput.
+    Args:
+        pair: the dense and the pruned network.
         rounds: turns that each network takes.
-        most_seconds: of silence.
-    """
-
-    source: Source
-    result: Path
-    batches: tuple[int, int]
-    device: str
-    threads: int
-    rounds: int
-    most_seconds: float = 600
-
-    def contestant(self, engine: Engine, name: str, folder: Path) -> Contestant:
-        """One network in one engine."""
-        return Contestant(
-            engine=engine,
-            source=self.source,
-            result=self.result if name == "pruned" else None,
-            onnx=folder / f"{name}.onnx",
-            batches=self.batches,
-            device=self.device,
-            threads=self.threads,
-        )
-
-
-def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple[dict[str, Any], dict[str, str]]:
-    """Facts of the engines that run, and why others do not.
+        most_seconds: the longest time for one answer of a process.
 
     Raises:
         ConfigError: none of them runs.
@@ -144,13 +120,19 @@ def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="gnnrl-bench-") as scratch:
         for engine in engines:
+            running = {
+                name: replace(one, engine=engine, onnx=Path(scratch) / f"{name}.onnx") for name, one in pair.items()
+            }
             try:
                 if engine == "onnxruntime":
-                    _export(ring, Path(scratch), narrator)
+                    _export(running, narrator)
                 narrator.begin(f"measuring {engine}", "turns")
-                pair = [ring.contestant(engine, name, Path(scratch)) for name in _NETWORKS]
-                with running(pair, narrator, ring.most_seconds) as pipes:
-                    measured[engine] = _turns(ring, pipes, narrator)
+                with ExitStack() as stack:
+                    asked = {
+                        name: stack.enter_context(ready(one, most_seconds, partial(_note, narrator, name)))
+                        for name, one in running.items()
+                    }
+                    measured[engine] = _turns(asked, rounds, pair["dense"].batches, narrator)
             except GnnrlError as error:
                 missing[engine] = str(error)
     if not measured:
@@ -158,39 +140,43 @@ def _measure(ring: Ring, engines: Sequence[Engine], narrator: Narrator) -> tuple
     return measured, missing
 
 
-def _export(ring: Ring, folder: Path, narrator: Narrator) -> None:
+def _note(narrator: Narrator, name: str, text: str) -> None:
+    narrator.note(f"{name}: {text}")
+
+
+def _export(pair: Mapping[str, Contestant], narrator: Narrator) -> None:
     from gnnrl.artifacts.bundle import load
     from gnnrl.artifacts.onnx import export_onnx
 
-    if ring.device != "cpu":
+    if pair["dense"].device != "cpu":
         raise ConfigError("it is measured on the processor only; give --device cpu")
     if find_spec("onnxruntime") is None:
         raise ConfigError(f"it is not installed; run: {install_command('onnx')}")
-    fed = load_network(ring.source, "cpu", narrator)
+    fed = load_network(pair["dense"].source, "cpu", narrator)
     narrator.begin("exporting")
-    for name, network in (("dense", fed.model), ("pruned", load(fed.model, ring.result))):
-        record = export_onnx(network, fed.example_inputs, folder / f"{name}.onnx", check=False)
+    for one in pair.values():
+        network = fed.model if one.result is None else load(fed.model, one.result)
+        record = export_onnx(network, fed.example_inputs, str(one.onnx), check=False)
         if not record.dynamic_batch:
             raise ConfigError(f"the network's code fixes the batch: {record.static_reason}")
 
 
-def _turns(ring: Ring, pipes: Sequence[Any], narrator: Narrator) -> dict[str, Any]:
+def _turns(
+    asked: Mapping[str, Callable[..., Any]], rounds: int, batches: tuple[int, int], narrator: Narrator
+) -> dict[str, Any]:
     """Let the networks measure in turns, and collect what they say."""
-    found: list[list[list[float]]] = [[[] for _ in ring.batches] for _ in pipes]
-    total = ring.rounds * len(ring.batches)
-    for turn in range(total):
-        for seconds, pipe in zip(found, pipes, strict=True):
-            pipe.send(turn % len(ring.batches))
-            seconds[turn % len(ring.batches)] += receive(pipe, ring.most_seconds)
-        narrator.advance(turn + 1, total)
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in asked}
+    for turn in range(2 * rounds):
+        for name, ask in asked.items():
+            found[name][turn % 2].extend(ask(measure, turn % 2))
+        narrator.advance(turn + 1, 2 * rounds)
     facts = {}
-    for name, pipe, (one, many) in zip(_NETWORKS, pipes, found, strict=True):
-        pipe.send(None)
+    for name, (one, many) in found.items():
         low, high = _tails(one)
         facts[name] = {
             "latency_ms": {"median": _ms(median(one)), "p5": _ms(low), "p95": _ms(high)},
-            "images_per_second": round(ring.batches[1] / median(many), 1),
-            "peak_memory_mb": round(receive(pipe, ring.most_seconds), 1),
+            "images_per_second": round(batches[1] / median(many), 1),
+            "peak_memory_mb": round(asked[name](peak_memory), 1),
             "calls": len(one),
         }
     return facts
@@ -222,7 +208,7 @@ def tabulate(facts: Mapping[str, Any]) -> Table:
             table.add_row(
                 f"{engine}, {name}", *times, f"{row['images_per_second']:,.0f}", f"{row['peak_memory_mb']:,.0f}"
             )
-        dense, pruned = (networks[name] for name in _NETWORKS)
+        dense, pruned = networks["dense"], networks["pruned"]
         faster = dense["latency_ms"]["median"] / pruned["latency_ms"]["median"]
         rate = pruned["images_per_second"] / dense["images_per_second"]
         memory = pruned["peak_memory_mb"] / max(dense["peak_memory_mb"], 0.1)
