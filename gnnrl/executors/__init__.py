@@ -1,5 +1,5 @@
-"""Where plans are judged: in this process, in worker processes of this machine, on a Ray cluster.
+"""Places where plans are judged: this process, worker processes of this machine, or a Ray cluster.
 
-The protocol is `gnnrl.scoring.plans.Executor`. What comes out does not depend on the executor or the number of workers:
-each plan is judged by itself with the same random numbers, and answers are taken in the order of the plans.
+The protocol is `gnnrl.scoring.plans.Executor`. The result does not depend on the executor or on the number of
+workers: each plan is judged by itself with the same random numbers, and results are taken in the order of the plans.
 """

@@ -1,7 +1,7 @@
 """Plans judged by worker processes of this machine.
 
-Processes are spawned, not forked: a fork would copy threads and locks of PyTorch in whatever state they are. So the
-script that begins them is imported again by each, and has to do its work under `if __name__ == "__main__":`.
+Processes are spawned, not forked: a fork would copy threads and locks of PyTorch in whatever state they are. Each
+process therefore imports the script that starts it, which has to do its work under `if __name__ == "__main__":`.
 """
 
 import os
@@ -33,12 +33,12 @@ class ProcessExecutor(WorkerExecutor):
     Args:
         workers: processes; by default as many as there are processors.
         threads: processor threads of each.
-        timeout: seconds that an evaluation may take, after which its process is replaced.
+        timeout: seconds that an evaluation may take; after that its process is replaced.
         retries: how often an evaluation is repeated whose process died or took too long.
         straggler: see `gnnrl.executors.scheduling.Patience`.
 
     Raises:
-        ConfigError: a number is out of its range, or the script begins its work when it is imported.
+        ConfigError: a number is out of its range, or the script starts its work when it is imported.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ProcessExecutor(WorkerExecutor):
     ) -> None:
         if getattr(process.current_process(), "_inheriting", False):
             raise ConfigError(
-                "worker processes import the script that begins them: put its work under `if __name__ == '__main__':`"
+                "worker processes import the script that starts them: put its work under `if __name__ == '__main__':`"
             )
         self.workers = workers or os.cpu_count() or 1
         if self.workers < 1 or threads < 1:
@@ -67,7 +67,7 @@ class ProcessExecutor(WorkerExecutor):
         self._threads = threads
 
     def start(self, judge: Judge) -> None:
-        """Take what all plans from here on are judged with; processes begin with the first plans.
+        """Take what all plans from here on are judged with; processes start with the first plans.
 
         Raises:
             ConfigError: a part of it cannot be pickled; the message names it.
@@ -130,7 +130,7 @@ def _hire(payload: bytes, threads: int) -> "tuple[Worker, Future[str | None]]":
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """Keep Ctrl-C from processes that begin inside: what it means is decided here."""
+    """Keep Ctrl-C from processes that are started inside: this process alone decides what it means."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,7 +1,7 @@
-"""Plans judged by actors of a Ray cluster: one begun on this machine, or a running one.
+"""Plans judged by actors of a Ray cluster, which is started on this machine or runs already.
 
-Ray restarts and repeats nothing here: `Scheduler` does, as for processes, so that both have one contract. The judge
-is put into the cluster's object store once, and goes to each node once; nothing of it is kept on a disk.
+Ray restarts and repeats nothing here. `Scheduler` does, as for processes, so that both have one contract. The judge is
+put into the cluster's object store once, and sent to each node once; it is not kept on a disk.
 
 Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications", https://arxiv.org/abs/1712.05889.
 """
@@ -25,13 +25,13 @@ class RayExecutor(WorkerExecutor):
     """Judges in actors of a Ray cluster.
 
     Args:
-        workers: actors; by default as many as the cluster has processors. Those that there is no room for yet begin
+        workers: actors; by default as many as the cluster has processors. Those for which there is no room yet start
             when there is.
-        address: of a running cluster, such as "auto" or "ray://head:10001"; by default one is begun on this machine,
-            and ended by `close`; only who knows its random token can talk to it, unless ray was imported before or
-            RAY_AUTH_MODE says otherwise.
+        address: of a running cluster, such as "auto" or "ray://head:10001"; by default a cluster is started on this
+            machine, and ended by `close`. Only processes that know its random token can talk to it, unless ray was
+            imported before or RAY_AUTH_MODE says otherwise.
         threads: processors, and threads, of each actor.
-        gpus: graphics processors of each actor; parts of one are possible.
+        gpus: graphics processors of each actor; fractions are possible.
         timeout: seconds that an evaluation may take, after which its actor is replaced.
         retries: how often an evaluation is repeated whose actor or machine was lost, or took too long.
         straggler: see `gnnrl.executors.scheduling.Patience`.
@@ -63,7 +63,7 @@ class RayExecutor(WorkerExecutor):
         super().__init__(Patience(timeout, retries, straggler))
 
     def start(self, judge: Judge) -> None:
-        """Take what all plans from here on are judged with; actors begin with the first plans.
+        """Take what all plans from here on are judged with; actors start with the first plans.
 
         Raises:
             ConfigError: a part of the judge cannot be sent; the message names it.
@@ -88,7 +88,7 @@ class RayExecutor(WorkerExecutor):
 
 
 class _Actor:
-    """What an actor is: a process that calls functions."""
+    """A process of the cluster that calls functions."""
 
     def __init__(self, threads: int, known: Sequence[str]) -> None:
         begin(threads, known)

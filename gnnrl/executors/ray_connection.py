@@ -1,4 +1,4 @@
-"""How this process comes to a Ray cluster: one begun on this machine, or a running one."""
+"""Connections to a Ray cluster, which is started on this machine or runs already."""
 
 import os
 import secrets
@@ -12,19 +12,20 @@ from gnnrl.errors import ResourceError
 
 
 def demand_token() -> None:
-    """Have clusters of this process refuse those who do not know its token; Ray reads this when it is imported."""
+    """Have clusters of this process refuse whoever does not know its token; Ray reads this when it is imported."""
     if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 
 def connect(ray: Any, address: str | None, processors: int, runtime_env: Mapping[str, Any] | None) -> bool:
-    """Begin a cluster on this machine, or join one; Ray's handling of signals is not taken over.
+    """Start a cluster on this machine, or join one; the process keeps its own handling of signals.
 
     Args:
-        address: of a running cluster; None for one on this machine, with so many processors.
+        address: of a running cluster; None for a new one on this machine.
+        processors: how many a new cluster may use.
 
     Returns:
-        Whether this call did it; not if the process is in a cluster already.
+        True if this call did it, False if the process is in a cluster already.
 
     Raises:
         ResourceError: there is no cluster at the address.

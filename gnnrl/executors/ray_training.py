@@ -42,12 +42,12 @@ def finetune_on_ray(
     Args:
         train_data: is sent to all processes.
         workers: processes; each computes its share of every batch.
-        address: of a running cluster, such as "auto"; by default one is begun on this machine, and ended.
+        address: of a running cluster, such as "auto"; by default one is started on this machine, and ended.
         threads: processors, and threads, of each process.
         use_gpu: give each process a graphics processor.
         storage: a folder that all machines see, for Ray's records and for the snapshots: called again with the same
-            arguments, training goes on from there. By default a temporary one, which does for one machine.
-        retries: how often all processes are begun again after one was lost; they go on from the last snapshot.
+            arguments, training resumes from there. By default a temporary one, which is enough on one machine.
+        retries: how often all processes are started again after one was lost; they resume from the last snapshot.
         runtime_env: what the machines of a cluster need to import your modules; see Ray's "runtime environments".
         settings: of `gnnrl.training.finetune`, all but `device` and `snapshots`.
 
@@ -93,7 +93,7 @@ def _train_library() -> Any:
 
 
 def _work(payload: Any, threads: int) -> Callable[[], dict[str, Any] | None]:
-    """What each process does; that of rank 0 answers."""
+    """Return the function that each process calls; that of rank 0 returns the result."""
 
     def work() -> dict[str, Any] | None:
         import ray

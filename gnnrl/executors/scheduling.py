@@ -46,7 +46,7 @@ Hire = Callable[[], "tuple[Worker, Future[str | None]]"]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How workers are treated.
+    """Limits on what a worker may take.
 
     Attributes:
         timeout: seconds that an evaluation may take; None for any number.
@@ -73,7 +73,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a worker does since when: it judges the plan at a position, or loads the judge (position None)."""
+    """A task in hand: judge the plan at a position, or load the judge (position None)."""
 
     worker: Worker
     since: float
@@ -174,7 +174,7 @@ class Scheduler:
             if self._false_starts > self._patience.retries:
                 raise ResourceError(
                     f"workers end before they begin ({reason}). Is there enough memory for them, and does the script "
-                    "begin its work under `if __name__ == '__main__':`?"
+                    "start its work under `if __name__ == '__main__':`?"
                 )
             return
         self._losses[task.position] += 1

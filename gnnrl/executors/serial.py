@@ -22,13 +22,14 @@ def _warn(message: str) -> None:
 class SerialExecutor(AbstractContextManager["SerialExecutor"]):
     """Judges in this process, each plan when its answer is wanted.
 
-    Nothing ends an evaluation that hangs in one's own process; it is told of. `ProcessExecutor(timeout=...)` ends it.
+    An evaluation that hangs in this process cannot be ended, but it is reported. `ProcessExecutor(timeout=...)` ends
+    such an evaluation.
 
     Args:
         retries: how often a plan is judged again whose evaluation raised or gave no finite number.
-        late: an evaluation that takes so many times the median of those before, and a minute at least, is told of, and
-            one of the first three that takes ten minutes; None for never.
-        tell: called with a sentence about a late evaluation, from another thread; by default it is a `GnnrlWarning`.
+        late: an evaluation is reported if it takes this many times the median of the previous ones, and at least a
+            minute, or if it is one of the first three and takes ten minutes; None for never.
+        tell: called from another thread with a sentence about a late evaluation; by default it is a `GnnrlWarning`.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -59,7 +60,7 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         return (self._judged(judge, plan) for plan in plans)
 
     def _judged(self, judge: Judge, plan: Widths) -> Judgement:
-        """Judge a plan, again where it fails."""
+        """Judge a plan, again if it fails."""
         for attempt in range(self._retries + 1):
             try:
                 with self._watched(plan):
@@ -76,7 +77,7 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
 
     @contextmanager
     def _watched(self, plan: Widths) -> Iterator[None]:
-        """Tell of an evaluation that takes too long, as long as it lasts."""
+        """Report an evaluation that takes too long while it lasts."""
         if self._late is None:
             yield
             return

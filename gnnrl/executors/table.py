@@ -20,11 +20,11 @@ def find_executor(executor: str | Executor, *, workers: int | None = None, addre
     """The executor of this name; an executor is returned as it is.
 
     Args:
-        workers: how many, for "process" and "ray"; by default one a processor.
-        address: of a running cluster, for "ray"; by default one is begun on this machine.
+        workers: number of workers, for "process" and "ray"; by default one for each processor.
+        address: of a running cluster, for "ray"; by default one is started on this machine.
 
     Raises:
-        ConfigError: there is none of this name, or it takes no such setting.
+        ConfigError: there is no executor of this name, or it does not take the setting.
     """
     if not isinstance(executor, str):
         return executor
@@ -33,14 +33,14 @@ def find_executor(executor: str | Executor, *, workers: int | None = None, addre
     if executor == "serial" and workers not in (None, 1):
         raise ConfigError(f"executor 'serial' judges plans in this process; for {workers} workers choose 'process'")
     if executor != "ray" and address is not None:
-        raise ConfigError(f"executor {executor!r} knows no address; for {address} choose 'ray'")
+        raise ConfigError(f"executor {executor!r} takes no address; for {address} choose 'ray'")
     settings: dict[str, Any] = {} if executor == "serial" else {"workers": workers}
     return EXECUTORS[executor](**settings, **({"address": address} if executor == "ray" else {}))
 
 
 @contextmanager
 def started(executor: Executor, judge: Judge) -> Iterator[Executor]:
-    """An executor that judges with this judge inside, and of which nothing runs afterwards."""
+    """Start an executor, and close it afterwards, whatever happens."""
     executor.start(judge)
     try:
         yield executor
