@@ -41,7 +41,7 @@ SHORTER = {
 """What takes minutes as it stands, at a size that takes seconds."""
 NOT_HERE = ("pip install", "scripts/", "python benchmarks/", "torchrun ")
 """Commands that set an environment up, or take hours: `tests/test_benchmarks.py` runs these; or begin processes:
-`tests/training/test_torchrun.py`."""
+`tests/cli/test_torchrun.py`."""
 BLOCKS_THAT_NEED = {"finetune_on_ray": "pyarrow"}
 
 
@@ -75,7 +75,7 @@ def commands(language: str, text: str) -> list[str]:
 
 def given() -> dict[str, Any]:
     """What the README takes for granted in `Your own network`."""
-    from tests.test_compression import batches
+    from tests.compression.test_pipeline import batches
     from tests.topologies import images, topology
 
     return {

@@ -17,9 +17,9 @@ from gnnrl.pruning.plan import Plan
 from gnnrl.storage.layout import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
+from tests.artifacts.test_bundle import small
 from tests.inputs.case import Case, Said, call, command
 from tests.inputs.setting_cases import DIGITS
-from tests.test_bundle import small
 from tests.test_security import NOTHING, OPTIONS, Attack
 from tests.topologies import topology
 from tests.zoo.pictures import write_tar, write_zip

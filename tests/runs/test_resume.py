@@ -20,8 +20,8 @@ from gnnrl.runs.directory import RunDirectory
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS
 from gnnrl.searchers.task import Task
 from gnnrl.storage.journal import Journal
+from tests.compression.test_pipeline import batches, compressed, near
 from tests.storage.test_files import full_disk
-from tests.test_compression import batches, compressed, near
 from tests.topologies import topology, traced
 
 EPISODES = 10

@@ -16,7 +16,7 @@ from torch import nn
 from gnnrl.artifacts import bundle
 from gnnrl.errors import ConfigError, ResourceError
 from gnnrl.storage import files
-from tests.test_bundle import small
+from tests.artifacts.test_bundle import small
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import gnnrl
 from gnnrl.artifacts import onnx
 from gnnrl.artifacts.inputs import Call, differences, outputs
 from gnnrl.errors import ConfigError, ExportError
-from tests.exporting.networks import FixedBatch, Triangular, digits, halved
+from tests.artifacts.networks import FixedBatch, Triangular, digits, halved
 from tests.topologies import traced
 
 pytest.importorskip("onnxruntime")

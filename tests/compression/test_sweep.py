@@ -12,8 +12,8 @@ from gnnrl.compression.figures import draw_tradeoff
 from gnnrl.compression.sweep import point, sweep
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.network.cost import name_limit
+from tests.compression.test_pipeline import batches, near
 from tests.latency.machine import counting_clock
-from tests.test_compression import batches, near
 from tests.topologies import images, topology
 
 LIMITS = ["macs<=70%", "macs<=50%", "params<=60%"]

@@ -14,7 +14,7 @@ import gnnrl
 from gnnrl.artifacts import bundle, patch
 from gnnrl.artifacts.patch import find_widths
 from gnnrl.errors import ArtifactError, ConfigError, ExportError
-from tests.exporting.networks import digits, halved, unsaved
+from tests.artifacts.networks import digits, halved, unsaved
 from tests.topologies import TOPOLOGIES, topology, traced
 
 PRUNABLE = sorted(name for name in TOPOLOGIES if traced(name).network.groups)

@@ -10,7 +10,7 @@ import gnnrl
 from gnnrl.artifacts import program
 from gnnrl.artifacts.formats import export
 from gnnrl.errors import ConfigError, ExportError
-from tests.exporting.networks import FixedBatch, halved
+from tests.artifacts.networks import FixedBatch, halved
 from tests.topologies import images, topology, traced
 
 
