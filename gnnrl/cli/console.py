@@ -23,7 +23,10 @@ from gnnrl.cli.torchrun import helps
 
 PAUSE = 5.0
 """Seconds between lines of progress where there is no terminal."""
-_BAR = 20
+_STAGE, _BAR = 19, 20
+"""Columns for the name of a stage, and for its bar."""
+_SHORTEST = 0.05
+"""Seconds of a stage that are worth telling."""
 _MARGIN = 4
 """Columns at the right of a live line for the `^C` of a terminal, which would break the line and leave it behind."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
@@ -33,6 +36,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 def stdout() -> Console:
     """The console for results; 80 columns where it is not a terminal."""
     return console_on(sys.stdout)
+
+
+def say(text: str) -> None:
+    """Print a result in words on stdout: on a terminal its lines break between words."""
+    console = stdout()
+    console.print(plain(text), soft_wrap=not console.is_terminal, markup=False)
 
 
 def print_error(message: str) -> None:
@@ -216,7 +225,7 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
             yield Silent() if is_silent else lines
         return
     console.width -= _MARGIN
-    columns = (_Mark(), TextColumn("{task.description}"), _State(table_column=Column(ratio=1)), _Clock())
+    columns = (_Mark(), TextColumn(f"{{task.description:{_STAGE}}}"), _State(table_column=Column(ratio=1)), _Clock())
     display = Progress(
         *columns, console=console, expand=True, transient=True, redirect_stdout=False, redirect_stderr=False
     )
@@ -261,7 +270,8 @@ class _Clock(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Write seconds, or minutes and seconds."""
         if task.finished or not task.total:
-            return Text(_duration(task.finished_time or task.elapsed or 0.0), style="dim")
+            seconds = task.finished_time or task.elapsed or 0.0
+            return Text(_duration(seconds) if seconds >= _SHORTEST else "", style="dim")
         left = (task.elapsed or 0.0) / max(task.completed, 1e-9) * (task.total - task.completed)
         return Text(f"{_duration(left)} left" if task.completed >= 1 else "", style="cyan")
 

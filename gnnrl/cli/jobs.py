@@ -136,8 +136,8 @@ def refuse_unreachable(job: Job, fed: Fed, narrator: Narrator, ledger: "Ledger |
     network = timed(trace(fed.model, inputs), job.constraint, fed.model, inputs, narrator, ledger)
     refuse_unmet(job, network)
     dense = network.cost.measure(network.widths)
-    narrator.note(f"{dense.macs:,} MACs, {len(network.groups)} groups of channels can shrink")
-    narrator.note(job.widths.facts(network)["rounding"])
+    groups = f"{len(network.groups)} groups of channels can shrink"
+    narrator.note("; ".join(filter(None, [f"{dense.macs:,} MACs, {groups}", job.widths.facts(network)["rounding"]])))
     return network
 
 

@@ -23,7 +23,7 @@ def is_plain(stream: TextIO) -> bool:
 
 def console_on(stream: TextIO) -> Console:
     """Return a console that writes to this stream, whatever `sys.stdout` and `sys.stderr` become later."""
-    console = Console(file=stream, highlight=False, force_terminal=False if is_plain(stream) else None)
+    console = Console(file=stream, highlight=False, emoji=False, force_terminal=False if is_plain(stream) else None)
     console.width = min(console.width, WIDEST)
     return console
 

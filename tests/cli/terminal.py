@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,10 +78,13 @@ class Terminal:
 
     Attributes:
         written: all bytes that it wrote so far, control codes among them.
+        seconds: how long it took, once it has ended.
     """
 
+    seconds = 0.0
+
     def __init__(self, *command: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.written = b""
+        self.written, self._began = b"", time.monotonic()
         self._keyboard, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(
@@ -115,6 +119,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self._keyboard)
+        self.seconds = time.monotonic() - self._began
         return self._process.wait(PATIENCE)
 
     def _read(self) -> bool:

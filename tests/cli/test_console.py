@@ -42,8 +42,8 @@ def test_a_terminal_sees_a_bar_the_time_left_and_ticks(tmp_path: Path) -> None:
     assert " left" in terminal.written.decode()
     warning, searching, verifying, *rest = terminal.lines
     assert warning == "warning: careful"
-    assert searching.startswith("✓ searching best loss 0.1")
-    assert verifying.startswith("✓ verifying done")
+    assert searching.startswith("✓ searching           best loss 0.1")
+    assert verifying.startswith("✓ verifying           done")
     assert rest == [""]
 
 
@@ -82,7 +82,7 @@ def test_a_stream_that_users_code_puts_over_the_display_does_not_multiply_it(tmp
 
 def test_a_stage_that_fails_is_crossed_out_once(tmp_path: Path) -> None:
     terminal = shown(tmp_path, "time.sleep(0.3)\nsys.exit('no more')")
-    assert terminal.lines[0].startswith("✗ searching best loss 0.1")
+    assert terminal.lines[0].startswith("✗ searching           best loss 0.1")
     assert terminal.lines[1:] == ["no more", ""]
 
 

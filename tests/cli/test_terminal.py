@@ -1,12 +1,18 @@
 """What commands leave on the screen of a terminal of 24 rows and 80 columns."""
 
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-from tests.cli.terminal import Screen, Terminal
+import pytest
 
-_ENOUGH = 100_000
-"""Bytes that a command of some seconds may write."""
+from gnnrl.cli.console import PAUSE
+from tests.cli.terminal import Screen, Terminal, surroundings
+
+_ENOUGH, _ENOUGH_EACH_SECOND = 20_000, 5_000
+"""Bytes that a command may write."""
 
 
 def test_the_screen_of_the_tests_moves_its_cursor_as_terminals_do() -> None:
@@ -15,17 +21,99 @@ def test_the_screen_of_the_tests_moves_its_cursor_as_terminals_do() -> None:
     assert screen.lines == ["first", "over", "x" * 80, "x"]
 
 
+PRUNE = ("prune", "--model", "digits-resnet", "--pretrained", "--data", "digits", "--threads", "1", "--out", "small")
+SEARCH = ("--searcher", "evolution", "--episodes", "30", "--finetune-epochs", "1")
+STAGES = [
+    "loading PyTorch",
+    "loading the network",
+    "tracing",
+    "reading images",
+    "calibrating",
+    "weighing channels",
+    "searching",
+    "verifying",
+    "fine-tuning",
+    "testing",
+    "measuring speed",
+]
+
+
+def gnnrl(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> Terminal:
+    """Begin a command in a terminal."""
+    return Terminal("-m", "gnnrl", *arguments, folder=folder, environment=environment)
+
+
+def stages(terminal: Terminal, mark: str = "✓") -> list[str]:
+    """The names of the stages whose lines have this mark, in their order on the screen."""
+    return [re.split(" {2,}", line[2:21].rstrip())[0] for line in terminal.lines if line.startswith(mark)]
+
+
 def test_inspect_leaves_each_line_once(tmp_path: Path) -> None:
-    terminal = Terminal("-m", "gnnrl", "inspect", "digits-resnet", folder=tmp_path)
+    terminal = gnnrl("inspect", "digits-resnet", folder=tmp_path)
     assert terminal.end() == 0
-    stages = [re.sub(r" +\d.*", "", line) for line in terminal.lines if line.startswith("✓")]
-    assert stages == ["✓ loading PyTorch", "✓ loading the network digits-resnet,", "✓ tracing"]
+    assert stages(terminal) == STAGES[:3]
     assert terminal.lines[3].startswith("ResidualNetwork: 1,631,872 MACs"), terminal.lines
+    assert len(terminal.written) < 100_000
     assert_clean(terminal)
 
 
+@pytest.mark.slow
+def test_demo_leaves_each_line_once(tmp_path: Path) -> None:
+    terminal = gnnrl("demo", "--episodes", "3", folder=tmp_path)
+    assert terminal.end() == 0
+    assert stages(terminal) == STAGES
+    assert_clean(terminal)
+
+
+def test_a_run_that_ctrl_c_ends_is_resumed_and_both_screens_are_clean(tmp_path: Path) -> None:
+    stopped = gnnrl(*PRUNE, *SEARCH, folder=tmp_path)
+    stopped.wait_for("best top-1")
+    stopped.type("\x03")
+    assert stopped.end() == 130
+    assert stages(stopped) == STAGES[:6]
+    assert stages(stopped, "✗") == ["searching"]
+    end = [line for line in stopped.lines if line][-3:]
+    assert end[0].startswith("✗ searching")
+    assert end[1:] == ["error: interrupted by SIGINT", "Go on with: gnnrl resume small"]
+    assert "\n".join(stopped.lines).count("gnnrl resume") == 1
+    assert_clean(stopped)
+
+    resumed = gnnrl("resume", "small", folder=tmp_path)
+    assert resumed.end() == 0
+    assert stages(resumed) == STAGES
+    assert_clean(resumed)
+
+
+def test_a_pipe_gets_a_line_in_five_seconds_without_control_codes(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "gnnrl", *PRUNE, *SEARCH],
+        cwd=tmp_path,
+        env=surroundings({"TERM": "xterm-256color"}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = done.stderr.splitlines()
+    assert told[0] == "loading PyTorch"
+    assert 2 <= len(told) <= 1 + (time.monotonic() - began) / PAUSE, told
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "Saved in small" in done.stdout
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("arguments", [("inspect", "digits-resnet"), ("prune", "--foo"), ("prune", "--help"), ()])
+def test_terminals_that_take_no_control_codes_get_none(
+    arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
+) -> None:
+    terminal = gnnrl(*arguments, folder=tmp_path, environment=environment)
+    terminal.end()
+    assert len(terminal.lines) > 2
+    assert b"\x1b" not in terminal.written
+
+
 def test_gnnrl_alone_prints_the_overview(tmp_path: Path) -> None:
-    alone, asked = (Terminal("-m", "gnnrl", *given, folder=tmp_path) for given in ((), ("--help",)))
+    alone, asked = (gnnrl(*given, folder=tmp_path) for given in ((), ("--help",)))
     assert (alone.end(), asked.end()) == (0, 0)
     assert alone.lines == asked.lines
     assert "Usage: gnnrl [OPTIONS] COMMAND" in alone.lines[0]
@@ -38,4 +126,4 @@ def assert_clean(terminal: Terminal) -> None:
     assert not twice, terminal.lines
     assert not [line for line in told if re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]| left$", line)], terminal.lines
     assert not re.search("Warning|Traceback|torch[./]", "\n".join(told)), terminal.lines
-    assert len(terminal.written) < _ENOUGH
+    assert len(terminal.written) < _ENOUGH + _ENOUGH_EACH_SECOND * terminal.seconds

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from gnnrl.cli import options
 from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
-from gnnrl.cli.console import Narrator, narration, stdout
+from gnnrl.cli.console import Narrator, narration, say, stdout
 from gnnrl.cli.inputs import Source, load_network
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.imports import install_command
@@ -87,7 +87,7 @@ def bench(
         return
     stdout().print(tabulate(facts))
     for engine, reason in missing.items():
-        typer.echo(f"{engine} was left out: {reason}")
+        say(f"{engine} was left out: {reason}")
 
 
 def _engines(text: str) -> list[Engine]:

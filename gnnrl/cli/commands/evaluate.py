@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli import options
-from gnnrl.cli.console import narration
+from gnnrl.cli.console import narration, say
 from gnnrl.cli.inputs import Source, check_named, load_network, load_splits
 
 
@@ -39,4 +39,4 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({"score": score, "test_images": len(splits.test), "result": str(result)}))
     else:
-        typer.echo(f"{result}: top-1 {score:.2%} on {len(splits.test):,} test images")
+        say(f"{result}: top-1 {score:.2%} on {len(splits.test):,} test images")

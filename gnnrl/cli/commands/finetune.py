@@ -9,7 +9,7 @@ import typer
 from gnnrl.cli import options
 from gnnrl.cli import torchrun as company
 from gnnrl.cli import training_options as tuning_options
-from gnnrl.cli.console import Narrator, narration
+from gnnrl.cli.console import Narrator, narration, say
 from gnnrl.cli.inputs import Source, check_named
 from gnnrl.cli.run_settings import naming, written
 from gnnrl.cli.runs import run_path, running
@@ -113,7 +113,7 @@ def show_tuned(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     score, images = facts["score"], facts["test_images"]
     worse = is_worse(score["before"], score["finetuned"], images)
-    typer.echo(
+    say(
         f"{facts['out']}: top-1 {score['finetuned']:.2%} on {images:,} test images, "
         f"{score['before']:.2%} before {plural(facts['epochs'], 'epoch')}"
         + worse

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli import options
-from gnnrl.cli.console import narration, plain
+from gnnrl.cli.console import narration, plain, say
 from gnnrl.cli.inputs import Source, load_network
 from gnnrl.cli.jobs import timed
 from gnnrl.cli.width_rules import Widths, show_rules
@@ -54,4 +54,4 @@ def inspect(
     told = "\n".join([str(description), "", *show_rules(facts)]) if facts["rounding"] else str(description)
     typer.echo(plain(told))
     if budget:
-        typer.echo(f"The limit {constraint} ({budget}) can be met.")
+        say(f"The limit {constraint} ({budget}) can be met.")

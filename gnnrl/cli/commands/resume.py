@@ -11,7 +11,7 @@ from gnnrl.cli import options
 from gnnrl.cli import torchrun as company
 from gnnrl.cli.commands.finetune import show_tuned, tune_on
 from gnnrl.cli.commands.prune import show_pruned, work_on
-from gnnrl.cli.console import narration
+from gnnrl.cli.console import narration, say
 from gnnrl.cli.jobs import Job, Sweep
 from gnnrl.cli.run_settings import read_job
 from gnnrl.cli.runs import Found, can_extend, extend, find_run, refuse_part, run_path, tidy
@@ -109,5 +109,5 @@ def _tell_finished(found: Found, *, as_json: bool) -> None:
         typer.echo(json.dumps(told | {name: facts[name] for name in ("score", "evaluations") if name in facts}))
     else:
         command = shlex.join(["gnnrl", "resume", str(found.out), "--extend", "50"])
-        more = f" More: {command}" if can_extend(found) else ""
-        typer.echo(f"{found.out} is finished, there is nothing to go on with.{more}")
+        more = f"\nMore: {command}" if can_extend(found) else ""
+        say(f"{found.out} is finished, there is nothing to go on with.{more}")
