@@ -13,7 +13,8 @@ from gnnrl.modules.attention import NarrowMultiheadAttention, narrow_all
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.verification import mask
-from tests.topologies import Attending, traced
+from tests.topologies import traced
+from tests.topologies.transformers import Attending
 
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -8,7 +8,8 @@ from gnnrl.network.cost import Budget
 from gnnrl.network.hierarchy import describe, find_hierarchy
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
-from tests.topologies import BasicBlock, Head, Traced, conv, images, randomise, traced
+from tests.topologies import Head, Traced, conv, images, randomise, traced
+from tests.topologies.residual import BasicBlock
 
 
 def budget(case: Traced) -> Budget:

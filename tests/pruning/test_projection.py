@@ -14,7 +14,8 @@ from gnnrl.network.cost import Budget
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from tests.topologies import images, obstructed, traced
+from tests.topologies import images, traced
+from tests.topologies.obstacles import obstructed
 
 NETWORK = traced("residual").network
 DENSE = NETWORK.cost.measure(NETWORK.widths)

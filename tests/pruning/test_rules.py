@@ -17,7 +17,8 @@ from gnnrl.pruning.rules import (
     parse_bounds,
     show_bound,
 )
-from tests.topologies import Head, conv, images, obstructed, traced
+from tests.topologies import Head, conv, images, traced
+from tests.topologies.obstacles import obstructed
 
 NETWORK = traced("residual").network
 

@@ -1,0 +1,106 @@
+"""torch's own attention and transformer layers, and what stands around them."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.topologies.cases import fixture
+from tests.topologies.layers import Module, images
+
+
+@fixture
+def multihead_attention() -> tuple[nn.Module, Any]:
+    """torch's own attention, which asserts its width."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        return m.out(m.attention(x, x, x, need_weights=False)[0])
+
+    return Module(run, attention=nn.MultiheadAttention(8, 2, batch_first=True), out=nn.Linear(8, 4)), torch.randn(
+        2, 5, 8
+    )
+
+
+class Attending(nn.Module):
+    """torch's own attention between layers, so that heads and all streams may shrink."""
+
+    def __init__(self, heads: int, **settings: Any) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(6, 8), nn.Linear(6, settings.get("kdim", 8))
+        self.value = nn.Linear(6, settings["vdim"]) if "vdim" in settings else None
+        self.attention, self.out = nn.MultiheadAttention(8, heads, **settings), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        x, key = self.query(x), self.key(memory)
+        value = key if self.value is None else self.value(memory)
+        return self.out(x + self.attention(x, key, value)[0])
+
+
+@fixture
+def cross_attention() -> tuple[nn.Module, Any]:
+    return Attending(4, batch_first=True), (torch.randn(2, 5, 6), torch.randn(2, 7, 6))
+
+
+@fixture
+def cross_attention_separate() -> tuple[nn.Module, Any]:
+    """Keys and values of other widths than the queries."""
+    return Attending(4, kdim=5, vdim=7), (torch.randn(5, 2, 6), torch.randn(5, 2, 6))
+
+
+@fixture
+def cross_attention_with_bias_rows() -> tuple[nn.Module, Any]:
+    """A learned key and value that every query attends to."""
+    return Attending(2, add_bias_kv=True, bias=False), (torch.randn(5, 2, 6), torch.randn(5, 2, 6))
+
+
+@fixture
+def transformer_encoder() -> tuple[nn.Module, Any]:
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, activation="gelu")
+    body = [nn.Linear(6, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 4)]
+    return nn.Sequential(*body), torch.randn(2, 5, 6)
+
+
+class Decoder(nn.Module):
+    """Self attention, cross attention and a hidden layer, normalised before each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.encode, self.out = nn.Linear(6, 8), nn.Linear(5, 8), nn.Linear(8, 4)
+        self.layer = nn.TransformerDecoderLayer(8, 4, 12, norm_first=True)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        return self.out(self.layer(self.embed(x), self.encode(memory)))
+
+
+@fixture
+def transformer_decoder() -> tuple[nn.Module, Any]:
+    return Decoder(), (torch.randn(3, 2, 6), torch.randn(3, 2, 5))
+
+
+@fixture
+def spatial_gate() -> tuple[nn.Module, Any]:
+    """A linear layer over positions (MLP-Mixer)."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.patch(x).flatten(2)
+        x = x + m.mix2(F.gelu(m.mix1(x)))
+        return m.head(x.mean(2))
+
+    layers = {"patch": nn.Conv2d(3, 8, 2, stride=2), "mix1": nn.Linear(16, 12), "mix2": nn.Linear(12, 16)}
+    return Module(run, **layers, head=nn.Linear(8, 4)), images()
+
+
+@fixture
+def class_token() -> tuple[nn.Module, Any]:
+    """A learned token before the others and learned positions, as in vision transformers."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([m.token.expand(x.shape[0], -1, -1), x], 1) + m.positions
+        x = x + m.down(F.gelu(m.up(m.norm(x))))
+        return m.head(x[:, 0])
+
+    layers = {"patch": nn.Conv2d(3, 8, 4, stride=4), "norm": nn.LayerNorm(8), "up": nn.Linear(8, 12)}
+    vectors = {"token": nn.Parameter(torch.randn(1, 1, 8)), "positions": nn.Parameter(torch.randn(1, 5, 8))}
+    return Module(run, **layers, **vectors, down=nn.Linear(12, 8), head=nn.Linear(8, 4)), images()
