@@ -102,7 +102,9 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_a_lock_installs_as_it_stands_or_not_at_all(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "limits.txt").write_text("alpha>=2\n")
     hostile = {"PIP_TARGET": str(tmp_path / "elsewhere"), "PIP_CONSTRAINT": str(tmp_path / "limits.txt")}
-    hostile |= {"PIP_USER": "1", "PIP_PRE": "1", "PYTHONPATH": str(checkout.wheels / "gamma-1-py3-none-any.whl")}
+    hostile |= {"PIP_USER": "1", "PIP_PRE": "1", "PYTHONPATH": str(tmp_path / "other")}
+    with zipfile.ZipFile(checkout.wheels / "gamma-1-py3-none-any.whl") as wheel:
+        wheel.extractall(tmp_path / "other")
     (checkout.root / ".venv" / "bin").mkdir(parents=True)  # half-made: it has no Python
 
     locked, checkout.lock["alpha"] = checkout.lock["alpha"], checkout.lock["alpha"][:-65] + "0" * 64
