@@ -18,7 +18,7 @@ REWRITTEN = (
     "gnnrl/imports.py",
     "gnnrl/modules",
     "gnnrl/moved.py",
-    "gnnrl/network/reasons.py",
+    "gnnrl/network",
     "gnnrl/report/templates",
     "gnnrl/views.py",
     "docs/glossary.md",

@@ -487,7 +487,7 @@ OWN = ("own.py:Obstructed", "--input-shape", "1,3,16,16")
 def test_inspect_tells_obstacles_from_inputs_and_outputs_with_share_and_remedy() -> None:
     told = run("inspect", *OWN).stdout
     assert "To do: use another operation here" in told
-    assert re.search(r"Frozen, because code stands in the way \([0-9.]+% of the MACs\)", told)
+    assert re.search(r"Frozen by code \([0-9.]+% of the MACs\)", told)
     assert "Outputs of the network keep their size" in told
     facts = json.loads(run("inspect", *OWN, "--json").stdout)
     roles = {group["name"]: group["role"] for group in facts["frozen"]}
@@ -527,7 +527,7 @@ def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: py
     told = run(*arguments)
     assert told.exit_code == 0, told.output
     assert max(map(len, told.stdout.splitlines())) <= 80
-    for shown in ("no limit can be below", "keep 'layer1.0' fixes", "can be met", "Time: about", "Nothing was written"):
+    for shown in ("no limit can be lower", "keep 'layer1.0' fixes", "can be met", "Time: about", "Nothing was written"):
         assert shown in told.stdout
     assert not Path("small").exists()
     facts = json.loads(run(*arguments, "--json").stdout)

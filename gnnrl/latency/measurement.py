@@ -23,7 +23,7 @@ from gnnrl.latency.ledger import Ledger, name_of
 from gnnrl.latency.stopwatch import Call, Clock, median_seconds
 from gnnrl.latency.tables import Latency, Tables, monotone
 from gnnrl.modules.modes import evaluating
-from gnnrl.network.cost import Metric
+from gnnrl.network.cost import CostFunction
 from gnnrl.network.labels import Component
 from gnnrl.network.polynomial import Peak
 from gnnrl.network.structure import Network
@@ -73,7 +73,7 @@ def measure_latency(
     anchors = np.array([_anchor(network, share) for share in _ANCHORS])
     seconds = time_plans(model, network, example_inputs, anchors, clock=clock, ledger=ledger)
     fitted = _fitted(form, sizes.at(anchors), _MILLISECONDS * seconds)
-    return replace(network, cost=network.cost.including("latency", Metric(sizes, fitted)))
+    return replace(network, cost=network.cost.including("latency", CostFunction(sizes, fitted)))
 
 
 def time_plans(

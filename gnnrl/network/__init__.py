@@ -1,1 +1,1 @@
-"""What a network is: operations, channels, groups, size. Knows nothing of pruning or learning."""
+"""The network as data: operations, channels, groups, costs. Independent of pruning and learning."""

@@ -1,4 +1,4 @@
-"""A network in words: its size, what can shrink, and what stands in the way of the rest. Plain text, 80 columns."""
+"""Descriptions of networks as plain text of 80 columns: costs, groups that can shrink, and obstacles for the others."""
 
 import textwrap
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class Shrinking:
         kind: "channels", "heads", "hidden" or "stream".
         narrowest, widest: widths that the rules allow.
         macs_share: part of the network's MACs that compute its channels.
-        macs_per_channel: MACs that one channel costs in the dense network, those of its readers included.
-        layers: modules that its channels live in.
+        macs_per_channel: price of one channel in MACs of the dense network, its readers included.
+        layers: modules with parameters for its channels.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Shrinking:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """One reason of a frozen group: what kind, in which operation, module and line, and what to do."""
+    """One reason why a group is frozen: kind, sentence, operation, module, line and remedy."""
 
     kind: str
     text: str
@@ -54,7 +54,7 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A group that stays whole, with all reasons; "input" and "output" are those of the network."""
+    """A frozen group with all reasons. The roles "input" and "output" are those of the network."""
 
     name: str
     role: Role
@@ -68,10 +68,10 @@ class Description:
     """The facts about a network that a person asks for first.
 
     Attributes:
-        smallest: what is left with every group at its narrowest.
-        frozen: all groups that stay whole.
-        obstacles: those of them where code stands in the way, by reason.
-        unrun: modules with parameters that the example inputs do not run.
+        smallest: costs with every group at its narrowest.
+        frozen: all frozen groups.
+        obstacles: lines of code that freeze groups, by reason.
+        unrun: modules with parameters that no operation reads for the example inputs.
     """
 
     name: str
@@ -84,10 +84,10 @@ class Description:
 
     @classmethod
     def of(cls, network: Network, ladders: Sequence[Component] | None = None) -> "Description":
-        """Collect them.
+        """Collect the facts about a network.
 
         Args:
-            ladders: allowed widths of every group; by default all from one channel on.
+            ladders: allowed widths of every group; by default all widths.
         """
         price = network.cost.price("macs", network.widths)
         ladders = [np.array([1, group.size]) for group in network.groups] if ladders is None else ladders
@@ -104,11 +104,11 @@ class Description:
 
     @property
     def frozen_macs_share(self) -> float:
-        """Part of the MACs that compute channels which stay because of the code."""
+        """Part of the MACs that compute channels which obstacles freeze."""
         return sum(obstacle.macs_share for obstacle in self.obstacles)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON document."""
+        """Return the facts as a JSON document."""
         return {**asdict(self), "frozen_macs_share": self.frozen_macs_share}
 
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ class Description:
             *_wrapped(
                 f"{f'These {count} groups' if count > 1 else 'This group'} at the narrowest leave "
                 f"{self.smallest.macs:,} MACs ({macs:.1%}), {self.smallest.params:,} parameters ({params:.1%}) and "
-                f"{stored:.1%} of the bytes: no limit can be below.",
+                f"{stored:.1%} of the bytes: no limit can be lower.",
                 "",
             ),
         ]
@@ -150,7 +150,7 @@ class Description:
     def _obstacle_lines(self) -> list[str]:
         if not self.obstacles:
             return []
-        lines = ["", f"Frozen, because code stands in the way ({self.frozen_macs_share:.1%} of the MACs):"]
+        lines = ["", f"Frozen by code ({self.frozen_macs_share:.1%} of the MACs):"]
         for obstacle in self.obstacles:
             said = [f"{obstacle.macs_share:>6.1%}  {obstacle.reason}"]
             said += [f"        at {show_location(obstacle.location, [str(Path.cwd())])}"] if obstacle.location else []
@@ -161,7 +161,7 @@ class Description:
         return lines
 
     def _end_lines(self) -> list[str]:
-        """Say which layers give the outputs; what reads the inputs is of no interest."""
+        """Name the layers of the outputs. Frozen inputs are not worth a line."""
         ends = [group for group in self.frozen if group.role == "output"]
         share = sum(group.macs_share for group in ends)
         named = shorten([group.name for group in ends])
@@ -172,13 +172,13 @@ class Description:
         )
 
     def _unrun_lines(self) -> list[str]:
-        """Say which modules keep their width because the inputs do not reach them."""
-        told = f"Not run by these inputs, left as they are: {shorten(self.unrun, 'module')}."
-        return ["", *_wrapped(told, "")] if self.unrun else []
+        """Name the modules that keep their widths because the inputs do not run them."""
+        sentence = f"Not run by these inputs, left unchanged: {shorten(self.unrun, 'module')}."
+        return ["", *_wrapped(sentence, "")] if self.unrun else []
 
 
 def describe(network: Network) -> str:
-    """Write a network down as a plain text of 80 columns: size, groups, what is frozen and why."""
+    """Describe a network as plain text of 80 columns: costs, groups, and reasons of frozen groups."""
     return str(Description.of(network))
 
 
@@ -207,7 +207,7 @@ def _short(name: str, width: int) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Wrap to the width of a terminal; a line may begin with blanks."""
+    """Wrap a text to 80 columns. Its first line may start with blanks."""
     return textwrap.wrap(
         text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     )

@@ -1,9 +1,9 @@
-"""The hierarchical computational graph: motifs and their instances.
+"""Hierarchical computational graphs: motifs and their instances.
 
-Level 1 is the graph of operations inside each distinct *motif* (a block that the network repeats), level 2 the graph of
-motif instances and of the groups that a plan decides about. A motif is what it is whatever its widths: equal blocks
-stay equal while the network shrinks and are embedded once. Yu et al. 2022, section 3 (hierarchical computational
-graph), with motifs found from the module tree instead of written by hand.
+A *motif* is a block that the network repeats. Level 1 is the graph of operations inside each distinct motif. Level 2 is
+the graph of motif instances and of the groups that a plan decides about. A motif does not depend on widths, so equal
+blocks stay equal while the network shrinks, and are embedded once. Yu et al. 2022, section 3 (hierarchical
+computational graph); here motifs are found in the module tree instead of written by hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ EDGES = ("dataflow", "dataflow_reverse", "member", "member_reverse")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One occurrence of a motif: its operations, and the groups that live in it."""
+    """One occurrence of a motif: its operations, and the groups with channels in it."""
 
     motif: int
     name: str
@@ -63,12 +63,12 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """Motifs and instances of a network, and the static half of its observations.
+    """Motifs and instances of a network, and the part of its observations that does not depend on widths.
 
     Attributes:
-        motifs: for each motif the operations of its first instance.
-        members: instances that each group lives in.
-        edge_types: position of each edge's meaning in `EDGES`.
+        motifs: operations of the first instance of each motif.
+        members: instances of each group.
+        edge_types: index of each edge's meaning in `EDGES`.
     """
 
     network: Network
@@ -83,7 +83,7 @@ class Hierarchy:
 
 
 def find_hierarchy(network: Network) -> Hierarchy:
-    """Find the motifs of a network from its module tree and the graph over them."""
+    """Find the motifs of a network in its module tree, and the graph of their instances."""
     blocks = _blocks(network)
     signatures: dict[tuple[Any, ...], int] = {}
     instances = []
@@ -110,7 +110,7 @@ def _is_dense(operation: Operation) -> bool:
 
 
 def _blocks(network: Network) -> list[tuple[str, list[int]]]:
-    """Partition the operations: repeated modules with several layers, and runs of what is left around each layer."""
+    """Partition the operations: repeated modules with several layers, and each other layer with its neighbours."""
     inside: dict[str, list[int]] = {}
     for operation in network.operations:
         for path, _ in operation.modules:
@@ -139,7 +139,7 @@ def _blocks(network: Network) -> list[tuple[str, list[int]]]:
 
 
 def _signature(network: Network, operations: Sequence[int]) -> tuple[Any, ...]:
-    """What makes two blocks the same motif: kinds, static facts and inner dataflow, not widths or sizes."""
+    """Return the facts that two blocks of one motif share: kinds, kernels, strides and dataflow, but no widths."""
     place = {number: position for position, number in enumerate(operations)}
     rows = []
     for number in operations:
@@ -151,7 +151,7 @@ def _signature(network: Network, operations: Sequence[int]) -> tuple[Any, ...]:
 
 
 def _facts(network: Network, operation: Operation) -> tuple[float, float, float]:
-    """Logarithms of kernel positions, stride and of the growth in channels."""
+    """Return logarithms of the kernel's size, of the stride, and of the ratio of output to input channels."""
     weight = network.shapes.get(operation.parameters.get("weight", ""), ())
     kernel = prod(weight[2:]) if len(weight) > 2 else 1
     stride = operation.settings.get("stride") or 1
@@ -222,7 +222,7 @@ def _level_two_edges(
 
 
 def describe(hierarchy: Hierarchy) -> Mapping[str, int]:
-    """How often each motif occurs, by the name of its first instance."""
+    """Count the instances of each motif, by the name of its first instance."""
     names: dict[int, str] = {}
     counts: dict[int, int] = {}
     for instance in hierarchy.instances:

@@ -1,13 +1,13 @@
 """Channel labels: the algebra behind the question "which channels must go together?".
 
-A network is run once on labels instead of activations. The labels of a tensor are a set of *components*: int64
-arrays with the tensor's number of dimensions, of size 1 along every dimension that the component does not vary
-with. An activation [N, C, H, W] has one component [1, C, 1, 1]; a weight [O, I, k, k] has two, [O, 1, 1, 1] and
-[1, I, 1, 1]. An element of the tensor goes as soon as one of the labels at its position goes. A dimension that no
-component varies with has a fixed size.
+A network is run once on labels instead of activations. The labels of a tensor are a set of *components*: int64 arrays
+with as many dimensions as the tensor. A component has size 1 along every dimension with which it does not vary. An
+activation [N, C, H, W] has one component [1, C, 1, 1]; a weight [O, I, k, k] has two, [O, 1, 1, 1] and [1, I, 1, 1].
+An element of the tensor is removed as soon as one of the labels at its position is removed. A dimension with which no
+component varies has a fixed size.
 
 Operations *tie* labels: tied labels are kept or removed together. The connected components of tied labels are the
-*units* of the network. Labels that must stay are *frozen*, with the reason.
+*units* of the network. Labels that must stay are *frozen* for a reason.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,22 +26,22 @@ Component = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Labels of one tensor: its shape and the components of its labels (none: every dimension is fixed)."""
+    """Shape and components of the labels of one tensor. Without components every dimension is fixed."""
 
     shape: tuple[int, ...]
     components: tuple[Component, ...] = ()
 
     def varying(self, dim: int) -> list[Component]:
-        """Components that vary along a dimension."""
+        """Return the components that vary along a dimension."""
         return [component for component in self.components if component.shape[dim] > 1]
 
     def labelled(self) -> set[int]:
-        """Dimensions that some component varies with."""
+        """Return the dimensions along which some component varies."""
         return {dim for component in self.components for dim, size in enumerate(component.shape) if size > 1}
 
 
 def independent(components: Iterable[Component]) -> list[Component]:
-    """Components that vary along different dimensions, largest first: the product of their sizes counts elements."""
+    """Choose components that share no dimension, largest first. The product of their sizes counts elements."""
     chosen: list[Component] = []
     seen: set[int] = set()
     for component in sorted(components, key=lambda labels: -labels.size):
@@ -53,7 +53,7 @@ def independent(components: Iterable[Component]) -> list[Component]:
 
 
 class LabelSpace:
-    """All labels of one network, what ties them and what freezes them."""
+    """All labels of one network, with their ties and the reasons of frozen ones."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -65,7 +65,7 @@ class LabelSpace:
         self._cuts: list[tuple[Sequence[Component], Component]] = []
 
     def fresh(self, count: int) -> Component:
-        """Make `count` labels that nothing is tied to yet."""
+        """Return `count` new labels without ties."""
         self._count += count
         labels = np.arange(self._count - count, self._count, dtype=np.int64)
         self._blocks[id(labels)] = labels
@@ -77,14 +77,14 @@ class LabelSpace:
             self._ties.append((a, b))
 
     def freeze(self, labels: Component, reason: Reason) -> None:
-        """Keep these labels, for this reason."""
+        """Freeze labels for a reason."""
         self._frozen.append((labels.ravel(), reason))
 
     def keep_rectangular(self, labels: Component, shrinking: int | None = None) -> None:
-        """Demand that what remains of an array that varies along several dimensions is again a full array.
+        """Require that the labels that stay of an array form an array again.
 
         Args:
-            shrinking: the dimension that becomes smaller where nothing else decides, None for the last one.
+            shrinking: the dimension that becomes smaller if nothing else decides; None for the last one.
         """
         self._rectangles.append((labels, shrinking))
 
@@ -92,17 +92,17 @@ class LabelSpace:
         """Let parts of one dimension shrink independently.
 
         Args:
-            pieces: equal parts [n, ...] of the same labels, which are tried if none of the parts may shrink by itself.
+            pieces: equal parts [n, ...] of the same labels, which are tied if no part can shrink by itself.
         """
         self.parts += parts
         if pieces is not None:
             self._cuts.append((parts, pieces))
 
     def even_out(self, labels: Component) -> Component:
-        """Tie the pieces of every cut all of whose parts hold some of these labels.
+        """Tie the pieces of every cut if each of its parts contains some of these labels.
 
         Returns:
-            which of the labels are in such a cut [labels], as booleans.
+            Whether each label is in such a cut [labels].
         """
         spared = np.zeros(len(labels), bool)
         if not self._cuts:
@@ -118,10 +118,10 @@ class LabelSpace:
         return spared
 
     def along(self, value: Value, dim: int, reason: Reason) -> Component | None:
-        """Labels along one dimension [size], or None where it is fixed.
+        """Return the labels along one dimension [size], or None if its size is fixed.
 
-        What varies along other dimensions too is tied along them; a second component along the same dimension
-        cannot be kept apart from the first, so both are frozen.
+        A component that also varies along other dimensions is tied along these. If two components vary along the
+        dimension, they cannot be told apart, so both are frozen.
         """
         dim %= len(value.shape)
         found = value.varying(dim)
@@ -138,7 +138,7 @@ class LabelSpace:
         return first
 
     def units(self) -> Component:
-        """Solve the ties: the unit that each label belongs to [labels]."""
+        """Solve the ties, and return the unit of each label [labels]."""
         ties = list(self._ties)
         while True:
             units = self._connected(ties)
@@ -148,9 +148,10 @@ class LabelSpace:
             ties += missing
 
     def reasons(self, units: Component) -> dict[int, list[Reason]]:
-        """Reasons of every frozen unit, in the order of the program."""
+        """Return the reasons of every frozen unit, in the order of the program."""
         frozen, position = np.unique(units[_joined([labels for labels, _ in self._frozen])], return_inverse=True)
         bounds = np.cumsum([len(labels) for labels, _ in self._frozen])
+        # Row u of the incidence lists the entries of `_frozen` for unit u. Equal rows share one list of reasons.
         entries = incidence(np.split(position, bounds)[:-1], len(frozen))
         known: dict[int, list[Reason]] = {}
         found = {}
@@ -162,7 +163,8 @@ class LabelSpace:
         return found
 
     def _connected(self, ties: Iterable[tuple[Component, Component]]) -> Component:
-        """Solve these ties; those between whole blocks, which are most, without a look at single labels."""
+        """Solve ties. The most frequent ones, of whole blocks, are solved without looking at single labels."""
+        # Merge whole blocks by union-find; collect the other ties label by label.
         leaders = {name: name for name in self._blocks}
         single = []
         for a, b in ties:
@@ -171,20 +173,23 @@ class LabelSpace:
                 leaders[_leader(leaders, left)] = _leader(leaders, right)
             else:
                 single.append(np.broadcast_arrays(a, b))
+        # Replace every label by the one at its position in the leading block.
         leading = _joined([self._blocks[_leader(leaders, name)] for name in leaders])
         ends = np.stack([leading[_joined(side)] for side in (zip(*single, strict=True) if single else ([], []))])
+        # Find the connected components of the labels that single ties touch; the smallest label stands for each.
         nodes, inverse = np.unique(ends, return_inverse=True)
         edges = coo_array((np.ones(ends.shape[1], np.int8), inverse.reshape(ends.shape)), shape=(len(nodes),) * 2)
         _, first, unit = np.unique(connected_components(edges, directed=False)[1], True, True)
         units = np.arange(self._count)
         units[nodes] = nodes[first[unit]]
         units = units[leading]
+        # Number the units consecutively.
         is_used = np.zeros(self._count, bool)
         is_used[units] = True
         return (np.cumsum(is_used) - 1)[units]
 
     def _block(self, labels: Component) -> int:
-        """The block that an array holds whole and in order, along one of its dimensions; 0 for any other array."""
+        """Return the block that an array contains whole and in order along one dimension, 0 for any other array."""
         owner = id(labels if labels.base is None else labels.base)
         block = self._blocks.get(owner)
         if block is None or not labels.size == block.size == max(labels.shape):
@@ -197,27 +202,27 @@ def _joined(arrays: Iterable[Component]) -> Component:
 
 
 def _leader(leaders: dict[int, int], name: int) -> int:
-    """The block that stands for all that are tied to this one; shortens the way to it."""
-    way = name
-    while leaders[way] != way:
-        way = leaders[way]
-    while leaders[name] != way:
-        leaders[name], name = way, leaders[name]
-    return way
+    """Return the leading block of all that are tied to this one, and shorten the path to it."""
+    leader = name
+    while leaders[leader] != leader:
+        leader = leaders[leader]
+    while leaders[name] != leader:
+        leaders[name], name = leader, leaders[name]
+    return leader
 
 
 def _rows(component: Component, dim: int) -> Component:
-    """A component as rows [n, size] along one dimension."""
+    """Return a component as rows [n, size] along one dimension."""
     size = component.shape[dim]
     return (component if component.size == size else np.moveaxis(component, dim, -1)).reshape(-1, size)
 
 
 def _missing_tie(labels: Component, units: Component, shrinking: int | None) -> tuple[Component, Component] | None:
-    """A tie that makes an array of units vary along one dimension only, or None where it already does.
+    """Return a tie after which an array of units varies along fewer dimensions, or None if it varies along one only.
 
-    Channels split into equal parts (`view(n, parts, c // parts)`, `chunk`) need equally many survivors in each part.
-    Whole rows may go (attention heads) or the same positions of every row (channel shuffle); where nothing in the
-    program decides, the same positions of every row go.
+    If channels are split into equal parts (`view(n, parts, c // parts)`, `chunk`), each part must keep the same number.
+    Either whole rows are removed (attention heads), or the same positions of every row (channel shuffle). If nothing in
+    the program decides, the same positions of every row are removed.
     """
     array = units[labels]
     varying = [dim for dim, size in enumerate(array.shape) if size > 1 and not _constant(array, dim)]
@@ -232,7 +237,7 @@ def _constant(array: Component, dim: int) -> bool:
 
 
 def squeeze_fixed(component: Component) -> Component:
-    """Give size 1 to every dimension along which a component repeats itself."""
+    """Reduce every dimension along which a component is constant to size 1."""
     for dim, size in enumerate(component.shape):
         if size > 1 and _constant(component, dim):
             component = component.take([0], dim)

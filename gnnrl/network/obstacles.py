@@ -1,4 +1,4 @@
-"""What keeps channels from going: the network's own inputs and outputs, or a line of code that stands in the way."""
+"""Roles of frozen groups: inputs or outputs of the network, or obstacles, which are lines of code that freeze them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ Role = Literal["input", "output", "obstacle"]
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One reason why channels stay, at one line, and all that it keeps.
+    """One reason at one line of code, and all groups that it freezes.
 
     Attributes:
-        kind: name of the kind of the reason (`gnnrl.network.reasons`).
-        reason: what stands in the way; numbers are those of the first of the groups.
+        kind: name of the reason's kind (`gnnrl.network.reasons`).
+        reason: sentence of the reason, with the numbers of the first group.
         remedy: what the user can do about it.
         location: file:line of the code.
         modules: modules that run this line.
-        macs_share: part of the network's MACs that compute the channels that stay.
+        macs_share: part of the network's MACs that compute the frozen channels.
         groups: names of the frozen groups.
     """
 
@@ -36,9 +36,9 @@ class Obstacle:
 
 
 def role(group: Group) -> Role:
-    """Tell frozen channels apart: only read (the network's input, or what an obstacle fixed), output, or neither.
+    """Return the role of a frozen group: "input" if it is only read, "output", or "obstacle".
 
-    Channels of an output stay whatever else keeps them, so other reasons do not make them an obstacle.
+    Channels of an output always stay, so further reasons do not make them an obstacle.
     """
     if any(reason.kind is Kind.OUTPUT for reason in group.reasons):
         return "output"
@@ -46,12 +46,12 @@ def role(group: Group) -> Role:
 
 
 def first_reason(group: Group) -> Reason:
-    """What froze a group first, apart from being an output."""
+    """Return the first reason of a group other than being an output."""
     return next((reason for reason in group.reasons if reason.kind is not Kind.OUTPUT), group.reasons[0])
 
 
 def find_obstacles(network: Network) -> tuple[Obstacle, ...]:
-    """Merge frozen groups with one reason at one line, the largest share of the MACs first."""
+    """Merge frozen groups with the same reason at the same line, and sort them by descending share of the MACs."""
     found: dict[tuple[Kind, str, str], list[tuple[Reason, Group]]] = {}
     for group in network.frozen:
         if role(group) == "obstacle":
@@ -75,7 +75,7 @@ def find_obstacles(network: Network) -> tuple[Obstacle, ...]:
 
 
 def shorten(names: Sequence[str], noun: str = "layer") -> str:
-    """Write many names as few patterns: `12 layers: encoder.layers.*.self_attention`."""
+    """Write names as patterns: `12 layers: encoder.layers.*.self_attention`."""
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(_without_numbers(name), []).append(name)
@@ -88,14 +88,14 @@ def _without_numbers(name: str) -> str:
 
 
 def _pattern(names: Sequence[str]) -> str:
-    """One name with `*` for each number that differs between the names."""
+    """Return the common name, with `*` for each number that differs between the names."""
     numbers = list(zip(*(re.findall(r"\d+", name) for name in names), strict=True))
     chosen = iter(each[0] if len(set(each)) == 1 else "*" for each in numbers)
     return re.sub(r"\d+", lambda _: next(chosen), names[0])
 
 
 def show_location(location: str, roots: Iterable[str]) -> str:
-    """Write file:line relative to the first of some folders that it is in, and without the path to site-packages."""
+    """Write file:line relative to the first of some folders that contains it, or to site-packages."""
     for root in roots:
         if location.startswith(f"{root.rstrip('/')}/"):
             return location[len(root.rstrip("/")) + 1 :]

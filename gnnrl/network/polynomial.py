@@ -1,4 +1,4 @@
-"""Closed forms: the sizes of dimensions as linear functions of widths, sums of products of sizes, and their maxima.
+"""Forms of costs: sizes of dimensions as linear functions of widths, polynomials of sizes, and maxima of polynomials.
 
 G = groups, S = sizes, T = terms; the last size is the constant 1.
 """
@@ -15,12 +15,12 @@ from gnnrl.network.labels import Component
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes of dimensions  s = fixed + Σ_g count_g · width_g  in compressed rows: few groups meet in one dimension.
+    """Sizes of dimensions,  s = fixed + Σ_g count_g · width_g,  as compressed rows: few groups share a dimension.
 
     Attributes:
-        fixed: channels of each dimension that no plan can remove [S].
+        fixed: number of frozen channels in each dimension [S].
         rows: dimensions that a plan can shorten, ascending.
-        starts: the first entry of each of these rows in `counts` and `groups`.
+        starts: index of each of these rows' first entry in `counts` and `groups`.
     """
 
     fixed: Component
@@ -31,13 +31,13 @@ class Sizes:
 
     @classmethod
     def build(cls, fixed: Component, counts: csr_array) -> "Sizes":
-        """Take the counts [S - 1, G] apart, and add the constant size."""
+        """Build sizes from counts [S - 1, G], and append the constant size."""
         rows = np.flatnonzero(np.diff(counts.indptr))
         starts, groups = counts.indptr[rows].astype(np.int64), counts.indices.astype(np.int64)
         return cls(np.append(fixed, 1), rows, starts, counts.data, groups)
 
     def extended(self, fixed: Component, counts: csr_array) -> "Sizes":
-        """Append sizes by their fixed parts [E] and counts [E, G], and another constant 1; others stay."""
+        """Append sizes with fixed parts [E] and counts [E, G], and another constant 1."""
         other, offset = Sizes.build(fixed, counts), len(self.fixed)
         return Sizes(
             np.concatenate([self.fixed, other.fixed]),
@@ -48,14 +48,14 @@ class Sizes:
         )
 
     def at(self, widths: Component) -> Component:
-        """Sizes [..., S] at widths [..., G]."""
+        """Return the sizes [..., S] at widths [..., G]."""
         sizes = np.empty((*widths.shape[:-1], len(self.fixed)), np.int64)
         sizes[...] = self.fixed
         sizes[..., self.rows] += np.add.reduceat(self.counts * widths[..., self.groups], self.starts, -1)
         return sizes
 
     def price(self, gradient: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
-        """Carry derivatives with respect to sizes [N, S] back to the widths [N, G]."""
+        """Turn derivatives with respect to sizes [N, S] into derivatives with respect to widths [N, G]."""
         lengths = np.diff(self.starts, append=len(self.groups))
         weights = np.repeat(gradient[:, self.rows], lengths, axis=1) * self.counts
         return _sum_columns(weights, self.groups, groups)
@@ -70,7 +70,7 @@ class Polynomial:
 
     @classmethod
     def build(cls, terms: Sequence[tuple[int, Sequence[int]]], one: int) -> "Polynomial":
-        """Collect terms (coefficient, indices of sizes); `one` is the index of the constant size."""
+        """Build a polynomial from terms (coefficient, indices of sizes); `one` is the index of the constant size."""
         degree = max((len(indices) for _, indices in terms), default=1) or 1
         rows = [[*indices, *([one] * (degree - len(indices)))] for _, indices in terms]
         return cls(
@@ -79,18 +79,18 @@ class Polynomial:
         )
 
     def value(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Value for sizes [..., S]."""
+        """Return the value for sizes [..., S]."""
         return np.asarray(self.terms(sizes).sum(-1), np.int64)
 
     def terms(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Value of each term for sizes [..., S]."""
+        """Return the value of each term for sizes [..., S]."""
         product = self.coefficients * sizes[..., self.indices[:, 0]]
         for column in range(1, self.indices.shape[1]):
             product = product * sizes[..., self.indices[:, column]]
         return product
 
     def gradient(self, sizes: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Derivatives [N, S] with respect to each size [N, S], of the sum of weighted [N, T] terms where they are."""
+        """Return derivatives [N, S] with respect to each size [N, S]; `weights` [N, T] multiply the terms."""
         result = np.zeros(sizes.shape)
         columns = range(self.indices.shape[1])
         coefficients = self.coefficients * (np.ones((len(sizes), 1)) if weights is None else weights)
@@ -108,9 +108,9 @@ class Peak:
     """The largest sum of the terms that are alive at one time:  max_t Σ_{i alive at t} term_i.
 
     Attributes:
-        begins, ends: place of each term in the order of events: it is alive from `begins` until before `ends` [T].
-        order: the terms in the order of events, each one twice [2 T].
-        signs: 1 where it begins, -1 where it ends [2 T].
+        begins, ends: events between which each term is alive: from `begins` until before `ends` [T].
+        order: the term of each event, every term twice [2 T].
+        signs: 1 if the event begins the term's life, -1 if it ends it [2 T].
     """
 
     terms: Polynomial
@@ -121,9 +121,11 @@ class Peak:
 
     @classmethod
     def build(cls, terms: Sequence[tuple[int, Sequence[int]]], lives: Sequence[tuple[int, int]], one: int) -> "Peak":
-        """Collect terms as `Polynomial.build`, each with the first and the last time that it is alive."""
+        """Build a peak from terms as in `Polynomial.build`, and from the first and last time of each term's life."""
         first, last = np.array(lives, np.int64).reshape(-1, 2).T
+        # Sort the events by time: a term begins at 2 · first, and ends at 2 · last + 1, after all beginnings at `last`.
         order = np.argsort(np.concatenate([2 * first, 2 * last + 1]), kind="stable")
+        # Invert the permutation: the place of each event in the order.
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
         count = len(lives)
@@ -131,11 +133,11 @@ class Peak:
         return cls(Polynomial.build(terms, one), places[:count], places[count:], order % max(count, 1), signs)
 
     def value(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Value for sizes [..., S]."""
+        """Return the value for sizes [..., S]."""
         return np.asarray(self._sums(sizes).max(-1, initial=0), np.int64)
 
     def gradient(self, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Derivatives [N, S] with respect to each size [N, S], of the sum that is the largest."""
+        """Return derivatives [N, S] of the largest sum with respect to each size [N, S]."""
         if not len(self.order):
             return np.zeros(sizes.shape)
         when = self._sums(sizes).argmax(-1)[:, None]
@@ -143,12 +145,12 @@ class Peak:
         return self.terms.gradient(sizes, alive.astype(np.float64))
 
     def _sums(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sum of the living terms after each event [..., 2 T]."""
+        """Return the sum of the living terms after each event [..., 2 T]."""
         return np.asarray((self.signs * self.terms.terms(sizes)[..., self.order]).cumsum(-1))
 
 
 def _sum_columns(values: NDArray[np.float64], into: Component, count: int) -> NDArray[np.float64]:
-    """Add columns of values [N, K] up into `count` columns: result[n, into[k]] += values[n, k]."""
+    """Sum columns of values [N, K] into `count` columns: result[n, into[k]] += values[n, k]."""
     flat = np.arange(len(values))[:, None] * count + into
     sums = np.bincount(flat.ravel(), weights=values.ravel(), minlength=len(values) * count)
     return sums.astype(np.float64, copy=False).reshape(len(values), count)

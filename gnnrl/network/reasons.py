@@ -1,7 +1,7 @@
-"""Reasons why channels stay: each kind with its sentence and with what a user can do about it.
+"""Reasons of frozen channels. Each kind has a sentence, and a remedy for the user.
 
-Code decides by the kind; sentences are read by people alone. In a sentence or a remedy, `{operation}` stands for the
-operation that keeps the channels and `{detail}` for what differs from place to place.
+Code decides by the kind; only people read the sentences. In a sentence or a remedy, `{operation}` stands for the
+operation that freezes the channels, and `{detail}` for the part that differs from case to case.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _BY_SHARES = "cut by shares (chunk) instead of by positions"
 
 
 class Kind(Enum):
-    """Kinds of reasons by a name that stays the same between versions.
+    """Kinds of reasons, by a name that does not change between versions.
 
     Attributes:
         text: the sentence.
-        remedy: what the user can do; it says so where that is nothing.
+        remedy: what the user can do, or that there is nothing to do.
     """
 
     text: str
@@ -102,7 +102,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why labels are frozen: what stands in the way, in which operation and module, at which line of the user."""
+    """Why labels are frozen: the kind, the operation and module, and the line of the user's code."""
 
     kind: Kind
     operation: str = ""
@@ -112,12 +112,12 @@ class Reason:
 
     @property
     def text(self) -> str:
-        """The sentence without the place."""
+        """Sentence without the location."""
         return self._filled(self.kind.text)
 
     @property
     def remedy(self) -> str:
-        """The advice to a user who wants to free the channels."""
+        """Advice for a user who wants to free the channels."""
         return self._filled(self.kind.remedy)
 
     def _filled(self, sentence: str) -> str:

@@ -1,7 +1,7 @@
-"""The network as data: operations, groups of channels and where each channel lives. No tensors, no modules.
+"""Networks as data, without tensors or modules: operations, groups of channels, and the places of each channel.
 
-U = units of all groups together, G = groups. Units are numbered through all groups; index 0 of every table over
-units stands for "fixed": channels that no plan may remove.
+U = number of units in all groups, G = number of groups. Units are numbered across all groups. Index 0 of every table
+of units stands for frozen channels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,20 @@ from gnnrl.views import show
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the network: what it is, where it stands and what it reads.
+    """One operation of the network: its name, its place in the code, its inputs and its settings.
 
     Attributes:
-        name: the operation's ATen name without overload, such as `conv2d`.
+        name: ATen name of the operation without overload, such as `conv2d`.
         module: dotted path of the innermost module, "" for the network itself.
         modules: (path, class name) of all enclosing modules, outermost first.
         location: file:line of the user's code.
         inputs: indices of the operations whose results it reads.
-        parameters: names of its parameters and buffers by argument, such as {"weight": "conv1.weight"}.
-        settings: its plain arguments, such as stride and groups.
-        shape: shape of its first result, for the example inputs.
+        parameters: names of its parameters and buffers, by argument: {"weight": "conv1.weight"}.
+        settings: its other arguments that are plain values, such as stride and groups.
+        shape: shape of its first result for the example inputs.
         axes: dimensions of the first result that a plan can shorten.
-        others: shape and such dimensions of each further result.
-        operands: shape and such dimensions of each computed tensor that an operation with multiply-accumulates reads.
+        others: the same, shape and axes, of each further result.
+        operands: the same of each computed tensor that it reads, if the operation has multiply-accumulates.
     """
 
     index: int
@@ -51,7 +51,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the units of a group live: positions [units, k] along one dimension of a parameter or buffer."""
+    """Positions [units, k] of a group's units along one dimension of a parameter or buffer."""
 
     tensor: str
     dim: int
@@ -60,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A dimension of a tensor whose size follows the plan: the global unit of each position [size], 0 where fixed."""
+    """A dimension of a tensor that a plan can shorten: the global unit of each position [size], 0 if it is frozen."""
 
     dim: int
     owner: Component
@@ -68,11 +68,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An attribute of a user's module that states a size: it is set to what is left of `owner` [size].
+    """An attribute of a user's module that states a size. It is set to the number of positions of `owner` that stay.
 
     Attributes:
         module: dotted path of the module, "" for the network itself.
-        position: place in a tuple or list, None for a plain integer.
+        position: index in a tuple or list, None for a plain integer.
     """
 
     module: str
@@ -83,14 +83,14 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Units that touch the same dimensions in the same way: the plan says how many of them stay.
+    """Units that touch the same dimensions in the same way. The plan says how many of them stay.
 
     Attributes:
-        index: position in `Network.groups`; -1 for a frozen group.
-        size: number of units, the group's width in the dense network.
-        reasons: why no unit of a frozen group may go; empty for a group that a plan decides about.
-        macs_share: share of all multiply-accumulates that compute the group's channels.
-        kind: "heads", "stream", "hidden" or "channels", see `kinds`; of a frozen group always "channels".
+        index: index in `Network.groups`; -1 for a frozen group.
+        size: number of units, which is the group's width in the dense network.
+        reasons: why a frozen group stays whole; empty for a group that a plan decides about.
+        macs_share: share of all MACs that compute the group's channels.
+        kind: "heads", "stream", "hidden" or "channels", see `kinds`; always "channels" for a frozen group.
     """
 
     index: int
@@ -104,17 +104,21 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What a network is: its operations, its groups, its size. Made by `trace`.
+    """A traced network: its operations, groups and costs. `trace` makes it.
+
+        network = gnnrl.trace(model, example_inputs)
+        print(network)  # costs, groups that can shrink, obstacles
+        network.group("layer1.0.conv1").size
 
     Attributes:
         groups: groups that a plan decides about, in the order of the program.
-        frozen: groups that stay whole, with the reasons.
+        frozen: groups that stay whole, with their reasons.
         shapes: shape of every parameter and buffer.
-        owners: (tensor, dim) -> global unit of each position [size], 0 where fixed.
-        offsets: global number of the first unit of each group [G]; the last entry is one past the last unit.
-        batch_size: samples in the example inputs; sizes are given for one sample.
-        unrun: modules with parameters that the example inputs do not run: they are left as they are, so inputs that
-            do run them may not fit any more.
+        owners: global unit of each position [size] along (tensor, dim), 0 if it is frozen.
+        offsets: global number of the first unit of each group [G + 1]; the last entry is one past the last unit.
+        batch_size: samples in the example inputs; costs are given for one sample.
+        unrun: modules with parameters that the example inputs do not run. They are left unchanged, so inputs that run
+            them may no longer fit.
     """
 
     model_class: str
@@ -131,7 +135,7 @@ class Network:
     unrun: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """A table that a person can read: groups, sizes, what is frozen and why."""
+        """Describe groups, costs, and reasons of frozen groups as a text for people."""
         return show("network as text", self) or repr(self)
 
     def _repr_html_(self) -> str | None:
@@ -144,11 +148,11 @@ class Network:
         return np.array([group.size for group in self.groups], np.int64)
 
     def group(self, name: str) -> Group:
-        """The group of this name."""
+        """Return the group of this name."""
         return next(group for group in self.groups if group.name == name)
 
     def alive(self, kept: Sequence[ArrayLike]) -> NDArray[np.bool_]:
-        """Which units stay [1 + U], given the kept units of each group; entry 0 (fixed) is True."""
+        """Return whether each unit stays [1 + U], given the kept units of each group. Entry 0 (frozen) is True."""
         alive = np.zeros(int(self.offsets[-1]), bool)
         alive[0] = True
         for offset, units in zip(self.offsets, kept, strict=False):
@@ -156,7 +160,7 @@ class Network:
         return alive
 
     def stated(self, alive: NDArray[np.bool_]) -> list[dict[str, Any]]:
-        """What the bound attributes of the user's modules state in the narrower network, as JSON values."""
+        """Return the sizes that bound attributes of the user's modules state after pruning, as JSON values."""
         return [
             {
                 "module": binding.module,
@@ -168,7 +172,7 @@ class Network:
         ]
 
     def positions(self, alive: NDArray[np.bool_]) -> dict[tuple[str, int], Component]:
-        """Positions that stay along every dimension that loses some."""
+        """Return the positions that stay, for every dimension that loses some."""
         distinct = {id(owner): owner for owner in self.owners.values()}
         masks = {number: alive[owner] for number, owner in distinct.items()}
         left = {number: np.flatnonzero(mask) for number, mask in masks.items() if not mask.all()}

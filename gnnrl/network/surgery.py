@@ -1,6 +1,6 @@
-"""Really remove channels: a new module of the same class with sliced parameters and buffers.
+"""Surgery: copies of a module, of the same class, with sliced parameters and buffers.
 
-The input model is never touched: the copy is made around the sliced tensors, so not even its weights are copied whole.
+The original model is not changed. The copy is built from the sliced tensors, so weights are never copied whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +21,11 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 
 Select = Callable[[Tensor, Mapping[int, Component]], Tensor]
-"""What is left of a tensor when the positions along some of its dimensions are selected."""
+"""Selects positions along some dimensions of a tensor."""
 
 
 def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select: Select | None = None) -> nn.Module:
-    """Copy a model with the kept units [one array for each group] and nothing of the others."""
+    """Copy a model with only the kept units, which are one array for each group."""
     alive = network.alive(kept)
     positions = network.positions(alive)
     keep: dict[str, dict[int, Component]] = {}
@@ -45,9 +45,9 @@ def remove(model: nn.Module, network: Network, kept: Sequence[ArrayLike], select
 
 
 def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
-    """Integers above one that a module's own attributes state: (attribute, position in a tuple or list, value).
+    """Find integers above one in a module's own attributes: (attribute, position in a tuple or list, value).
 
-    Those of torch's attention all follow from its weights.
+    torch's attention has none to find: `update_attributes` sets its attributes from its weights.
     """
     found: list[tuple[str, int | None, int]] = []
     if isinstance(module, nn.MultiheadAttention):
@@ -67,7 +67,7 @@ def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
 
 
 def restate(model: nn.Module, module: str, attribute: str, position: int | None, size: int) -> None:
-    """Let an attribute of a user's module state another size."""
+    """Set an attribute of a user's module to another size."""
     owner = model.get_submodule(module)
     if position is None:
         setattr(owner, attribute, size)
@@ -78,9 +78,9 @@ def restate(model: nn.Module, module: str, attribute: str, position: int | None,
 
 
 def update_attributes(model: nn.Module) -> None:
-    """Let the modules' own attributes (`out_channels`, `num_features`, ...) say what their weights are.
+    """Update the modules' attributes (`out_channels`, `num_features`, ...) from their weights.
 
-    A weight that is computed (a spectral norm) is read in evaluation mode: in training, reading it changes it.
+    Computed weights (spectral norms) are read in evaluation mode, because reading them in training changes them.
     """
     with evaluating(model):
         for module in reversed(list(model.modules())):
@@ -93,7 +93,7 @@ def update_attributes(model: nn.Module) -> None:
 
 
 def _recompute(module: nn.Module) -> None:
-    """Let torch's old `weight_norm` and `spectral_norm` compute the weight now, not in the next forward pass."""
+    """Make torch's old `weight_norm` and `spectral_norm` compute the weight now, not in the next forward pass."""
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, WeightNorm | SpectralNorm):
             hook(module, ())
@@ -117,9 +117,8 @@ def _convolution(module: Any) -> None:
     if module.groups > 1:
         dense = module.in_channels if transposed else module.out_channels
         per_group = (module.out_channels if transposed else module.in_channels) // module.groups
-        if (
-            transposed or module.groups >= per_group
-        ):  # the tracer's rule: whole groups go, else the same channels of each
+        # As the rule of the tracer: whole groups are removed, or else the same channels of each.
+        if transposed or module.groups >= per_group:
             module.groups = module.groups * first // dense
     second *= module.groups
     module.in_channels, module.out_channels = (first, second) if transposed else (second, first)

@@ -34,7 +34,7 @@ def show_network(network: Network) -> str:
         draw_network(find_runs(network)),
         _table(("group", "kind", "width", "of the MACs", "MACs a channel"), rows, numbers=3),
         _table(("frozen", "reason", "to do", "of the MACs"), obstacles, numbers=1) if obstacles else "",
-        element("p", f"Not run by these inputs, left as they are: {shorten(found.unrun, 'module')}.")
+        element("p", f"Not run by these inputs, left unchanged: {shorten(found.unrun, 'module')}.")
         if found.unrun
         else "",
     )

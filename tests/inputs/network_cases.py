@@ -64,7 +64,7 @@ def tokens() -> Tensor:
 
 
 STATED = r"(?<=size itself \().*?(?=\)\):)"
-EXPORT = r"(?<=torch\.export says: ).*(?=\. Make this)"
+EXPORT = r"(?<=torch\.export says: ).*(?=\. Rewrite this)"
 FORWARD = r"(?<=\): ).*(?=\. Give example_inputs)"
 HUGE = """
 from torch import nn
@@ -176,7 +176,7 @@ CASES = (
         0,
         ("pruned and verified",),
     ),
-    Case(20, "weights that are NaN", tried(poisoned), 3, ("2.weight holds NaN", "load sound weights")),
+    Case(20, "weights that are NaN", tried(poisoned), 3, ("2.weight holds NaN", "load finite weights")),
     Case(21, "bfloat16", tried(lambda: chain().bfloat16(), images().bfloat16()), 0, ("pruned and verified",)),
     Case(21, "float16", tried(lambda: chain().half(), images().half()), 0, ("pruned and verified",)),
     Case(21, "float64", tried(lambda: chain().double(), images().double()), 0, ("pruned and verified",)),

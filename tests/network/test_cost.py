@@ -124,7 +124,7 @@ def test_constraints_that_are_understood(text: str, limits: dict[str, int]) -> N
         ("macs>=50%", "is not a limit"),
         ("macs<=fifty", "is not a limit"),
         ("macs<=1.2.3M", "is not a number"),
-        ("speed<=50%", "not a metric"),
+        ("speed<=50%", "not a cost"),
         ("flops<=3M", "ambiguous"),
         ("macs<=0%", "above 0% and below 100%"),
         ("macs<=100%", "above 0% and below 100%"),
@@ -132,11 +132,11 @@ def test_constraints_that_are_understood(text: str, limits: dict[str, int]) -> N
         ("macs<=0.5", "neither a share nor a size"),
         ("macs<=50%, macs<=40%", "limited twice"),
         ("macs<=-5M", "is not a limit"),
-        ("latency<=5", "latency is a time"),
-        ("latency<=5M", "latency is a time"),
+        ("latency<=5", "unit of time"),
+        ("latency<=5M", "unit of time"),
         ("latency<=0ms", "neither a share nor a size"),
-        ("macs<=5ms", "latency is a time"),
-        ("params<=300kB", "params are no bytes"),
+        ("macs<=5ms", "unit of time"),
+        ("params<=300kB", "params are not counted in bytes"),
     ],
 )
 def test_constraints_that_are_refused_show_one_that_is_right(text: str, said: str) -> None:
@@ -158,7 +158,7 @@ def test_a_constraint_prints_as_it_is_written() -> None:
 
 
 def test_a_limit_on_latency_needs_measured_layers() -> None:
-    with pytest.raises(ConfigError, match=r"no layer was measured; let gnnrl.measure_latency"):
+    with pytest.raises(ConfigError, match=r"no layer was measured; call gnnrl.measure_latency"):
         Budget.of("latency<=60%", Cost(macs=1_000_000, params=2_000, bytes=8_000))
 
 

@@ -27,12 +27,12 @@ def test_a_network_that_was_traced_of_another_model_is_refused() -> None:
     case, network = topology("chain"), traced("chain").network
     wider = nn.Sequential(nn.Sequential(nn.Conv2d(3, 17, 3)))
     told = (
-        r"network was traced of another model: 0.0.weight is .*, and is \[17, 3, 3, 3\] in this Sequential. Trace this"
+        r"from another model: there 0.0.weight has .*, and it has the shape \[17, 3, 3, 3\] in this Sequential. Trace"
     )
     with pytest.raises(ConfigError, match=told):
         prune(wider, case.example_inputs, Plan.uniform(network, "macs<=50%"), network=network)
     judge = [(torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64))]
     with pytest.raises(
-        ConfigError, match=r"0.0.weight is .*, and is not there in this Linear. Trace this one, trace\("
+        ConfigError, match=r"0.0.weight has .*, and it does not exist in this Linear. Trace this model, trace\("
     ):
         compress(nn.Linear(3, 3), torch.randn(2, 3), "macs<=50%", evaluate=judge, calibration=judge, network=network)

@@ -1,1 +1,1 @@
-"""Which channels must be removed together: one run over the exported program, on labels instead of activations."""
+"""Labelling: the exported program is run on labels instead of activations, to find channels that belong together."""

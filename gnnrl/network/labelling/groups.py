@@ -1,6 +1,6 @@
-"""From units to groups: what is removed together, where it lives, what it costs, and why another is fixed.
+"""Groups of units: their places, their costs, and the reasons of frozen ones.
 
-Units that touch the same dimensions the same number of times are interchangeable for the size of the network and form
+Units that touch the same dimensions the same number of times are interchangeable for all costs, and form
 a group.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gnnrl.modules.layers import layer_of
-from gnnrl.network.cost import CostModel, Metric
+from gnnrl.network.cost import CostFunction, CostModel
 from gnnrl.network.incidence import equal_rows, incidence
 from gnnrl.network.labelling.liveness import Buffer
 from gnnrl.network.labelling.operations.call import Tensors, Work
@@ -24,7 +24,7 @@ from gnnrl.network.structure import Group, Place
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of a network, the owner of each channel and the closed form of its size."""
+    """Groups of a network, the unit of each channel, and the cost functions."""
 
     groups: tuple[Group, ...]
     frozen: tuple[Group, ...]
@@ -34,7 +34,7 @@ class Grouping:
     table: Component
 
     def owner_of(self, labels: Component) -> Component:
-        """Global units of an array of labels, 0 where fixed."""
+        """Return the global units of an array of labels, 0 for frozen ones."""
         return self.table[labels]
 
 
@@ -49,9 +49,9 @@ def find_groups(
     """Solve the labels of a network and collect its groups.
 
     Args:
-        buffers: memory of the results, which does not tell units apart.
-        itemsizes: bytes of one element of every parameter and buffer.
-        trainable: names of the parameters; the other tensors are buffers and count for bytes only.
+        buffers: memory of the results, which does not split groups.
+        itemsizes: bytes of an element of every parameter and buffer.
+        trainable: names of the parameters; all other tensors are buffers, which only count as bytes.
     """
     units = tensors.space.units()
     reasons = tensors.space.reasons(units)
@@ -59,12 +59,14 @@ def find_groups(
     kept = [extent for buffer in buffers for extent in buffer.extents]
     telling = [*tensors.labels.values(), *worked, *map(np.ravel, tensors.space.parts)]
     extents = _Extents.of(units, telling, kept)
+    # Group the units, and split groups with frozen units by the reasons.
     count = int(units.max(initial=-1)) + 1
     is_frozen = np.zeros(count, bool)
     is_frozen[list(reasons)] = True
     members = _members(extents)
     free = [group for group in members if not is_frozen[group].any()]
     stuck = _by_reason([group[is_frozen[group]] for group in members], reasons)
+    # Number the units group by group, free groups first; `bounds` are the first numbers. Number 0 stands for frozen.
     bounds = np.cumsum([1, *(len(group) for group in (*free, *stuck))]).astype(np.int64)
     numbers = np.zeros(count, np.int64)
     for first, group in zip(bounds, (*free, *stuck), strict=False):
@@ -90,13 +92,13 @@ def find_groups(
 
 @dataclass(frozen=True, slots=True)
 class _Extents:
-    """The units along every labelled dimension, in the factors of the work and of the memory; equal ones once.
+    """Extents: arrays of units along labelled dimensions, of MACs and of memory. Equal ones are stored once.
 
     Attributes:
-        index: position in `distinct` of each extent that tells units apart.
-        kept: position in `distinct` of each extent of the memory.
-        counts: how often each unit occurs in each distinct extent [units, distinct].
-        telling: how many of the distinct extents, the first ones, tell units apart.
+        index: index in `distinct` of each extent that tells units apart.
+        kept: index in `distinct` of each extent of the memory.
+        counts: occurrences of each unit in each distinct extent [units, distinct].
+        telling: number of the distinct extents that tell units apart; they are the first ones.
     """
 
     index: list[int]
@@ -124,11 +126,13 @@ class _Extents:
 
 
 def _members(extents: _Extents) -> list[Component]:
-    """Units with equal signatures (how often they occur in which extent), in the order of their first occurrence."""
+    """Group units with equal counts in all extents. Groups and their units are in the order of first occurrence."""
     flat = np.concatenate([np.empty(0, np.int64), *extents.distinct[: extents.telling]])
     signature = equal_rows(extents.counts[:, : extents.telling].tocsr())
+    # Sort the units by first occurrence.
     found, first = np.unique(flat, return_index=True)
     ordered = found[np.argsort(first)]
+    # Rank the signatures by the first occurrence of a unit with it, and split the units by rank.
     _, first = np.unique(signature[ordered], return_index=True)
     rank = np.zeros(len(signature), np.int64)
     rank[signature[ordered[np.sort(first)]]] = np.arange(len(first))
@@ -136,14 +140,14 @@ def _members(extents: _Extents) -> list[Component]:
 
 
 def _split(items: Component, key: Component) -> list[Component]:
-    """Split items [n] by an ascending key [n], in order of the keys, each part in the order of the items."""
+    """Split items [n] by a key [n]. Parts are in ascending order of the key, and keep the order of the items."""
     order = np.argsort(key, kind="stable")
     items, key = items[order], key[order]
     return np.split(items, np.flatnonzero(np.diff(key)) + 1) if len(items) else []
 
 
 def _by_reason(groups: Sequence[Component], reasons: Mapping[int, list[Reason]]) -> list[Component]:
-    """Split groups of frozen units so that all units of one have the same reasons."""
+    """Split groups of frozen units so that all units of a group have the same reasons."""
     result = []
     for group in groups:
         found: dict[tuple[Reason, ...], list[int]] = {}
@@ -156,14 +160,16 @@ def _by_reason(groups: Sequence[Component], reasons: Mapping[int, list[Reason]])
 def _places(
     keys: Sequence[tuple[str, int]], extents: _Extents, numbers: Component, bounds: Component
 ) -> list[tuple[Place, ...]]:
-    """Where the units of each group live, in the order of the program; groups are runs of numbered units."""
+    """Return the places of each group in the order of the program. Group g has the numbers from bounds[g] on."""
     positions: dict[int, list[tuple[int, Component]]] = {}
     places: list[list[Place]] = [[] for _ in bounds[1:]]
     for (tensor, dim), index in zip(keys, extents.index, strict=False):
         if index not in positions:
+            # Sort the positions of the extent by the number of their unit, without frozen ones (number 0).
             found = numbers[extents.distinct[index]]
             order = np.argsort(found, kind="stable")
             order = order[np.searchsorted(found[order], 1) :]
+            # Find the group of each position, and cut the positions into groups: one row [k] for each unit.
             group = np.searchsorted(bounds, found[order], side="right") - 1
             homes = group[np.flatnonzero(np.diff(group, prepend=-1))]
             parts = [
@@ -177,7 +183,7 @@ def _places(
 
 
 class _Names:
-    """Names a group after the module whose output it is; a number tells several of one module apart."""
+    """Names of groups: the module whose output a group is, with a number if the module has several groups."""
 
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
@@ -200,7 +206,7 @@ def _cost_model(
     trainable: set[str],
     batch_size: int,
 ) -> CostModel:
-    """The closed form over the distinct extents: units of one group occur equally often in each of them."""
+    """Build the cost functions. Units of one group occur equally often in each extent, so the first stands for all."""
     counts = extents.counts[[int(group[0]) for group in free]].T.tocsr()
     widths = np.array([len(group) for group in free], np.int64)
     lengths = np.array([len(extent) for extent in extents.distinct], np.int64)
@@ -224,10 +230,10 @@ def _cost_model(
     return CostModel(
         sizes=sizes,
         metrics={
-            "macs": Metric(sizes, Polynomial.build(macs, one), batch_size),
-            "params": Metric(sizes, Polynomial.build(params, one)),
-            "bytes": Metric(sizes, Polynomial.build(stored, one)),
-            "activations": Metric(sizes, Peak.build(alive, lives, one), batch_size),
+            "macs": CostFunction(sizes, Polynomial.build(macs, one), batch_size),
+            "params": CostFunction(sizes, Polynomial.build(params, one)),
+            "bytes": CostFunction(sizes, Polynomial.build(stored, one)),
+            "activations": CostFunction(sizes, Peak.build(alive, lives, one), batch_size),
         },
         operations=np.array([work.operation for work in works], np.int64),
     )

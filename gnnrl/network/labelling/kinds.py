@@ -1,4 +1,4 @@
-"""What a group's units are for: heads of an attention, a hidden layer, the residual stream, or plain channels."""
+"""Kinds of groups: heads of attention, a hidden layer, the residual stream, or other channels."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -18,13 +18,13 @@ def kinds_of(
     offsets: Component,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> list[str]:
-    """Tell each group's kind by what its units pass through.
+    """Return each group's kind, by the operations that its units pass through.
 
-    "heads": its units are whole heads of an attention, a batch dimension of a product of two computed tensors.
-    "stream": its units pass a residual addition, so that several layers write them.
-    "hidden": the hidden layer of a feed-forward block: linear or 1x1 layers write it from one tensor (two of them where
-        it is gated), one reads it, and no attention and no spatial kernel is between.
-    "channels": all others.
+    "heads": whole heads of attention, which are a batch dimension of a product of two computed tensors.
+    "stream": channels that pass a residual addition, so that several layers write them.
+    "hidden": the hidden layer of a feed-forward block. Linear or 1x1 layers write it from one tensor (two layers if it
+        is gated) and one layer reads it, without attention or a spatial kernel in between.
+    "channels": all other groups.
 
     Args:
         offsets: global number of the first unit of each group [G + 1].
@@ -60,7 +60,7 @@ def _groups_along(owner: Component, offsets: Component) -> set[int]:
 
 
 def _ends(group: Group, layers: _Layers) -> tuple[list[Operation], list[Operation]]:
-    """Layers that write a group and layers that read it."""
+    """Return the layers that write a group and the layers that read it."""
     writers: list[Operation] = []
     readers: list[Operation] = []
     for place in group.places:

@@ -1,7 +1,7 @@
-"""How long the results of a program live: from the operation that makes one to the last that reads it.
+"""Lives of a program's results: from the operation that makes a result to the last one that reads it.
 
-What counts is memory, so views and results of operations in place live in the memory of the tensor they are made
-from. Parameters, buffers and the network's inputs are somebody else's; what the network returns lives to the end.
+A view or the result of an in-place operation shares the memory of its source. Memory of parameters, buffers and the
+network's inputs is not counted. Outputs of the network live to the end.
 """
 
 import operator
@@ -23,8 +23,8 @@ class Buffer:
     """Memory that a result takes: `factor` bytes times the sizes of labelled dimensions, for the whole batch.
 
     Attributes:
-        first: the operation that makes it.
-        last: the last operation that reads it, in the order of the program.
+        first: index of the operation that makes it.
+        last: index of the last operation that reads it.
     """
 
     factor: int
@@ -37,7 +37,7 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
     """Collect the memory of all results.
 
     Args:
-        index: the operation that each node belongs to.
+        index: index of each node's operation.
         results: labels of the results of each operation.
     """
     memory = {node: _memory(node) for node in graph.nodes if node.op == "call_function" or _may_be_shared(node)}
@@ -63,7 +63,7 @@ def find_buffers(graph: fx.Graph, index: Mapping[fx.Node, int], results: Sequenc
 
 
 def _may_be_shared(node: fx.Node) -> bool:
-    """Whether an operation may return a view of what a node stands for; none that reads plain weights does."""
+    """Return whether an operation that reads a node can return a view of it. Readers of plain weights cannot."""
     return any(_returns_views(user.target) for user in node.users)
 
 
@@ -74,7 +74,7 @@ def _returns_views(target: Any) -> bool:
 
 
 def _memory(node: fx.Node) -> list[tuple[int, int]]:
-    """(storage, bytes of an element) of each tensor that a node stands for."""
+    """Return (storage, bytes of an element) of each tensor of a node."""
     value: Any = node.meta.get("val")
     if isinstance(value, Tensor) and value.layout == torch.strided:
         return [(int(value.untyped_storage()._cdata), value.element_size())]

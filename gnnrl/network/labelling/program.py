@@ -1,4 +1,4 @@
-"""One run over an exported program with labels instead of activations: what is tied, what is frozen, what it costs."""
+"""Labelling of an exported program: its operations are run on labels instead of activations."""
 
 import hashlib
 import operator
@@ -20,7 +20,7 @@ from gnnrl.network.labelling.kinds import kinds_of
 from gnnrl.network.labelling.liveness import find_buffers
 from gnnrl.network.labelling.operations import reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
-from gnnrl.network.labelling.operations.table import RULES
+from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import leaves_zero
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
 from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed
@@ -33,7 +33,7 @@ _UNREAD = {*reductions.RULES, *shapes.RULES}
 
 
 class Labelling:
-    """One run over the program with labels instead of activations."""
+    """The result of running a program on labels."""
 
     def __init__(self, model: nn.Module, program: torch.export.ExportedProgram, batch_size: int) -> None:
         self.model = model
@@ -66,7 +66,7 @@ class Labelling:
         self.tensors.freeze_disagreements()
 
     def freeze(self, network: Network, groups: Mapping[int, Reason]) -> None:
-        """Keep groups of a network that was collected before whole, for these reasons."""
+        """Freeze groups of a network that `network` returned, each for a reason."""
         places = [network.groups[index].places[0] for index in groups]
         labels = [self.tensors.labels[place.tensor, place.dim][place.positions].ravel() for place in places]
         spared = self.tensors.space.even_out(np.array([each[0] for each in labels], np.int64))
@@ -75,7 +75,7 @@ class Labelling:
                 self.tensors.space.freeze(each, reason)
 
     def network(self) -> Network:
-        """Collect what the labels say."""
+        """Collect the operations, groups and costs."""
         results = [value if isinstance(value := self.values[node], list) else [value] for node in self.nodes]
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
         buffers = find_buffers(self.program.graph, self._index, results)
@@ -111,7 +111,7 @@ class Labelling:
         )
 
     def _stored_weights(self) -> dict[int, str]:
-        """The stored weight of each operation that has one."""
+        """Return the stored weight of each operation that has one."""
         found = {index: _weight(_arguments(node)) for index, node in enumerate(self.nodes)}
         nodes = {index: weight for index, weight in found.items() if isinstance(weight, fx.Node)}
         return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
@@ -213,7 +213,7 @@ class Labelling:
 
 
 def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
-    """Dimensions that a plan can shorten; what varied along several dimensions was tied along all but one."""
+    """Return the dimensions that a plan can shorten. Ties left each component varying along one dimension."""
     axes = []
     for component in value.components:
         owner = squeeze_fixed(found.owner_of(component))
@@ -224,13 +224,13 @@ def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
 
 
 def _first_names(everything: Sequence[tuple[str, torch.Tensor]]) -> dict[str, str]:
-    """The first name of every parameter and buffer by each of its names: tied ones are one tensor."""
+    """Map each name of a parameter or buffer to its first name, because tied parameters are one tensor."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(tensor), name) for name, tensor in everything}
 
 
 def _without_rule(call: Call) -> Value | list[Value]:
-    """Freeze all that an unknown operation reads; its outputs and its multiply-accumulates are fixed."""
+    """Freeze everything that an unknown operation reads. Its outputs and its MACs are constant."""
     call.work(call.macs())
     for source in call.node.all_input_nodes:
         if isinstance(call.values.get(source), str | Value):
@@ -240,7 +240,7 @@ def _without_rule(call: Call) -> Value | list[Value]:
 
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
-    """Arguments of an operation by the names of its schema, defaults included."""
+    """Return the arguments of an operation by the names of its schema, with defaults."""
     if getattr(node.target, "_schema", None) is None:
         return {str(position): value for position, value in enumerate(node.args)} | dict(node.kwargs)
     arguments = _schema_arguments(node.target)
@@ -249,18 +249,18 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def _weight(arguments: Mapping[str, Any]) -> Any:
-    """The weight that makes an operation's channels; of a recurrent layer the first that reads its inputs."""
+    """Return the weight that makes an operation's channels: for a recurrent layer the first one of its inputs."""
     return arguments.get("weight") or arguments.get("w_ih") or (arguments.get("params") or [None])[0]
 
 
 @cache
 def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
-    """Names and defaults of an operator's arguments."""
+    """Return names and defaults of an operator's arguments."""
     return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
 
 
 def enclosing_modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
-    """(path, class name) of the modules that an operation stands in, outermost first."""
+    """Return (path, class name) of the modules that contain an operation, outermost first."""
     stack = node.meta.get("nn_module_stack") or {}
     entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
     plain = ((re.sub(r"@\d+$", "", path) if "@" in path else path, name) for path, name in entries)
@@ -268,7 +268,7 @@ def enclosing_modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
 
 
 def _unread(graph: fx.Graph) -> set[fx.Node]:
-    """Results that nobody reads and that cost nothing to speak of, such as averages that a caller throws away."""
+    """Find results that nothing reads and that cost next to nothing, such as averages that a caller discards."""
     found: set[fx.Node] = set()
     for node in reversed(graph.nodes):
         if node.op == "call_function" and all(user in found for user in node.users):

@@ -1,4 +1,4 @@
-"""What part of the multiply-accumulates computes the channels of a group."""
+"""Shares of the MACs that compute the channels of groups."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,10 +13,10 @@ from gnnrl.network.structure import Group, Operation
 def macs_shares(
     found: Grouping, operations: Sequence[Operation], weights: Mapping[int, str], tensors: Tensors
 ) -> Callable[[Group], float]:
-    """Share of all multiply-accumulates that compute a group's channels.
+    """Return a function that gives the share of all MACs that compute a group's channels.
 
     Args:
-        weights: the stored weight of each operation that has one, see `stored_weight`.
+        weights: stored weight of each operation that has one, see `stored_weight`.
     """
     widths = np.diff(found.offsets)
     macs = found.cost.macs_by_operation(widths, len(operations))
@@ -37,11 +37,11 @@ def macs_shares(
 
 
 def stored_weight(weight: fx.Node, names: Mapping[fx.Node, object], weights: set[fx.Node]) -> str:
-    """Name of the parameter that a weight is, or is computed from at its own shape (weight norm); "" for none.
+    """Return the parameter that a weight is, or is computed from at its own shape (weight norm), or "".
 
     Args:
-        names: the name of each node that is a parameter or buffer.
-        weights: nodes that are computed from parameters and buffers alone.
+        names: name of each node that is a parameter or buffer.
+        weights: nodes that are computed from only parameters and buffers.
     """
     shape, waiting, seen = weight.meta["val"].shape, [weight], {weight}
     while waiting:

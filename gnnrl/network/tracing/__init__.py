@@ -1,1 +1,1 @@
-"""From a module to a `Network`: export, labels, and probes of narrower copies."""
+"""Tracing: a module is exported, labelled, and probed by narrower copies, to make a `Network`."""

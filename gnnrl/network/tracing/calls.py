@@ -1,4 +1,4 @@
-"""The calls of torch that a forward pass makes: recorded of the dense network, compared in a narrower one."""
+"""Calls of torch in a forward pass: logged for the dense network, and checked against that log for a narrower one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +19,16 @@ Cut = tuple[_Shape, ...]
 
 _CUTTING = {"__getitem__", "narrow", "split", "split_with_sizes", "select", "unsqueeze"}
 _RANGES = {"slice", "select", "unsqueeze", "index"}
-"""What one indexing of Python, such as `x[:, :8, None, 0]`, may become in the program."""
+"""Operations that one indexing in Python, such as `x[:, :8, None, 0]`, can become in the program."""
 
 
 def shapes_of(output: Any) -> list[_Shape]:
-    """Shapes of all tensors in a result."""
+    """Return the shapes of all tensors in a result."""
     return [tuple(leaf.shape) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
-    """Shapes that the results of operations take in a narrower network, by name and dense shape."""
+    """Return the shapes of results in a narrower network, by name of the operation and dense shape."""
     found: dict[tuple[str, _Shape], set[_Shape]] = {}
     for operation in network.operations:
         after = _after(operation.shape, operation.axes, alive)
@@ -48,7 +48,7 @@ def _results(operation: Operation) -> list[tuple[_Shape, tuple[Axis, ...]]]:
 
 
 def _cuts(network: Network) -> Iterator[list[Operation]]:
-    """Operations that cut tensors, in the order of the program; those of one indexing of Python together."""
+    """Yield operations that cut tensors, in the order of the program. One indexing in Python is one list."""
     chain: list[Operation] = []
     for operation in network.operations:
         if operation.name not in _RANGES | _CUTTING:
@@ -69,17 +69,17 @@ def _key(operation: Operation) -> Cut:
 
 
 def cuts_after(network: Network, alive: NDArray[np.bool_]) -> dict[Cut, list[Cut]]:
-    """Shapes that the parts of cut tensors take in a narrower network, by their dense shapes, in order."""
+    """Return the shapes of the parts of cut tensors in a narrower network, by their dense shapes, in order."""
     found: dict[Cut, list[Cut]] = {}
     for *_, last in _cuts(network):
         found.setdefault(_key(last), []).append(tuple(_after(*result, alive) for result in _results(last)))
     return found
 
 
-def unfollowed(network: Network, dense: "Recording") -> dict[int, Reason]:
-    """Groups in parts that the program cuts by positions, where the calls of the code do not show the same cuts.
+def unfollowed(network: Network, dense: "CallLog") -> dict[int, Reason]:
+    """Return the groups in parts that the program cuts by positions, if the calls of the code show other cuts.
 
-    What a narrower network makes of such a part cannot be compared with anything.
+    There is nothing to compare such a part with in a narrower network, so these groups must be frozen.
     """
     chains = list(_cuts(network))
     keys = [_key(chain[-1]) for chain in chains]
@@ -94,12 +94,12 @@ def unfollowed(network: Network, dense: "Recording") -> dict[int, Reason]:
 
 
 def cut_groups(network: Network) -> set[int]:
-    """Groups in parts of different sizes that the program cuts channels into."""
+    """Return the groups in parts of different sizes into which the program cuts channels."""
     return {group for operation in network.operations for group in _cut_groups(network, operation)}
 
 
 def _cut_groups(network: Network, operation: Operation) -> list[int]:
-    """Groups along the dimension that an operation cuts into unequal parts."""
+    """Return the groups along the dimension that an operation cuts into unequal parts."""
     if operation.name not in ("slice", "narrow", "split_with_sizes") or _is_whole(operation):
         return []
     results = _results(operation)
@@ -121,17 +121,17 @@ _ARITHMETIC |= {"rsub", "__rsub__", "__rtruediv__", "__rpow__"}
 
 
 def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[float, ...]:
-    """Plain numbers that a call computes with: operands of arithmetic, the scale of an attention."""
+    """Return the plain numbers that a call computes with: operands of arithmetic, the scale of attention."""
     if name in _ARITHMETIC:
         return tuple(float(arg) for arg in args if isinstance(arg, int | float))
     scale = (kwargs or {}).get("scale")
     return (float(scale),) if isinstance(scale, int | float) else ()
 
 
-class _Calls(TorchFunctionMode, ABC):
-    """Sees the name, the result's shape and the numbers of every function of torch that a forward pass calls.
+class _TorchCalls(TorchFunctionMode, ABC):
+    """Observer of the functions of torch that a forward pass calls: their names, numbers, and shapes of results.
 
-    Of a function that cuts a tensor it sees the shapes of all parts.
+    If a function cuts a tensor, the shapes of all parts are observed.
     """
 
     current = ""
@@ -149,15 +149,15 @@ class _Calls(TorchFunctionMode, ABC):
 
     @abstractmethod
     def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        """Look at one call."""
+        """Process one call."""
 
     @abstractmethod
     def _see_cut(self, shapes: Cut) -> None:
-        """Look at the parts that a call cut a tensor into."""
+        """Process the shapes of the parts into which a call cut a tensor."""
 
 
-class Recording(_Calls):
-    """Keeps what it sees."""
+class CallLog(_TorchCalls):
+    """List of the observed calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,17 +173,17 @@ class Recording(_Calls):
         self.cuts.append(shapes)
 
 
-class Comparison(_Calls):
-    """Compares a probe, call by call, with what the labels predict for the same call of the dense network.
+class CallCheck(_TorchCalls):
+    """Check of a probe: each call must have the shape that the labels predict for this call of the dense network.
 
-    A view may run with the wrong sizes (`view(n, self.heads, -1)`) and compute something else; so shapes are compared
-    inside the network too, not only at its end. The same holds for numbers that are computed from a size, such as the
-    scale `q.shape[-1] ** -0.5` of an attention.
+    A view may run with wrong sizes (`view(n, self.heads, -1)`) and compute something else. So shapes are compared
+    inside the network, too, not only at its end. Numbers that are computed from a size, such as the scale
+    `q.shape[-1] ** -0.5` of attention, must not change.
     """
 
     def __init__(
         self,
-        dense: Recording,
+        dense: CallLog,
         predicted: Mapping[tuple[str, _Shape], set[_Shape]],
         cuts: Mapping[Cut, Sequence[Cut]],
     ) -> None:
@@ -197,7 +197,7 @@ class Comparison(_Calls):
         expected = next(self._expected.get(next(self._cuts, ()), iter([shapes])))
         if shapes != expected:
             made, wanted = (", ".join(str(list(shape)) for shape in cut) for cut in (shapes, expected))
-            raise ValueError(f"{self.current.strip('_')} makes {made} where {wanted} is left")
+            raise ValueError(f"{self.current.strip('_')} makes {made} instead of {wanted}")
 
     def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
         self._check(name, shape, numbers)
@@ -207,8 +207,8 @@ class Comparison(_Calls):
         dense = self._dense.shapes
         if self.calls < len(dense) and dense[self.calls][0] == name:
             if numbers != (before := self._dense.numbers[self.calls]):
-                raise ValueError(f"{name} by {before} becomes {name} by {numbers}: a number is computed from this size")
+                raise ValueError(f"{name} by {before} becomes {name} by {numbers}: the number depends on this size")
             expected = self._predicted.get(dense[self.calls])
             if expected is not None and shape not in expected:
                 wanted = " or ".join(str(list(item)) for item in sorted(expected))
-                raise ValueError(f"{name} makes {list(shape)} where {wanted} is left")
+                raise ValueError(f"{name} makes {list(shape)} instead of {wanted}")

@@ -1,4 +1,4 @@
-"""Probes: narrower copies of a network, run to see where the user's Python code stands in the way."""
+"""Probes: narrower copies of a network, which are run to find lines of the user's code that need the dense sizes."""
 
 import logging
 import warnings
@@ -22,19 +22,19 @@ from gnnrl.modules.modes import drop_caches, training
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Axis, Binding, Network, Operation
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracing.calls import Comparison, Recording, cut_groups, cuts_after, shapes_after, shapes_of
+from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, cuts_after, shapes_after, shapes_of
 
 _Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Where a probe failed: after how many calls of torch, in which modules (innermost last), at which line.
+    """A failure of a probe: the number of calls of torch before it, the modules (innermost last), and the line.
 
     Attributes:
-        read: for each module whose code was running, the attributes that this code reads.
-        operation: the function of torch that was called last.
-        in_training: whether it failed in training mode, after it ran in evaluation mode.
+        read: attributes that the running code reads, by module.
+        operation: last called function of torch.
+        in_training: whether the probe failed in training mode, after it ran in evaluation mode.
     """
 
     progress: int
@@ -47,28 +47,27 @@ class Failure:
 
 
 class Rehearsal:
-    """One run of the dense network with data: what a probe is compared with.
+    """A run of the dense network with data, with which probes are compared.
 
-    The run is one of a copy that shares the weights: what it caches stays out of the user's network, and what that has
-    cached before stays out of the copy.
+    A copy is run that shares the weights. So the user's network gets no new caches, and the copy has no old ones.
     """
 
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
-        recording = Recording()
+        log = CallLog()
         dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
         narrow_all(dense)
         drop_caches(dense)
-        with recording:
+        with log:
             self.shapes = shapes_of(dense(*args, **kwargs))
-        self.dense, self.calls = dense, recording
+        self.dense, self.calls = dense, log
 
 
 class Probe:
-    """Runs probes of one network.
+    """Runner of probes of one network.
 
-    A probe with data is the cheapest that can succeed; where it fails, probes are run on fake tensors, which are the
-    cheapest that can fail, until one succeeds. Some fused kernels check sizes only where there is data.
+    A probe with data is tried first, because it is the cheapest one that proves success. If it fails, probes are run on
+    fake tensors, which are the cheapest ones to find failures. Some fused kernels check sizes only if there is data.
     """
 
     def __init__(self, rehearsal: Rehearsal, network: Network) -> None:
@@ -82,14 +81,14 @@ class Probe:
 
     @cached_property
     def _fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
-        """The network and its inputs without data."""
+        """Network and inputs on fake tensors."""
         mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
         fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
         args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.rehearsal.args, self.rehearsal.kwargs))
         return mode, copy_network(model, fakes), args, kwargs
 
     def _narrowed(self, tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
-        """A fake tensor of the shape that is left: there is no data to select."""
+        """Return a fake tensor of the narrower shape."""
         shape = tuple(len(dims[dim]) if dim in dims else size for dim, size in enumerate(tensor.shape))
         if shape == tensor.shape:
             return tensor
@@ -99,12 +98,13 @@ class Probe:
         return self._narrow[id(tensor), shape]
 
     def kept(self, narrowed: Sequence[int], narrowest: bool = False) -> list[Component]:
-        """Units of each group in a probe that is narrower in these groups, never by nothing or to nothing.
+        """Return the kept units of each group in a probe that is narrower in some groups.
 
-        Every group loses another share (a golden sequence from a fifth to a half), lest two sizes meet by chance.
+        Every group loses another share (a golden sequence from a fifth to a half), so that two sizes are not equal by
+        chance. It loses at least one unit and keeps at least one.
 
         Args:
-            narrowest: whether parts that channels are cut into lose all but one unit.
+            narrowest: whether groups in parts of cut channels keep one unit only.
         """
         chosen = set(narrowed)
         kept = []
@@ -115,9 +115,9 @@ class Probe:
         return kept
 
     def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
-        """Run a probe; None where it runs and returns what the dense network returns.
+        """Run a probe, and return None if its outputs have the shapes of the dense network's.
 
-        Where channels are cut, a second one follows: half of an odd number may be right by chance.
+        If channels are cut, a second probe is run, because half of an odd number may be right by chance.
         """
         failure = self._run(self.kept(narrowed), bindings)
         if failure is None and self._cut & set(narrowed):
@@ -128,9 +128,9 @@ class Probe:
 
     @cached_property
     def _training(self) -> tuple[tuple[Any, ...], dict[str, Any], list[_Shape]] | None:
-        """Inputs in training mode and shapes of the outputs; None where the code does the same, or does not run so.
+        """Inputs in training mode and shapes of the outputs; None if the code ignores the mode or does not run in it.
 
-        It may want targets, which nobody knows here, or more than one sample for its normalisation.
+        The code may need targets, which are unknown here, or more than one sample for its normalisation.
         """
         if not self.network.unrun and not _asks_for_training(self.model):
             return None
@@ -143,12 +143,12 @@ class Probe:
         return None
 
     def _train(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
-        """Run a probe in training mode, on fake tensors: heads for training alone, and code that asks for the mode."""
+        """Run a probe in training mode on fake tensors, for modules and code that only training runs."""
         assert self._training is not None
         (mode, model, *_), (args, kwargs, expected) = self._fakes, self._training
         small = remove(model, replace(self.network, bindings=tuple(bindings)), kept, self._narrowed)
         narrow_all(small)
-        calls = Recording()
+        calls = CallLog()
         with _watched(small) as watch, _quiet(), mode, training(small), calls:
             try:
                 shapes = shapes_of(small(*args, **kwargs))
@@ -158,7 +158,7 @@ class Probe:
                 where = tuple(watch.failed), user_location(error), message, read, calls.current.strip("_")
                 return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), *where, in_training=True)
         if shapes != expected:
-            message = f"in training mode, the outputs' shapes become {shapes}"
+            message = f"in training mode, the outputs get the shapes {shapes}"
             return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), ("",), "", message, in_training=True)
         return None
 
@@ -174,31 +174,31 @@ class Probe:
         narrow_all(small)
         alive = network.alive(kept)
         predicted = shapes_after(network, alive), cuts_after(network, alive)
-        comparison = Comparison(self.rehearsal.calls, *predicted)
-        with _watched(small) as watch, _quiet(), mode, comparison:
+        check = CallCheck(self.rehearsal.calls, *predicted)
+        with _watched(small) as watch, _quiet(), mode, check:
             try:
                 with warnings.catch_warnings():
-                    # an instance normalisation without weights only warns
+                    # an instance normalisation without weights only warns about a wrong size
                     warnings.filterwarnings("error", ".*does not match num_features")
                     shapes = shapes_of(small(*args, **kwargs))
             except Exception as error:
                 location = user_location(error)
                 message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                read, operation = _attributes_read(error, small), comparison.current.strip("_")
-                return Failure(comparison.calls, tuple(watch.failed), location, message, read, operation)
+                read, operation = _attributes_read(error, small), check.current.strip("_")
+                return Failure(check.calls, tuple(watch.failed), location, message, read, operation)
         if shapes != self.rehearsal.shapes:
-            message = f"the outputs' shapes become {shapes}"
-            return Failure(comparison.calls, ("",), "", message, operation=comparison.current.strip("_"))
+            message = f"the outputs get the shapes {shapes}"
+            return Failure(check.calls, ("",), "", message, operation=check.current.strip("_"))
         return None
 
 
 def _doubled(value: Tensor) -> Tensor:
-    """Two samples where there is one."""
+    """Repeat a single sample."""
     return torch.cat([value, value]) if value.ndim and len(value) == 1 else value
 
 
 def _asks_for_training(model: nn.Module) -> bool:
-    """Whether code of the user's modules asks for the mode."""
+    """Return whether code of the user's modules reads the mode."""
     kinds = {kind for module in model.modules() for kind in type(module).__mro__}
     own = [kind for kind in kinds if not kind.__module__.startswith(("torch.", "builtins"))]
     functions = [getattr(value, "__code__", None) for kind in own for value in vars(kind).values()]
@@ -207,7 +207,7 @@ def _asks_for_training(model: nn.Module) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch from printing what goes wrong on fake tensors: a probe is expected to fail."""
+    """Keep torch from printing errors on fake tensors, because probes are expected to fail."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before, logger.disabled = logger.disabled, True
     try:
@@ -217,7 +217,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozenset[str]]:
-    """Names that the code on the way to an error reads, for each module that it belongs to."""
+    """Return the names that the code in an error's traceback reads, by module."""
     paths = {id(module): name for name, module in model.named_modules()}
     found: dict[str, frozenset[str]] = {}
     step = error.__traceback__
@@ -231,8 +231,8 @@ def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozen
     return found
 
 
-class _Progress:
-    """Keeps the modules that an error passed through."""
+class _Watch:
+    """Modules that are running, and those that an error passed through."""
 
     def __init__(self) -> None:
         self.open: list[str] = []
@@ -240,25 +240,25 @@ class _Progress:
 
 
 @contextmanager
-def _watched(model: nn.Module) -> Iterator[_Progress]:
-    progress = _Progress()
+def _watched(model: nn.Module) -> Iterator[_Watch]:
+    watch = _Watch()
 
     def before(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any) -> None:
-            progress.open.append(name)
-            progress.failed = list(progress.open)
+            watch.open.append(name)
+            watch.failed = list(watch.open)
 
         return hook
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        progress.open.pop()
-        progress.failed = list(progress.open)
+        watch.open.pop()
+        watch.failed = list(watch.open)
 
     hooks = []
     for name, module in model.named_modules():
         hooks += [module.register_forward_pre_hook(before(name)), module.register_forward_hook(after)]
     try:
-        yield progress
+        yield watch
     finally:
         for hook in hooks:
             hook.remove()
@@ -269,7 +269,7 @@ def _all(operation: Operation) -> list[Axis]:
 
 
 def _axes_by_module(network: Network) -> dict[str, list[Axis]]:
-    """Axes of all tensors that each module, or one inside it, reads or makes."""
+    """Return the axes of all tensors that each module, or a module inside it, reads or makes."""
     found: dict[str, list[Axis]] = {}
     for operation in network.operations:
         near = [axis for each in (operation, *(network.operations[i] for i in operation.inputs)) for axis in _all(each)]

@@ -1,10 +1,10 @@
-"""Try a narrower network before any plan relies on it: sizes that the user's Python code states.
+"""Sizes that the user's Python code states, found with probes before any plan relies on the groups.
 
-Labels say which channels go together; they cannot see a size that the code states itself, such as
-`x.view(n, self.num_heads, -1)` or `view(-1, 512)`. So a probe, narrower in every group, is run. Where it fails, an
-attribute of the module that fails is looked for that states a size the plan changes; it is *bound* to that size if the
-network then gets further. Where there is none, the groups that the module touches are tried one by one and those that
-fail are frozen, with the line of the user's code.
+Labels cannot see a size that the code states itself, such as `x.view(n, self.num_heads, -1)` or `view(-1, 512)`. So a
+probe is run that is narrower in every group. If it fails, the failing module is searched for an attribute that states a
+size which the plan changes. The attribute is *bound* to that size if the probe then gets further. If there is no such
+attribute, the groups that the module touches are tried one by one. Those that fail are frozen, and the reason names the
+line of the user's code.
 """
 
 from collections.abc import Sequence
@@ -23,26 +23,26 @@ _ROUNDS = 200
 
 
 @dataclass(slots=True)
-class Trial:
-    """What trials of a network found: bindings that it needs and groups that must stay whole, with the reason."""
+class Findings:
+    """Results of the probes: bindings that the network needs, and groups that must be frozen, with reasons."""
 
     bindings: list[Binding] = field(default_factory=list)
     frozen: dict[int, Reason] = field(default_factory=dict)
 
 
-def try_out(rehearsal: Rehearsal, network: Network) -> Trial:
-    """Run narrower copies of a model until one runs through with outputs of the dense shapes.
+def try_out(rehearsal: Rehearsal, network: Network) -> Findings:
+    """Run narrower copies of a model until one runs to the end with outputs of the dense shapes.
 
-    Once groups are frozen, probes on fake tensors are enough: what is left is tried out again as another network.
+    Once groups are frozen, probes on fake tensors suffice, because the network is labelled and tried again.
 
     Args:
-        rehearsal: of the model, in evaluation mode; it is not changed.
-        network: what its labels say.
+        rehearsal: run of the model in evaluation mode; it is not changed.
+        network: the labelled network.
     """
     if not network.groups:
-        return Trial()
+        return Findings()
     attempt = Probe(rehearsal, network)
-    found = Trial(frozen=unfollowed(network, rehearsal.calls))
+    found = Findings(frozen=unfollowed(network, rehearsal.calls))
     if found.frozen:
         return found
     if attempt.run([group.index for group in network.groups], ()) is None:
@@ -60,8 +60,8 @@ def try_out(rehearsal: Rehearsal, network: Network) -> Trial:
     return found
 
 
-def _bind(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Failure) -> bool:
-    """Bind an attribute of a failing module, and its like in modules of the same class, if the probe gets further."""
+def _bind(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Failure) -> bool:
+    """Bind an attribute of a failing module, and the same one in modules of its class, if the probe gets further."""
     for name in reversed(failure.modules):
         read = failure.read.get(name, frozenset())
         candidates = [binding for binding in _candidates(attempt, name, found.bindings) if binding.attribute in read]
@@ -76,7 +76,7 @@ def _bind(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Failur
 
 
 def _candidates(attempt: Probe, name: str, bound: Sequence[Binding]) -> list[Binding]:
-    """Attributes of a module that state a size which a plan changes, each with every owner that has this size."""
+    """Return attributes of a module that state a size which a plan changes, each with every owner of this size."""
     taken = {(binding.module, binding.attribute, binding.position) for binding in bound}
     sizes: dict[int, list[Component]] = {}
     for axis in attempt.axes.get(name, ()):
@@ -92,7 +92,7 @@ def _candidates(attempt: Probe, name: str, bound: Sequence[Binding]) -> list[Bin
 
 
 def _alike(attempt: Probe, binding: Binding, bound: Sequence[Binding]) -> list[Binding]:
-    """The same attribute of other modules of the same class, where it has exactly one possible owner."""
+    """Return the same attribute of other modules of the class if exactly one owner is possible."""
     kind = type(attempt.model.get_submodule(binding.module))
     found = []
     for name, module in attempt.model.named_modules():
@@ -107,11 +107,11 @@ def _alike(attempt: Probe, binding: Binding, bound: Sequence[Binding]) -> list[B
     return found
 
 
-def _settle(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Failure) -> None:
-    """Narrow one group at a time: bind what a group needs alone, or freeze those that fail alone.
+def _settle(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Failure) -> None:
+    """Narrow one group at a time: bind the attributes that a group needs alone, or freeze the groups that fail alone.
 
-    A cut into parts states several sizes at once (`split(x, [self.a, self.b])`); alone, each needs one of them. Where
-    no group fails alone, all that the failing module touches are frozen.
+    A cut into parts states several sizes (`split(x, [self.a, self.b])`), of which a group alone needs only one. If no
+    group fails alone, all groups that the failing module touches are frozen.
     """
     near = narrowed if failure.in_training else _groups_near(attempt, failure, narrowed)
     if failure.in_training:
@@ -126,8 +126,8 @@ def _settle(attempt: Probe, found: Trial, narrowed: Sequence[int], failure: Fail
         _freeze(attempt, found, alone or [(group, failure) for group in near])
 
 
-def _culprits(attempt: Probe, found: Trial, groups: Sequence[int]) -> list[tuple[int, Failure]]:
-    """Groups that fail alone, by halves: a head for training may read what any group makes."""
+def _culprits(attempt: Probe, found: Findings, groups: Sequence[int]) -> list[tuple[int, Failure]]:
+    """Find groups that fail alone by bisection, because a head for training may read any group."""
     result = attempt.run(groups, found.bindings) if groups else None
     if result is None:
         return []
@@ -137,8 +137,8 @@ def _culprits(attempt: Probe, found: Trial, groups: Sequence[int]) -> list[tuple
     return [*_culprits(attempt, found, groups[:half]), *_culprits(attempt, found, groups[half:])]
 
 
-def _freeze(attempt: Probe, found: Trial, failing: Sequence[tuple[int, Failure]]) -> None:
-    """Freeze groups, and their like in modules of the same class, which would fail in the same way."""
+def _freeze(attempt: Probe, found: Findings, failing: Sequence[tuple[int, Failure]]) -> None:
+    """Freeze groups, and those at the same place in modules of the same class, which would fail in the same way."""
     for group, result in failing:
         module = result.modules[-1] if result.modules else ""
         kind = Kind.TRAINING_ONLY if result.in_training else Kind.STATED_SIZE
@@ -147,7 +147,7 @@ def _freeze(attempt: Probe, found: Trial, failing: Sequence[tuple[int, Failure]]
 
 
 def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, str]]:
-    """Groups that live where this one lives, in other modules of the same class."""
+    """Return the groups at the same place in other modules of the same class."""
     inside = [place for place in attempt.network.groups[group].places if place.tensor.startswith(f"{module}.")]
     if not module or not inside:
         return []
@@ -162,7 +162,7 @@ def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, st
 
 
 def _groups_near(attempt: Probe, failure: Failure, narrowed: Sequence[int]) -> list[int]:
-    """Groups that the failing module touches, innermost module first; all of them where none does."""
+    """Return the groups that the innermost failing module with groups touches, or all groups if there is none."""
     offsets = attempt.network.offsets
     for name in reversed(failure.modules):
         units = np.unique(np.concatenate([[0], *(axis.owner for axis in attempt.axes.get(name, ()))]))

@@ -1,6 +1,6 @@
-"""trace(model, example_inputs): the program of a network, by `torch.export`, and its labels.
+"""Tracing of networks: `torch.export` writes the program, and its labels give the `Network`.
 
-The model is run once with data, then exported on fake tensors as it is (training IR, not decomposed). It is not
+The model is run once with data, then exported on fake tensors (training IR, not decomposed). It is not
 changed.
 """
 
@@ -28,28 +28,30 @@ from gnnrl.network.tracing.stated_sizes import try_out
 
 Inputs = Any
 _ONE_AT_A_TIME = RLock()
-"""`torch.export` is not made for several threads."""
+"""`torch.export` is not thread-safe."""
 
 
 def trace(model: nn.Module, example_inputs: Inputs) -> Network:
-    """Find what a network consists of, which of its channels go together and what they cost.
+    """Trace a network: find its operations, the groups of channels that belong together, and its costs.
+
+        network = gnnrl.trace(model, torch.randn(1, 3, 224, 224))
 
     Args:
         model: any module that `torch.export` accepts; it is not changed.
-        example_inputs: one tensor, a tuple of positional arguments or a dictionary of keyword arguments, with a
-            leading batch dimension. Modules that they do not run keep their width (`Network.unrun`): give all inputs
-            that the network is to take.
+        example_inputs: a tensor, a tuple of positional arguments or a dictionary of keyword arguments, with the batch
+            dimension first. Modules that they do not run keep their widths (`Network.unrun`), so give all inputs that
+            the network will read.
 
     Raises:
         InputsError: the network does not run on these inputs.
-        TraceError: the network cannot be exported, or sizes depend on data; the message names the module, the
+        TraceError: the network cannot be exported, or sizes depend on data. The message names the module, the
             parameter or the line.
     """
     model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
     if not _batch_size(args, kwargs):
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
-        raise InputsError(f"the example inputs hold no samples, their batch is of size 0 ({shapes})")
+        raise InputsError(f"the example inputs hold no samples: their batch size is 0 ({shapes})")
     check_network(model)
     with _ONE_AT_A_TIME, evaluating(model), torch.no_grad(), _unread_masks():
         rehearsal = _rehearse(model, args, kwargs)
@@ -57,17 +59,17 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         check_sizes(model, program)
         labelling = Labelling(model, program, _batch_size(args, kwargs))
         network = labelling.network()
-        while (trial := try_out(rehearsal, network)).frozen:
-            labelling.freeze(network, trial.frozen)
+        while (findings := try_out(rehearsal, network)).frozen:
+            labelling.freeze(network, findings.frozen)
             network = labelling.network()
-    return replace(network, bindings=tuple(trial.bindings))
+    return replace(network, bindings=tuple(findings.bindings))
 
 
 def unwrapped(model: Any) -> nn.Module:
-    """The user's own network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`.
+    """Return the user's network inside `torch.compile`, `DataParallel` or `DistributedDataParallel`.
 
     Raises:
-        ConfigError: it is no network, but its class, say, or a function that makes it.
+        ConfigError: the argument is not a network, but for example its class, or a function that makes it.
     """
     if not isinstance(model, nn.Module):
         named = getattr(model, "__name__", "")
@@ -84,7 +86,7 @@ def unwrapped(model: Any) -> nn.Module:
 
 
 def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments of a call to the model."""
+    """Return positional and keyword arguments of a call to the model."""
     if isinstance(example_inputs, Mapping):
         return (), dict(example_inputs)
     if isinstance(example_inputs, tuple | list):
@@ -94,7 +96,7 @@ def as_arguments(example_inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any
 
 @contextmanager
 def plain_attention() -> Iterator[None]:
-    """Attention as operations that every format and counter knows, not as PyTorch's fused ones for inference."""
+    """Compute attention with operations that every format knows, not with PyTorch's fused ones for inference."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -106,16 +108,16 @@ def plain_attention() -> Iterator[None]:
 def exported(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any = None
 ) -> torch.export.ExportedProgram:
-    """The program of a network, by `torch.export`, whose errors are passed on, not the graphs that it logs."""
+    """Export a network with `torch.export`. Its errors are passed on, but not the graphs that it logs."""
     with warnings.catch_warnings(), _unread_masks(), _unlogged(), _unprinted():
-        # said of every recurrent layer, which torch puts right again
+        # torch warns about every recurrent layer, and restores the tensors itself
         warnings.filterwarnings("ignore", r"The tensor attributes? .* assigned during export")
         return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
 
 
 @contextmanager
 def _unread_masks() -> Iterator[None]:
-    """Masks of transformers as they are: whether they are causal is a hint, which torch reads from their values."""
+    """Keep torch from reading the values of masks in transformers, which only hint that a mask is causal."""
     detect, transformer._detect_is_causal_mask = transformer._detect_is_causal_mask, _is_said_to_be_causal
     try:
         yield
@@ -139,7 +141,7 @@ def _unlogged() -> Iterator[None]:
 
 @contextmanager
 def _unprinted() -> Iterator[None]:
-    """Keep `torch.export` from printing the graph so far where it fails; users' code prints as it does."""
+    """Keep `torch.export` from printing the graph when it fails. The user's code can still print."""
     vars(_trace)["print"] = lambda *_, **__: None
     try:
         yield
@@ -148,7 +150,7 @@ def _unprinted() -> Iterator[None]:
 
 
 def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:
-    """Run the model once, so that wrong inputs are told apart from what export cannot do."""
+    """Run the model once, so that wrong inputs are not taken for limits of the export."""
     try:
         return Rehearsal(model, args, kwargs)
     except GnnrlError:
@@ -168,10 +170,10 @@ def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     except Exception as error:
         where = last_user_line(str(error)) or user_location(error)
         raise TraceError(
-            f"{type(model).__name__} cannot be traced{where and f': {where} stands in the way'}. "
+            f"{type(model).__name__} cannot be traced{where and f' because of {where}'}. "
             f"torch.export says: {first_line(error)}. "
-            "Make this line independent of the values of tensors (torch.where, torch.cond), or trace the part of the "
-            "network without it."
+            "Rewrite this line so that it does not depend on values of tensors (torch.where, torch.cond), or trace the "
+            "part of the network without it."
         ) from error
 
 

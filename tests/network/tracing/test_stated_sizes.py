@@ -132,7 +132,7 @@ def test_a_number_that_is_computed_from_a_size_freezes_the_size() -> None:
 
     assert [group.name for group in network.groups] == ["v"]
     (frozen,) = [group for group in network.frozen if group.name == "q"]
-    assert "a number is computed from this size" in str(frozen.reasons[0])
+    assert "the number depends on this size" in str(frozen.reasons[0])
     assert __file__ in str(frozen.reasons[0])
 
 

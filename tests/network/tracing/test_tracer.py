@@ -87,7 +87,7 @@ def test_what_is_no_network_is_refused_with_how_to_get_one(model: object, told: 
 
 
 def test_a_batch_of_no_samples_is_refused() -> None:
-    with pytest.raises(InputsError, match=r"hold no samples, their batch is of size 0 \(float32 \[0, 3, 8, 8\]"):
+    with pytest.raises(InputsError, match=r"hold no samples: their batch size is 0 \(float32 \[0, 3, 8, 8\]"):
         trace(nn.Sequential(conv(3, 8), Head(8)), images(batch=0))
 
 
@@ -210,9 +210,9 @@ def test_modules_that_the_inputs_do_not_run_are_named() -> None:
     network = trace(Sparing(), x)
 
     assert network.unrun == ("b", "embedding")
-    assert "Not run by these inputs, left as they are: 2 modules: b, embedding." in str(network)
+    assert "Not run by these inputs, left unchanged: 2 modules: b, embedding." in str(network)
     assert Description.of(network).to_dict()["unrun"] == ("b", "embedding")
-    assert "Not run by these inputs, left as they are: 2 modules: b, embedding." in network._repr_html_()
+    assert "Not run by these inputs, left unchanged: 2 modules: b, embedding." in network._repr_html_()
     assert trace(Sparing(), (x, x)).unrun == ("embedding",)
 
 

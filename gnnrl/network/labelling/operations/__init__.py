@@ -1,1 +1,1 @@
-"""One rule an operation: labels of the inputs in, labels of the outputs and the work of the operation out."""
+"""Rules of operations: each maps labels of the inputs to labels of the outputs, and states the MACs."""

@@ -1,4 +1,4 @@
-"""Operations that work along given dimensions and leave all others alone: sums so far, orders, transforms, patches."""
+"""Operations that work along given dimensions only: cumulative sums, sorting, Fourier transforms, patches."""
 
 from collections.abc import Sequence
 from math import prod
@@ -13,7 +13,7 @@ from gnnrl.network.reasons import Kind
 
 
 def along(call: Call) -> Value | list[Value]:
-    """Freeze channels that the operation works along; the labels of all other dimensions pass."""
+    """Freeze channels along which the operation works, and keep the labels of all other dimensions."""
     value = call.value("self")
     dims = call.arguments.get("dim")
     if call.name in ("tril", "triu"):
@@ -31,7 +31,7 @@ def along(call: Call) -> Value | list[Value]:
 
 
 def gather(call: Call) -> Value:
-    """Take positions along one dimension that another tensor gives; the other dimensions are unified."""
+    """Take positions along one dimension that another tensor gives. The other dimensions are unified."""
     dim = int(call["dim"]) % len(call.shape)
     call.freeze(call.value("self"), Kind.WORKED_ALONG, [dim])
     call.freeze(call.value("index"), Kind.WORKED_ALONG, [dim])
@@ -40,7 +40,7 @@ def gather(call: Call) -> Value:
 
 
 def scatter(call: Call) -> Value:
-    """Put or add elements at positions along one dimension; the other dimensions are unified."""
+    """Put or add elements at positions along one dimension. The other dimensions are unified."""
     rank = len(call.shape)
     dim = int(call["dim"]) % rank
     nodes = [node for node in call.node.all_input_nodes if "val" in node.meta and len(call.shape_of(node)) == rank]
@@ -51,7 +51,7 @@ def scatter(call: Call) -> Value:
 
 
 def diagonal(call: Call) -> Value:
-    """Take the diagonal of two dimensions, which becomes the last one."""
+    """Take the diagonal of two dimensions, which becomes the last dimension."""
     value = call.value("self")
     rank = len(value.shape)
     dims = (int(call["dim1"]) % rank, int(call["dim2"]) % rank)
@@ -60,7 +60,7 @@ def diagonal(call: Call) -> Value:
 
 
 def cosine_similarity(call: Call) -> Value:
-    """Sum products over one dimension: a channel that is zero counts nothing."""
+    """Sum products over one dimension, to which a channel of zeros adds nothing."""
     nodes = [call["x1"], call["x2"]]
     shape = np.broadcast_shapes(*(call.shape_of(node) for node in nodes))
     value, dim = unify(call, nodes, shape), int(call["dim"]) % len(shape)
@@ -74,7 +74,7 @@ def cosine_similarity(call: Call) -> Value:
 
 
 def repeat_interleave(call: Call) -> Value:
-    """Repeat every position of a dimension; the copies go together."""
+    """Repeat every position of a dimension. The copies have the same label."""
     value, dim = call.value("self"), call["dim"]
     if dim is None or not isinstance(call["repeats"], int):
         call.freeze(value, Kind.REPEATED)
@@ -91,7 +91,7 @@ def unfold(call: Call) -> Value:
 
 
 def fold(call: Call) -> Value:
-    """Put channels [N, C k, L] back into patches of k positions: whole patches go."""
+    """Put channels [N, C k, L] back into patches of k positions, which are removed as a whole."""
     labels = call.along(call.value("self"), -2)
     if labels is None:
         return Value(call.shape)
@@ -101,7 +101,7 @@ def fold(call: Call) -> Value:
 
 
 def channel_shuffle(call: Call) -> Value:
-    """Write the channels [groups, C / groups] column by column: groups keep equally many channels."""
+    """Write the channels [groups, C / groups] column by column. All groups keep the same number of channels."""
     value, groups = call.value("self"), int(call["groups"])
     components = []
     for component in value.components:

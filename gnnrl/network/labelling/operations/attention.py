@@ -1,4 +1,4 @@
-"""Products of two computed tensors: matrix products, attention. Heads go whole."""
+"""Products of two computed tensors: matrix products and attention. Heads are removed as a whole."""
 
 from math import prod
 from string import ascii_lowercase
@@ -13,7 +13,7 @@ from gnnrl.network.reasons import Kind
 
 
 def matmul(call: Call) -> Value:
-    """Multiply [..., M, K] by [..., K, N]: K is tied, the batch dimensions are unified."""
+    """Multiply [..., M, K] by [..., K, N]. K is tied, and the batch dimensions are unified."""
     first, second = list(call.arguments)[:2]
     a, b = call.value(first), call.value(second)
     if len(a.shape) < 2 or len(b.shape) < 2:
@@ -35,7 +35,7 @@ def matmul(call: Call) -> Value:
 
 
 def _by_vector(call: Call, first: int, second: int) -> Value:
-    """Multiply by a vector from the left, from the right, or two vectors."""
+    """Multiply a matrix by a vector from the left or right, or two vectors."""
     rows, columns = ascii_lowercase[: max(first - 1, 0)], ascii_lowercase[: max(second - 2, 0)]
     terms = [f"{rows}z", "z" if second == 1 else f"{columns}zy"]
     nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node)]
@@ -43,7 +43,7 @@ def _by_vector(call: Call, first: int, second: int) -> Value:
 
 
 def _state_work(call: Call, a: Value, b: Value) -> None:
-    """Multiply-accumulates are M x K x N of every matrix; a labelled dimension that both operands share counts once."""
+    """State the MACs: M x K x N for every matrix. A labelled dimension that both operands share counts once."""
     rank = len(call.shape)
     extents: list[tuple[Component, set[object]]] = []
     for value, names in ((a, ("M", "K")), (b, ("K", "N"))):
@@ -69,7 +69,7 @@ def _batched(component: Component, value: Value, call: Call) -> Component:
 
 
 def _contract(call: Call, component: Component, dim: int) -> Component:
-    """A contracted dimension inside heads goes as a whole: tie it where the labels vary with the head too."""
+    """Tie a contracted dimension if its labels vary with the head, too: it is removed together with the head."""
     if sum(size > 1 for size in component.shape) > 1:
         call.space.tie(component, component.take([0], dim))
         return component.take([0], dim)
@@ -77,7 +77,7 @@ def _contract(call: Call, component: Component, dim: int) -> Component:
 
 
 def _dropped(component: Component) -> Component:
-    """Labels of the heads of a contracted tensor: none of the matrix dimensions."""
+    """Return the labels of the heads of a contracted tensor, without the matrix dimensions."""
     for dim in (-1, -2):
         component = component.take([0], dim)
     return component
@@ -92,7 +92,7 @@ def _unified(call: Call, components: list[Component]) -> Value:
 
 
 def attention(call: Call) -> Value:
-    """Scaled dot-product attention [..., H, T, D]: whole heads go; without heads the channels of the values."""
+    """Attend [..., H, T, D]. Whole heads are removed or, without heads, channels of the values."""
     query, key, value = (call.value(name) for name in ("query", "key", "value"))
     heads = [_heads(call, item) for item in (query, key, value)]
     for item, total in ((query, prod(query.shape) * key.shape[-2]), (value, prod(value.shape) * query.shape[-2])):
@@ -110,7 +110,7 @@ def attention(call: Call) -> Value:
 
 
 def _tie_mask(call: Call, heads: list[Component]) -> None:
-    """A mask or bias [.., H, T, S] of the scores goes with the heads, one [.., 1, T, S] stays."""
+    """Tie a mask or bias [.., H, T, S] of the scores with the heads. A mask [.., 1, T, S] is not changed."""
     mask = call.value("attn_mask", (-3,) if heads else ())
     call.freeze(mask, Kind.FIXED_MASK, [dim for dim in range(len(mask.shape)) if dim != len(mask.shape) - 3])
     labels = call.along(mask, -3)
@@ -121,7 +121,7 @@ def _tie_mask(call: Call, heads: list[Component]) -> None:
 
 
 def _heads(call: Call, value: Value) -> Component | None:
-    """Labels of the heads [.., H, 1, 1]; labels inside a head are tied to it."""
+    """Return the labels of the heads [.., H, 1, 1], and tie labels inside a head to it."""
     found = None
     for component in value.components:
         if len(component.shape) > 3 and component.shape[-3] > 1:

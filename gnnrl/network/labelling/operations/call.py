@@ -1,7 +1,7 @@
-"""What a rule sees of one operation of the program: its arguments by name, their labels, where it stands.
+"""Calls: operations of the program as rules see them, with arguments by name, their labels, and the line of code.
 
 A rule is a function `(Call) -> Value | list[Value]`. It reads labels with `call.value`, ties and freezes them, states
-the multiply-accumulates with `call.work` and returns the labels of the output.
+the MACs with `call.work`, and returns the labels of the output.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from gnnrl.network.reasons import Kind, Reason
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Multiply-accumulates of one operation: `factor` times the sizes of labelled dimensions, for the whole batch."""
+    """MACs of one operation for the whole batch: `factor` times the sizes of labelled dimensions."""
 
     operation: int
     factor: int
@@ -29,7 +29,7 @@ class Work:
 
 @dataclass(slots=True)
 class Tensors:
-    """Parameters and buffers as the rules label them: the labels of each dimension, made when first asked for."""
+    """Labels of parameters and buffers. The labels of a dimension are made when a rule first reads them."""
 
     shapes: dict[str, tuple[int, ...]]
     space: LabelSpace
@@ -37,7 +37,7 @@ class Tensors:
     _uses: dict[str, list[set[int]]] = field(default_factory=dict)
 
     def value(self, name: str, dims: Sequence[int]) -> Value:
-        """Labels of a parameter whose dimensions `dims` may shrink in this use."""
+        """Return the labels of a parameter whose dimensions `dims` can shrink in this use."""
         shape = self.shapes[name]
         wanted = [dim % len(shape) for dim in dims if shape[dim] > 1]
         self._uses.setdefault(name, []).append(set(wanted))
@@ -49,7 +49,7 @@ class Tensors:
         return Value(shape, tuple(components))
 
     def freeze_disagreements(self) -> None:
-        """Freeze the dimensions that may shrink in one use of a parameter but not in another."""
+        """Freeze the dimensions that can shrink in one use of a parameter but not in another."""
         for (name, dim), labels in self.labels.items():
             if any(dim not in use for use in self._uses[name]):
                 self.space.freeze(labels, Reason(Kind.SEVERAL_USES, detail=name))
@@ -57,11 +57,11 @@ class Tensors:
 
 @dataclass(slots=True)
 class Call:
-    """One operation of the exported program, with its arguments by the names of the operator's schema.
+    """One operation of the exported program, with its arguments by the names in the operator's schema.
 
     Attributes:
-        zeros: results that are zero where a channel of them goes (see `zeros`).
-        weights: parameters, buffers and what is computed from nothing else.
+        zeros: results that are zero in removed channels, see `zeros`.
+        weights: parameters, buffers, and results that are computed from only these.
     """
 
     node: fx.Node
@@ -84,7 +84,7 @@ class Call:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the (first) output."""
+        """Shape of the first output."""
         return self.shapes[0]
 
     @property
@@ -94,24 +94,24 @@ class Call:
         return [tuple(item.shape) for item in (result if isinstance(result, list | tuple) else [result])]
 
     def __getitem__(self, name: str) -> Any:
-        """An argument as the program gives it."""
+        """Return an argument as the program gives it."""
         return self.arguments[name]
 
     def has(self, name: str) -> bool:
-        """Whether a tensor argument is there."""
+        """Return whether a tensor argument is given."""
         return isinstance(self.arguments.get(name), fx.Node)
 
     def shape_of(self, argument: str | fx.Node) -> tuple[int, ...]:
-        """Shape of a tensor argument."""
+        """Return the shape of a tensor argument."""
         return tuple(self._node(argument).meta["val"].shape)
 
     def parameter(self, argument: str | fx.Node) -> str | None:
-        """Name of the parameter or buffer that the argument is, None where it was computed."""
+        """Return the name of the parameter or buffer that the argument is, or None if it is computed."""
         value = self.values.get(self._node(argument))
         return value if isinstance(value, str) else None
 
     def value(self, argument: str | fx.Node, dims: Sequence[int] | None = None) -> Value:
-        """Labels of a tensor argument; of a parameter those of `dims`, by default of all its dimensions."""
+        """Return the labels of a tensor argument; for a parameter those of `dims`, by default of all dimensions."""
         value = self.values[self._node(argument)]
         if isinstance(value, str):
             return self.tensors.value(value, range(len(self.tensors.shapes[value])) if dims is None else dims)
@@ -119,38 +119,38 @@ class Call:
         return value
 
     def operands(self) -> dict[str, Value]:
-        """Labels of the computed tensors among the arguments."""
+        """Return the labels of the computed tensors among the arguments."""
         nodes = {name: node for name, node in self.arguments.items() if isinstance(node, fx.Node)}
         return {name: value for name, node in nodes.items() if isinstance(value := self.values.get(node), Value)}
 
     def along(self, value: Value, dim: int) -> Component | None:
-        """Labels along one dimension, None where it is fixed."""
+        """Return the labels along one dimension, or None if its size is fixed."""
         return self.space.along(value, dim, self.reason(Kind.SEVERAL_DIMENSIONS))
 
     def stored(self, argument: str | fx.Node) -> bool:
-        """Whether a tensor argument is a parameter or buffer, or made of nothing else."""
+        """Return whether a tensor argument is a parameter or buffer, or computed from only these."""
         return self._node(argument) in self.weights
 
     def vanishes(self, argument: str | fx.Node) -> bool:
-        """Whether a tensor argument is zero where a channel of it goes."""
+        """Return whether a tensor argument is zero in removed channels."""
         return self._node(argument) in self.zeros or self.parameter(argument) is not None
 
     def reason(self, kind: Kind) -> Reason:
-        """Why something is frozen, said of this operation."""
+        """Return a reason with the name, module and line of this operation."""
         return Reason(kind, self.name, self.module, self.location)
 
     def freeze(self, value: Value, kind: Kind, dims: Sequence[int] | None = None) -> None:
-        """Keep all channels of a tensor, or those of some dimensions."""
+        """Freeze all channels of a tensor, or those of some dimensions."""
         wanted = None if dims is None else {dim % len(value.shape) for dim in dims}
         for component in value.components:
             if wanted is None or any(component.shape[dim] > 1 for dim in wanted):
                 self.space.freeze(component, self.reason(kind))
 
     def whole(self, value: Value, dims: Iterable[int], kind: Kind) -> Value:
-        """Keep all positions of some dimensions: labels that vary along others too go at each of them, the rest stay.
+        """Keep all positions of some dimensions: tie labels along them if they vary along others, too, else freeze.
 
         Returns:
-            labels that do not vary along these dimensions.
+            The labels that do not vary along these dimensions.
         """
         wanted = {dim % len(value.shape) for dim in dims}
         kept = []
@@ -166,7 +166,7 @@ class Call:
         return Value(value.shape, tuple(kept))
 
     def tie(self, a: Component | None, b: Component | None, kind: Kind) -> None:
-        """Tie two vectors of labels; where one is fixed the other is frozen."""
+        """Tie two vectors of labels. If one has a fixed size, freeze the other."""
         if a is not None and b is not None:
             self.space.tie(a, b)
         else:
@@ -175,13 +175,13 @@ class Call:
                     self.space.freeze(labels, self.reason(kind))
 
     def work(self, factor: int, *extents: Component | int | None) -> None:
-        """State the multiply-accumulates: a factor times fixed sizes and sizes of labelled dimensions."""
+        """State the MACs: a factor times fixed sizes and sizes of labelled dimensions."""
         fixed = prod(extent for extent in extents if isinstance(extent, int))
         labelled = tuple(np.ravel(extent) for extent in extents if isinstance(extent, np.ndarray))
         self.works.append(Work(self.index, factor * fixed, labelled))
 
     def macs(self) -> int:
-        """Multiply-accumulates of the dense operation as torch counts them, on fake tensors."""
+        """Return the MACs of the dense operation as torch counts them, on fake tensors."""
         if any("val" not in source.meta for source in self.node.all_input_nodes):
             return 0
         args, kwargs = fx.map_arg((self.node.args, self.node.kwargs), lambda source: source.meta["val"])
@@ -199,7 +199,7 @@ class Call:
 
 
 def operation_name(node: fx.Node) -> str:
-    """Name of an operation without namespace and overload: `aten.conv2d.default` is `conv2d`."""
+    """Return the name of an operation without namespace and overload: `conv2d` for `aten.conv2d.default`."""
     target: Any = node.target
     schema = getattr(target, "_schema", None)
     if schema is None:
@@ -212,12 +212,12 @@ Rule = Callable[[Call], "Value | list[Value]"]
 
 
 def vector(labels: Component | None, dim: int, shape: Sequence[int]) -> Value:
-    """The value of this shape whose channels lie along one dimension."""
+    """Return a value of this shape with labels along one dimension."""
     if labels is None or len(labels) == 1:
         return Value(tuple(shape))
     return Value(tuple(shape), (labels.reshape([-1 if d == dim % len(shape) else 1 for d in range(len(shape))]),))
 
 
 def passed(value: Value, shape: Sequence[int]) -> Value:
-    """The same labels on a tensor of another size along fixed dimensions."""
+    """Return the same labels for a tensor of another shape along fixed dimensions."""
     return Value(tuple(shape), value.components)

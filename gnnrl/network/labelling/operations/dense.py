@@ -1,6 +1,6 @@
 """Operations that mix channels with weights: convolutions, linear layers, embeddings.
 
-Their multiply-accumulates are the number of weights that remain times the number of positions they are used at.
+Their MACs are the number of weights that stay times the number of positions at which they are used.
 """
 
 from math import prod
@@ -13,7 +13,7 @@ from gnnrl.network.reasons import Kind
 
 
 def convolution(call: Call) -> Value:
-    """Convolve: weight [O, I / groups, *kernel]; transposed: weight [I, O / groups, *kernel]."""
+    """Convolve with a weight [O, I / groups, *kernel]; transposed with a weight [I, O / groups, *kernel]."""
     transposed, groups = "transpose" in call.name, int(call["groups"])
     weight = call.value("weight", (0, 1))
     first, second = call.along(weight, 0), call.along(weight, 1)
@@ -45,7 +45,7 @@ def convolution(call: Call) -> Value:
 
 
 def _grouped(call: Call, inputs: Component, first: Component, second: Component | None, groups: int) -> Component:
-    """Tie a grouped convolution: whole groups go, or the same channels of every group, whichever is finer.
+    """Tie a grouped convolution: it loses whole groups, or the same channels of every group, whichever is finer.
 
     Weight dimension 0 runs over the outputs of all groups, dimension 1 over the inputs of one group.
     """
@@ -65,7 +65,7 @@ def _grouped(call: Call, inputs: Component, first: Component, second: Component 
 def _grouped_transposed(
     call: Call, inputs: Component, first: Component, second: Component | None, groups: int
 ) -> Component:
-    """Tie a grouped transposed convolution: whole groups go.
+    """Tie a grouped transposed convolution, which loses whole groups.
 
     Weight dimension 0 runs over the inputs of all groups, dimension 1 over the outputs of one group.
     """
@@ -97,7 +97,7 @@ def linear(call: Call) -> Value:
 
 
 def embedding(call: Call) -> Value:
-    """Look rows of a weight [entries, C] up; the entries stay."""
+    """Look up rows of a weight [entries, C]. All entries stay."""
     weight = call.value("weight", (1,))
     return vector(call.along(weight, 1), -1, call.shape)
 

@@ -1,4 +1,4 @@
-"""Operations that take positions of a dimension: ranges, parts, single positions, positions given by a tensor."""
+"""Operations that take positions of a dimension: ranges, parts, single positions, positions from a tensor."""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,17 @@ def slices(call: Call) -> Value:
 
 
 def narrow(call: Call) -> Value:
-    """Take a number of positions from one on; the first position is a constant of the program."""
+    """Take a number of consecutive positions. The first one is a constant of the program."""
     value = call.value("self")
     dim, start = int(call["dim"]) % len(value.shape), int(call["start"])
     return take(call, value, dim, np.arange(value.shape[dim])[start:][: call["length"]])
 
 
 def take(call: Call, value: Value, dim: int, index: Component) -> Value:
-    """Labels of the given positions of one dimension.
+    """Return the labels at positions of one dimension.
 
-    The first or the last channels shrink apart from the others: where the code does not follow a narrower probe, they
-    are frozen.
+    The first or the last channels can shrink independently of the others. If the code does not follow in a narrower
+    probe, they are frozen later.
     """
     size, count = value.shape[dim], len(index)
     if count == size and (index == np.arange(size)).all():
@@ -52,7 +52,7 @@ def take(call: Call, value: Value, dim: int, index: Component) -> Value:
 
 
 def _cut(call: Call, component: Component, parts: Sequence[Component], dim: int) -> None:
-    """Let parts of different sizes shrink independently, or as multiples of the smallest where that is possible."""
+    """Let parts of different sizes shrink independently, or as multiples of the smallest if it divides all."""
     piece = min(part.shape[dim] for part in parts)
     even = all(part.shape[dim] % piece == 0 for part in parts)
     call.space.cut(parts, np.stack(np.split(component, component.shape[dim] // piece, dim)) if even else None)
@@ -67,14 +67,14 @@ def select(call: Call) -> Value:
 
 
 def _everywhere(call: Call, component: Component, dim: int) -> Component:
-    """Labels that go at every position of a dimension or at none."""
+    """Tie a component along a dimension, and return it with size 1 there."""
     first = component.take([0], dim)
     call.space.tie(component, first)
     return first
 
 
 def _at(component: Component, dim: int, position: int) -> Component:
-    """Labels of one position of a dimension; a dimension without labels has only one."""
+    """Return the labels at one position of a dimension. A dimension without labels has only one position."""
     return np.asarray(component.take(position if component.shape[dim] > 1 else 0, dim))
 
 
@@ -90,7 +90,7 @@ def unbind(call: Call) -> list[Value]:
 
 
 def split(call: Call) -> list[Value]:
-    """Cut a dimension into parts; equal parts, and multiples of one part, keep equally many channels."""
+    """Cut a dimension into parts. Equal parts keep the same number of channels."""
     value = call.value("self")
     dim = int(call["dim"]) % len(value.shape)
     sizes = [shape[dim] for shape in call.shapes]
@@ -122,7 +122,7 @@ def _tie_parts(call: Call, component: Component, parts: Sequence[Component], siz
 
 
 def index(call: Call) -> Value:
-    """Index with tensors: along fixed dimensions only, channels indexed by constants stay."""
+    """Index with tensors. Indexed channels are frozen, because the indices are constants."""
     value, indices = call.value("self"), call["indices"]
     indexed = [dim for dim, item in enumerate(indices) if item is not None]
     call.freeze(value, Kind.CONSTANT_POSITIONS, indexed)

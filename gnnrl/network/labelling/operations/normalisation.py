@@ -1,4 +1,4 @@
-"""Normalisations: their scale, shift and running statistics go with the channels they normalise."""
+"""Normalisations: scale, shift and running statistics are tied to the channels that they normalise."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ VECTORS = ("weight", "bias", "running_mean", "running_var")
 
 
 def batch_norm(call: Call) -> Value:
-    """Normalise every channel (dimension 1) over the batch; instance normalisation over each image."""
+    """Normalise every channel (dimension 1) over the batch, or over each image (instance normalisation)."""
     return _affine(call, call.value("input"), 1)
 
 
@@ -23,7 +23,7 @@ def _affine(call: Call, value: Value, dim: int) -> Value:
 
 
 def layer_norm(call: Call) -> Value:
-    """Normalise over the last dimensions; channels that go are left out of mean and variance."""
+    """Normalise over the last dimensions. Mean and variance do not include removed channels."""
     value, dims = call.value("input"), len(call["normalized_shape"])
     normalised = range(len(value.shape) - dims, len(value.shape))
     if dims == 1:
@@ -36,7 +36,7 @@ def layer_norm(call: Call) -> Value:
 
 
 def group_norm(call: Call) -> Value:
-    """Normalise groups of channels (dimension 1): the same channels of every group go, one group loses any."""
+    """Normalise groups of channels (dimension 1). Every group loses the same channels; a single group loses any."""
     value, groups = call.value("input"), int(call["num_groups"])
     labels = call.along(value, 1)
     if labels is not None and groups > 1:
@@ -48,14 +48,14 @@ def group_norm(call: Call) -> Value:
 
 
 def softmax(call: Call) -> Value:
-    """Normalise along one dimension to sum one: a dimension of fixed size."""
+    """Normalise along one dimension, which keeps its size, to a sum of one."""
     value = call.value("self")
     call.freeze(value, Kind.TAKEN_OVER, [call["dim"]])
     return value
 
 
 def prelu(call: Call) -> Value:
-    """Rectify with a learned slope for all channels or for each (dimension 1)."""
+    """Rectify with one learned slope for all channels or one for each channel (dimension 1)."""
     value = call.value("self")
     if call.shape_of("weight") != (1,):
         call.tie(call.along(call.value("weight", (0,)), 0), call.along(value, 1), Kind.FIXED_OPERAND)

@@ -1,4 +1,4 @@
-"""Operations that work element by element: the labels of the operands are unified position by position."""
+"""Element-wise operations: the labels of the operands are unified position by position."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,13 +12,13 @@ from gnnrl.network.reasons import Kind
 
 
 def same(call: Call) -> Value:
-    """Keep the labels: the output's elements depend on the input's element at the same position."""
+    """Keep the labels, because each element of the output depends on the input's element at its position."""
     first = next(name for name in call.arguments if call.has(name))
     return passed(call.value(first), call.shape)
 
 
 def made(call: Call) -> Value:
-    """Make a tensor of a fixed size, of the kind and place of another, of which nothing else is read."""
+    """Make a tensor of a fixed size. Only the type and device of the argument are read."""
     return Value(call.shape)
 
 
@@ -29,7 +29,7 @@ def elementwise(call: Call) -> Value:
 
 
 def gate(call: Call) -> Value:
-    """Multiply one half of a dimension by the sigmoid of the other: the halves go together."""
+    """Multiply one half of a dimension by the sigmoid of the other half. The halves are tied."""
     value, dim = call.value("self"), int(call["dim"]) % len(call.shape)
     halves = []
     for component in value.components:
@@ -41,10 +41,10 @@ def gate(call: Call) -> Value:
 
 
 def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Sequence[Value] = ()) -> Value:
-    """Tie the labels of tensors (and of `others`) broadcast to one shape; one fixed size freezes the others.
+    """Tie the labels of tensors (and of `others`) broadcast to one shape. A fixed size freezes the others' labels.
 
-    What varies along several dimensions, as heads and their channels do, keeps the last one where a stored tensor has
-    a size there, such as the angles of a rotary embedding: whole heads go.
+    If a component varies along several dimensions, as heads and their channels do, and a stored tensor has a size along
+    the last one, as the angles of a rotary embedding have, then that dimension is kept: whole heads are removed.
     """
     rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
@@ -85,12 +85,12 @@ def _align(value: Value, rank: int) -> Value:
 
 
 def _fixed(value: Value) -> set[int]:
-    """Dimensions along which an operand has a fixed size above one."""
+    """Return the dimensions along which an operand has a fixed size above one."""
     return {dim for dim, size in enumerate(value.shape) if size > 1 and not value.varying(dim)}
 
 
 def merge(call: Call, merged: list[Component], component: Component) -> list[Component]:
-    """Tie a component to those that vary with the same dimensions, or add it."""
+    """Add a component to a list, and tie it to those that vary along the same dimensions."""
     kept = []
     for other in merged:
         if any(a > 1 and b > 1 for a, b in zip(component.shape, other.shape, strict=True)):

@@ -1,6 +1,6 @@
-"""Products that name their dimensions: einsum, and products with vectors, written as einsum.
+"""Products as equations: einsum, and products with vectors, written as einsum.
 
-Letters name dimensions. A letter that the output lacks is summed over, as the inner dimension of a matrix product is.
+Letters name dimensions. A letter that the output does not have is summed over, as in a matrix product.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gnnrl.network.reasons import Kind
 
 
 def einsum(call: Call) -> Value:
-    """Multiply and sum as an equation says: each letter is unified over all operands."""
+    """Multiply and sum by an equation. Each letter is unified over all operands."""
     nodes: list[fx.Node] = call["tensors"]
     terms, output = letters_of(call["equation"], [len(call.shape_of(node)) for node in nodes])
     if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
@@ -29,7 +29,7 @@ def einsum(call: Call) -> Value:
 
 
 def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """Terms and output of an equation, a Greek letter for each dimension of `...`, and the output it implies."""
+    """Return terms and (implied) output of an equation, with Greek letters for the dimensions of `...`."""
     left, arrow, output = equation.replace(" ", "").partition("->")
     dots = [rank - len(term.replace("...", "")) for term, rank in zip(left.split(","), ranks, strict=True)]
     greek = "αβγδεζηθ"[: max(dots)]
@@ -41,7 +41,7 @@ def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 
 
 def tensordot(call: Call) -> Value:
-    """Sum products over given dimensions of both operands; the others stand behind each other."""
+    """Sum products over given dimensions of both operands. The output has all other dimensions."""
     nodes = [call["self"], call["other"]]
     terms = [
         list(ascii_lowercase[: len(call.shape_of(nodes[0]))]),
@@ -69,10 +69,10 @@ def added(call: Call) -> Value:
 
 
 def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output: str, *, counted: bool = True) -> Value:
-    """Labels of a product of operands whose dimensions the letters of `terms` name.
+    """Return the labels of a product. The letters of `terms` name the dimensions of the operands.
 
     Args:
-        counted: whether torch counts its multiply-accumulates.
+        counted: whether torch counts the MACs of the product.
     """
     letters = sorted(set("".join(terms)))
     values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
@@ -97,7 +97,7 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
 
 
 def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
-    """A value with one dimension for every letter."""
+    """Return a value with one dimension for every letter."""
     order = [term.index(letter) for letter in letters if letter in term]
 
     def spread(shape: Sequence[int]) -> list[int]:
@@ -109,7 +109,7 @@ def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
 
 
 def _shared(letters: Sequence[str], terms: Sequence[str], values: Sequence[Value]) -> set[int]:
-    """Dimensions that both of two operands have in the same size: what is summed alone, is summed before."""
+    """Return the dimensions that both operands have in the same size. All others are summed before the product."""
     if len(terms) < 2:
         return set()
     both = (position for position, letter in enumerate(letters) if all(letter in term for term in terms))
@@ -117,7 +117,7 @@ def _shared(letters: Sequence[str], terms: Sequence[str], values: Sequence[Value
 
 
 def _without(value: Value, dims: set[int]) -> Value:
-    """A value that is summed over dimensions before it is multiplied."""
+    """Return a value that was summed over dimensions."""
     components = value.components
     for dim in dims:
         components = tuple(
@@ -129,7 +129,7 @@ def _without(value: Value, dims: set[int]) -> Value:
 def _check(
     call: Call, component: Component, own: Value, values: Sequence[Value], zero: Sequence[bool], summed: set[int]
 ) -> None:
-    """Freeze what meets a fixed size, and what is summed over although a removed channel counts."""
+    """Freeze labels that meet a fixed size, and those that are summed over although removed channels are not zero."""
     for dim, size in enumerate(component.shape):
         if size == 1:
             continue
@@ -141,14 +141,14 @@ def _check(
 
 
 def _state_work(call: Call, values: Sequence[Value]) -> None:
-    """Multiply-accumulates are the product of all sizes; a dimension that both operands share counts once."""
+    """State the MACs: the product of all sizes. A dimension that both operands share counts once."""
     sizes = [max(shape) for shape in zip(*(value.shape for value in values), strict=True)]
     chosen = independent(component for value in values for component in value.components)
     call.work(prod(sizes) // prod(component.size for component in chosen), *(np.ravel(c) for c in chosen))
 
 
 def weight_norm(call: Call) -> Value:
-    """Scale the direction v [O, I, ...] of every output to the length g: a removed input adds nothing to a length."""
+    """Scale the direction v [O, I, ...] of every output to the length g. Removed inputs add nothing to a length."""
     direction = call.value("v", (0, 1))
     lengths = call.value("g", (int(call["dim"]),))
     dim = int(call["dim"]) % len(call.shape)

@@ -1,8 +1,8 @@
 """Recurrent layers and cells: LSTM, GRU and RNN with tanh or ReLU.
 
-G = gates (4, 3, 1), H = hidden units, I = inputs. A layer has, for each direction, weights [G · H, I] and [G · H, H]
-and biases [G · H]. A hidden unit has one row for each gate; `torch.nn` states one number of hidden units for all layers
-and directions of a module, so they go together.
+G = gates (4, 3 or 1), H = hidden units, I = inputs. A layer has, for each direction, weights [G · H, I] and [G · H, H]
+and biases [G · H]. A hidden unit has one row for each gate. `torch.nn` has one number of hidden units for all layers
+and directions of a module, so they are tied.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _COPIES = {"to", "_to_copy", "clone", "contiguous", "detach", "alias", "type_as"
 
 
 def layers(call: Call) -> list[Value]:
-    """Run layers over a sequence [N, T, I], [T, N, I] or [T, I]; outputs of both directions lie side by side."""
+    """Run layers over a sequence [N, T, I], [T, N, I] or [T, I]. Outputs of both directions are concatenated."""
     if "batch_sizes" in call.arguments:
         return _whole(call, Kind.PACKED)
     directions, weights_each = 1 + bool(call["bidirectional"]), 4 if call["has_biases"] else 2
@@ -39,7 +39,7 @@ def layers(call: Call) -> list[Value]:
 
 
 def cell(call: Call) -> Value | list[Value]:
-    """Run one step: inputs [N, I] and states [N, H]."""
+    """Run one step with inputs [N, I] and states [N, H]."""
     weights = [call[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh") if call.has(name)]
     hidden = _step(call, _inputs(call), weights, None)
     _start(call, hidden)
@@ -50,10 +50,10 @@ def cell(call: Call) -> Value | list[Value]:
 def _step(
     call: Call, inputs: Component | None, weights: Sequence[fx.Node], hidden: Component | None
 ) -> Component | None:
-    """Tie the weights of one layer in one direction; returns the labels of its hidden units [H].
+    """Tie the weights of one layer in one direction, and return the labels of its hidden units [H].
 
     Args:
-        weights: of the inputs [G · H, I], of the outputs of the step before [G · H, H], and biases.
+        weights: weights of the inputs [G · H, I] and of the previous step's outputs [G · H, H], and biases.
     """
     reads, recurs = (call.value(weight, (0, 1)) for weight in weights[:2])
     for value in (reads, recurs, *(call.value(bias, (0,)) for bias in weights[2:])):
@@ -78,7 +78,7 @@ def _inputs(call: Call) -> Component | None:
 
 
 def _unit_of_gates(call: Call, value: Value, hidden: Component | None) -> Component | None:
-    """Tie the rows [G · H] of a weight or bias gate by gate, and with hidden units that are known."""
+    """Tie the rows [G · H] of a weight or bias across gates, and to known hidden units."""
     labels = call.along(value, 0)
     if labels is None:
         return hidden
@@ -99,13 +99,13 @@ def _tiled(labels: Component | None, directions: int) -> Component | None:
 
 
 def states_of(call: Call) -> list[fx.Node]:
-    """The states that a layer or cell starts from."""
+    """Return the initial states of a layer or cell."""
     given = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
     return [node for node in given if isinstance(node, fx.Node)]
 
 
 def _start(call: Call, hidden: Component | None) -> None:
-    """Tie the states at the start with the hidden units; constants are made for the units that are left."""
+    """Tie the initial states to the hidden units. A constant state is made with as many units as stay."""
     for node in states_of(call):
         value = call.value(node, (-1,))
         value = call.whole(value, range(len(value.shape) - 1), Kind.WORKED_ALONG)
@@ -119,18 +119,18 @@ def _start(call: Call, hidden: Component | None) -> None:
 
 
 def _constant(call: Call, node: fx.Node) -> list[fx.Node]:
-    """A tensor that is filled with one number, and what it is copied to on the way to a node; nothing if it is none."""
-    way = [node]
-    while operation_name(way[-1]) in _COPIES and len(way[-1].all_input_nodes) == 1:
-        way.append(way[-1].all_input_nodes[0])
-    alike = all(call.shape_of(source) == call.shape_of(node) for source in way)
-    return way if alike and operation_name(way[-1]) in _FILLED else []
+    """Return the copies from a tensor filled with one number to a node, or nothing if there is no such tensor."""
+    path = [node]
+    while operation_name(path[-1]) in _COPIES and len(path[-1].all_input_nodes) == 1:
+        path.append(path[-1].all_input_nodes[0])
+    alike = all(call.shape_of(source) == call.shape_of(node) for source in path)
+    return path if alike and operation_name(path[-1]) in _FILLED else []
 
 
 def _whole(call: Call, kind: Kind) -> list[Value]:
-    """Layers that keep all of their widths.
+    """Freeze all widths of layers.
 
-    Those of a projection do, since torch tells by fewer outputs than hidden units that there is one.
+    torch recognises a projection by fewer outputs than hidden units, so layers with one keep their widths.
     """
     for node in call.node.all_input_nodes:
         if call.values.get(node) is not None:

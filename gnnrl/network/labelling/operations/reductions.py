@@ -1,4 +1,4 @@
-"""Operations that summarise positions: pooling, interpolation, reductions over dimensions of fixed size."""
+"""Operations that summarise positions: pooling, interpolation and reductions."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from gnnrl.network.reasons import Kind
 
 
 def pool(call: Call) -> Value | list[Value]:
-    """Pool or resize space; the channels stay what they are."""
+    """Pool or resize the spatial dimensions, and keep the labels of the channels."""
     value = call.value(next(iter(call.arguments)))
     rank = len(value.shape)
     space = range(rank - next((int(letter) for letter in call.name if letter.isdigit()), 2), rank)
@@ -18,7 +18,7 @@ def pool(call: Call) -> Value | list[Value]:
 
 
 def reduction(call: Call) -> Value | list[Value]:
-    """Reduce dimensions; sums and lengths have any number of channels, every other reduction a fixed one."""
+    """Reduce dimensions. Sums and lengths allow any number of channels, every other reduction needs a fixed number."""
     value = call.value(next(iter(call.arguments)))
     dims = call.arguments.get("dim")
     if dims is None or dims == []:
@@ -32,7 +32,7 @@ def reduction(call: Call) -> Value | list[Value]:
 
 
 def _is_length(call: Call) -> bool:
-    """Whether it is a norm to which zeros add nothing."""
+    """Return whether the call is a norm to which zeros add nothing."""
     order = call.arguments.get("ord", call.arguments.get("p")) if "norm" in call.name else None
     return isinstance(order, int | float) and order > 0
 

@@ -1,4 +1,4 @@
-"""Operations that move elements without changing them: the same is done to the labels."""
+"""Operations that move elements without changing them: rules move the labels in the same way."""
 
 from collections.abc import Sequence
 from math import prod
@@ -13,9 +13,9 @@ from gnnrl.network.reasons import Kind
 
 
 def view(call: Call) -> Value:
-    """Reshape: dimensions are merged and split; a merged fixed dimension repeats the labels.
+    """Merge and split dimensions. A fixed dimension that is merged with labels repeats them.
 
-    The kernel of a weight that becomes a matrix itself, as for its spectral norm, stays.
+    If a weight becomes a matrix, as for its spectral norm, its kernel is kept.
     """
     value = call.value("self", (0, 1) if len(call.shape) == 2 else None)
     components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
@@ -26,7 +26,7 @@ def view(call: Call) -> Value:
 
 
 def _open_dim(call: Call, component: Component) -> int | None:
-    """The dimension of labels whose size the program leaves open: it is written -1."""
+    """Return the dimension whose size the program leaves open (-1), if labels vary along it."""
     sizes = list(call.arguments.get("sizes", call.arguments.get("size", call.arguments.get("shape"))) or ())
     if -1 not in sizes:
         return None
@@ -35,7 +35,7 @@ def _open_dim(call: Call, component: Component) -> int | None:
 
 
 def reshape(component: Component, shape: Sequence[int], target: Sequence[int]) -> Component:
-    """Labels of a tensor of `shape` after it was reshaped to `target`."""
+    """Return the labels of a tensor of `shape` that was reshaped to `target`."""
     wide: list[int] = []
     result: list[int] = []
     for source, goal in _blocks(shape, target):
@@ -46,7 +46,7 @@ def reshape(component: Component, shape: Sequence[int], target: Sequence[int]) -
 
 
 def _blocks(shape: Sequence[int], target: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Smallest runs of dimensions of both shapes that hold the same number of elements."""
+    """Return the smallest runs of dimensions of both shapes with the same number of elements."""
     blocks: list[tuple[list[int], list[int]]] = []
     i = j = 0
     while i < len(shape) or j < len(target):
@@ -69,7 +69,7 @@ def _wide(component: Component) -> int:
 
 
 def permute(call: Call) -> Value:
-    """Reorder dimensions; the kernel of a weight that becomes a matrix then, as for its spectral norm, stays."""
+    """Reorder dimensions. If a weight then becomes a matrix, as for its spectral norm, its kernel is kept."""
     read_as = [user.meta["val"] for user in call.node.users]
     is_matrix = len(call.shape) > 2 and all(isinstance(value, Tensor) and value.ndim == 2 for value in read_as)
     value = call.value("self", (0, 1) if is_matrix else None)
@@ -90,7 +90,7 @@ def transpose(call: Call) -> Value:
 
 
 def movedim(call: Call) -> Value:
-    """Move dimensions elsewhere."""
+    """Move dimensions to other positions."""
     value = call.value("self")
     components = (np.moveaxis(component, call["source"], call["destination"]) for component in value.components)
     return Value(call.shape, tuple(components))
@@ -103,7 +103,7 @@ def unsqueeze(call: Call) -> Value:
 
 
 def expand(call: Call) -> Value:
-    """Repeat dimensions of size one without copying, to the labels of another tensor where it gives the shape."""
+    """Repeat dimensions of size one without copying. If another tensor gives the shape, its labels are taken over."""
     value = call.value("self")
     rank = len(call.shape)
     components = [c.reshape((1,) * (rank - c.ndim) + c.shape) for c in value.components]
@@ -114,7 +114,7 @@ def expand(call: Call) -> Value:
 
 
 def repeat(call: Call) -> Value:
-    """Copy a tensor several times along dimensions: the copies go together."""
+    """Copy a tensor several times along dimensions. The copies have the same labels."""
     value = call.value("self")
     rank = len(call.shape)
     times: list[int] = call["repeats"] if "repeats" in call.arguments else call["dims"]
@@ -127,7 +127,7 @@ def repeat(call: Call) -> Value:
 
 
 def concatenate(call: Call) -> Value:
-    """Put tensors behind each other along one dimension."""
+    """Concatenate tensors along one dimension."""
     nodes: list[fx.Node] = call["tensors"]
     dim = int(call.arguments.get("dim", 0)) % len(call.shape)
     values = [call.value(node) for node in nodes]
@@ -148,12 +148,12 @@ def concatenate(call: Call) -> Value:
 
 
 def _stacked_fixed(call: Call, nodes: Sequence[fx.Node], dim: int) -> Value:
-    """Concatenate along a dimension of fixed size: the other dimensions are unified."""
+    """Concatenate along a dimension of fixed size. The other dimensions are unified."""
     return passed(unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape), call.shape)
 
 
 def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
-    """Concatenate parts of rows, as of each head in a rotary embedding: whole rows go."""
+    """Concatenate parts of rows, such as of heads in a rotary embedding. Whole rows are removed."""
     shape = [1 if d == dim else size for d, size in enumerate(call.shape)]
     parts = [Value(tuple(shape), call.whole(value, [dim], Kind.OTHER_DIMENSIONS).components) for value in values]
     return passed(unify(call, [], shape, parts), call.shape)
@@ -164,7 +164,7 @@ def _others(value: Value, dim: int) -> list[int]:
 
 
 def stack(call: Call) -> Value:
-    """Put tensors behind each other along a new dimension: the other dimensions are unified."""
+    """Stack tensors along a new dimension. The other dimensions are unified."""
     dim = int(call.arguments.get("dim", 0)) % len(call.shape)
     inner = [size for d, size in enumerate(call.shape) if d != dim]
     value = unify(call, call["tensors"], inner)
@@ -172,7 +172,7 @@ def stack(call: Call) -> Value:
 
 
 def pad(call: Call) -> Value:
-    """Pad dimensions; padded channels are constant and stay."""
+    """Pad dimensions. Padded channels are constant and frozen."""
     value = call.value("self")
     amounts = [(0, 0)] * len(value.shape)
     for position in range(len(call["pad"]) // 2):
@@ -210,14 +210,14 @@ def flip(call: Call) -> Value:
 
 
 def roll(call: Call) -> Value:
-    """Shift dimensions round; a shift of channels is a constant of the program, so they stay."""
+    """Shift dimensions cyclically. Shifted channels are frozen, because the shift is a constant of the program."""
     value = call.value("self")
     call.freeze(value, Kind.SHIFTED, call["dims"] or range(len(value.shape)))
     return passed(value, call.shape)
 
 
 def pixel_shuffle(call: Call) -> Value:
-    """Move r x r channels into space: C = c * r * r, whole blocks of r * r go."""
+    """Move r x r channels into space: C = c * r * r, and blocks of r * r are removed as a whole."""
     value, factor = call.value("self"), int(call["upscale_factor"])
     labels = call.along(value, -3)
     if labels is None:
@@ -230,7 +230,7 @@ def pixel_shuffle(call: Call) -> Value:
 
 
 def pixel_unshuffle(call: Call) -> Value:
-    """Move r x r positions into channels: each channel is repeated r * r times."""
+    """Move r x r positions into channels. The label of each channel is repeated r * r times."""
     value, factor = call.value("self"), int(call["downscale_factor"])
     labels = call.along(value, -3)
     if labels is None:

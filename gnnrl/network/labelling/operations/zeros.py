@@ -1,8 +1,8 @@
-"""Which tensors are zero where their channels were removed, had the channels been zeroed instead.
+"""Tensors that would be zero in removed channels if the channels' weights were set to zero instead.
 
-Weights that belong to a removed channel are zero in the masked network, and so is what they make. A sum over channels
-(`sum`, the inner dimension of a matrix product) may lose a channel only if it counts nothing: `(q * k).sum(1)` may,
-`x.sigmoid().sum(1)` may not, for a channel that is zero counts one half.
+Call a network *masked* if the weights of removed channels are zero; what these weights compute is zero, too. A sum over
+channels (`sum`, the inner dimension of a matrix product) can lose a channel only if the channel adds nothing in the
+masked network: `(q * k).sum(1)` can, `x.sigmoid().sum(1)` cannot, because sigmoid(0) is one half.
 """
 
 from torch import fx
@@ -85,7 +85,7 @@ _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_nor
 
 
 def leaves_zero(call: Call) -> bool:
-    """Whether the operation's output is zero where a channel of it was removed."""
+    """Return whether an operation's output is zero in removed channels."""
     name = call.name.removesuffix("_")
     if name in _WEIGHTED or "conv" in name:
         return call.has("weight")

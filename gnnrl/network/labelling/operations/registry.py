@@ -1,4 +1,4 @@
-"""The table of all rules, by the name of the operation. What is not in it freezes what it touches."""
+"""All rules by name of the operation. An operation without a rule freezes everything that it reads."""
 
 from gnnrl.network.labelling.operations import (
     along,
