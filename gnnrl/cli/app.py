@@ -28,6 +28,7 @@ from gnnrl.cli.commands.resume import resume
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.help import Teaching
 from gnnrl.cli.options import suggestion
+from gnnrl.cli.streams import silence_torch
 from gnnrl.cli.torchrun import helps, parting, refuse
 from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
@@ -163,6 +164,7 @@ def main() -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no "█" shows "?", and no traceback
     sys.excepthook = _print_traceback
+    silence_torch()
     with parting():
         app(prog_name="gnnrl")
 

@@ -5,9 +5,9 @@ asked in turns, so that no two of them ever compute at the same time.
 """
 
 import gc
+import logging
 import multiprocessing
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,10 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gnnrl.cli.inputs import Source
+from gnnrl.cli.streams import silence_torch
 from gnnrl.errors import ConfigError
+from gnnrl.executors.output import Output, write_into
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Engine = Literal["eager", "onnxruntime", "compile"]
 _MEGABYTE = 2**20
@@ -58,13 +63,16 @@ def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], Non
         ConfigError: the engine does not run here, or takes too long; the message says why.
     """
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
+    output = Output()
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare, (output.pipe,))
     first = "compiling for" if contestant.engine == "compile" else "first pass with"
     try:
         for batch, size in enumerate(contestant.batches):
             doing = f"{first} a batch of {size}"
             tell(doing)
-            _answer(pool.submit(first_pass, contestant, batch), most_seconds, tell, doing)
+            passed = pool.submit(first_pass, contestant, batch)
+            output.release()
+            _answer(passed, most_seconds, tell, doing)
         yield lambda task, *given: _answer(pool.submit(task, contestant, *given), most_seconds)
     except BaseException:
         for process in multiprocessing.active_children():
@@ -73,11 +81,14 @@ def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], Non
         raise
     finally:
         pool.shutdown()
+        output.finish()
 
 
-def _prepare() -> None:
-    """Keep stdout for the result of the command, and leave Ctrl-C to the process that compares."""
-    sys.stdout = sys.stderr
+def _prepare(pipe: "Connection[bytes, bytes]") -> None:
+    """Leave to the process that compares where output goes, and what Ctrl-C means."""
+    write_into(pipe)
+    silence_torch()
+    logging.disable(logging.WARNING)  # compilers log what they found on the machine
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

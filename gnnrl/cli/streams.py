@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from threading import Lock
@@ -10,6 +11,8 @@ from typing import TextIO
 
 from rich.ansi import AnsiDecoder
 from rich.console import Console
+
+from gnnrl.errors import GnnrlWarning
 
 WIDEST = 100
 _CURSORLESS = ("dumb", "unknown")
@@ -93,3 +96,12 @@ def apart() -> Iterator[None]:
     """Send what is written to stdout inside to stderr: stdout is for results."""
     with redirect_stdout(sys.stderr):
         yield
+
+
+def silence_torch() -> None:
+    """Keep torch's own notices from people, who cannot act on them, in this process and those that it starts."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", r"(?s).*Triggered internally at")  # its C++ code, in the name of any line
+        warnings.filterwarnings("ignore", module=r"(gnnrl|torch|torch_geometric)(\.|$)")
+        warnings.simplefilter("default", GnnrlWarning)

@@ -16,6 +16,7 @@ from multiprocessing import get_context, process
 from typing import Any
 
 from gnnrl.errors import ConfigError
+from gnnrl.executors.output import Output
 from gnnrl.executors.scheduling import Patience, Worker, WorkerExecutor
 from gnnrl.executors.worker import begin_process, load
 from gnnrl.imports import folders
@@ -109,16 +110,21 @@ class _Process:
 
     def __init__(self, threads: int) -> None:
         context = get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, context, initializer=begin_process, initargs=(threads, folders()))
+        self._output = Output()
+        given = (self._output.pipe, threads, folders())
+        self._pool = ProcessPoolExecutor(1, context, initializer=begin_process, initargs=given)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
         with _shielded():  # the first task starts the process
-            return self._pool.submit(function, *arguments)
+            submitted = self._pool.submit(function, *arguments)
+        self._output.release()
+        return submitted
 
     def end(self, error: BaseException | None = None) -> str:
         (started,) = self._pool._processes.values()  # before Python 3.14 a pool has no public way to kill
         started.kill()
         self._pool.shutdown()
+        self._output.finish()
         code = started.exitcode
         return f"the worker process ended with exit code {code}" + (", killed" if code == -signal.SIGKILL else "")
 

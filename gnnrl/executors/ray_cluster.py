@@ -91,6 +91,7 @@ class _Actor:
     """A process of the cluster that calls functions."""
 
     def __init__(self, threads: int, known: Sequence[str]) -> None:
+        os.dup2(2, 1)  # what Ray passes on as stdout would stand among the results
         begin(threads, known)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:

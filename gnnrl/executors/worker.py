@@ -13,6 +13,7 @@ from multiprocessing import connection, parent_process
 import torch
 
 from gnnrl.errors import EvaluationError
+from gnnrl.executors.output import write_into
 from gnnrl.scoring.plans import Judge, Judgement, Widths
 
 _JUDGES: list[Judge] = []
@@ -44,19 +45,19 @@ Outcome = Judgement | Failure
 
 
 def begin(threads: int, folders: Sequence[str]) -> None:
-    """Prepare a worker; its output goes to stderr, because stdout is for results.
+    """Prepare a worker.
 
     Args:
         threads: processor threads of an evaluation.
         folders: folders of the modules that the main process has loaded from files.
     """
-    os.dup2(2, 1)
     sys.path.extend(folder for folder in folders if folder not in sys.path)
     torch.set_num_threads(threads)
 
 
-def begin_process(threads: int, folders: Sequence[str]) -> None:
-    """Prepare a worker process: the main process alone decides what Ctrl-C means."""
+def begin_process(pipe: "connection.Connection[bytes, bytes]", threads: int, folders: Sequence[str]) -> None:
+    """Prepare a worker process: the main process alone decides what Ctrl-C means, and where its output goes."""
+    write_into(pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     begin(threads, folders)

@@ -80,6 +80,24 @@ def test_a_stream_that_users_code_puts_over_the_display_does_not_multiply_it(tmp
     assert len(terminal.written) < 5_000
 
 
+def test_what_another_process_writes_stands_above_the_stage_once(tmp_path: Path) -> None:
+    """Python's prints, the output of its own children, and an end without an end of line."""
+    terminal = shown(
+        tmp_path,
+        "import os\nfrom concurrent.futures import ProcessPoolExecutor\nfrom multiprocessing import get_context\n"
+        "from gnnrl.executors.output import Output, write_into\noutput = Output()\n"
+        "with ProcessPoolExecutor(1, get_context('spawn'), write_into, (output.pipe,)) as pool:\n"
+        "    for number in range(3):\n        pool.submit(print, 'plan', number, flush=True).result()\n"
+        "        time.sleep(0.3)\n"
+        "    pool.submit(os.system, 'echo compiled').result()\n    output.release()\n"
+        "    pool.submit(os.write, 1, b'end').result()\n"
+        "output.finish()\nprint()",
+    )
+    assert terminal.lines[:5] == ["plan 0", "plan 1", "plan 2", "compiled", "end"]
+    assert terminal.lines[5].startswith("✓ searching")
+    assert terminal.lines[6:] == [""]
+
+
 def test_a_stage_that_fails_is_crossed_out_once(tmp_path: Path) -> None:
     terminal = shown(tmp_path, "time.sleep(0.3)\nsys.exit('no more')")
     assert terminal.lines[0].startswith("✗ searching           best loss 0.1")

@@ -21,6 +21,24 @@ def test_the_screen_of_the_tests_moves_its_cursor_as_terminals_do() -> None:
     assert screen.lines == ["first", "over", "x" * 80, "x"]
 
 
+NETWORK = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.read = nn.LSTM(8, 16, proj_size=4, batch_first=True)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        Net.calls += 1
+        print(f"call {Net.calls}")
+        return self.head(self.read(x)[0][:, -1])
+"""
+"""PyTorch warns of such a layer on processors."""
 PRUNE = ("prune", "--model", "digits-resnet", "--pretrained", "--data", "digits", "--threads", "1", "--out", "small")
 SEARCH = ("--searcher", "evolution", "--episodes", "30", "--finetune-epochs", "1")
 STAGES = [
@@ -54,6 +72,17 @@ def test_inspect_leaves_each_line_once(tmp_path: Path) -> None:
     assert stages(terminal) == STAGES[:3]
     assert terminal.lines[3].startswith("ResidualNetwork: 1,631,872 MACs"), terminal.lines
     assert len(terminal.written) < 100_000
+    assert_clean(terminal)
+
+
+def test_prints_of_the_network_stand_above_the_stages_and_notices_of_torch_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK)
+    terminal = gnnrl("inspect", "net.py:Net", "--input-shape", "1,5,8", folder=tmp_path)
+    assert terminal.end() == 0
+    calls = [line for line in terminal.lines if line.startswith("call ")]
+    assert calls == [f"call {number}" for number in range(1, len(calls) + 1)]
+    assert calls
+    assert stages(terminal) == STAGES[:3]
     assert_clean(terminal)
 
 

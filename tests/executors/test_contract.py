@@ -57,6 +57,16 @@ def skip_serial(executor: Executor) -> None:
         pytest.skip("there is no other process")
 
 
+def test_prints_of_processes_reach_the_stderr_of_this_process(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of Python, not the terminal itself, where a stage may be shown live."""
+    with ProcessExecutor(workers=1) as executor:
+        executor.start(judge(print))
+        with pytest.raises(EvaluationError):
+            scores(executor, (1, 3))
+    told = capsys.readouterr()
+    assert (told.out, "(conv1): Sequential" in told.err) == ("", True), told.err
+
+
 def test_answers_are_those_of_one_by_one(executor: Executor, moody: Moody) -> None:
     plans = [(3, 5, 3), (2, 4, 6), (4, 1, 12), (1, 12, 2), (5, 5, 5)]
     expected = list(map(judge(moody), plans))
