@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.observation import Observation
-from gnnrl.agent.policy import ActorCritic, Decision, GaussianPolicy, Judgement, Policy
+from gnnrl.agent.policy import ActionEvaluation, ActorCritic, Decision, GaussianPolicy, Policy
 from gnnrl.agent.ppo import PPOConfig
 from gnnrl.network.labels import Component
 from gnnrl.pruning.projection import Projection
@@ -68,13 +68,13 @@ class Blind(nn.Module):
         decision: Decision = self.policy.act(blinded, generator, deterministic)
         return decision
 
-    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
-        """Judge actions [ΣG] that were taken in B states, with gradients."""
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
+        """Evaluate actions [ΣG] that were taken in B states, with gradients."""
         x = self._x.repeat(batch.num_graphs, 1)
-        judgement: Judgement = self.policy.evaluate(
+        evaluation: ActionEvaluation = self.policy.evaluate(
             dataclasses.replace(batch, x=x, operation_x=self._operation_x), action
         )
-        return judgement
+        return evaluation
 
 
 class ColdTask(Task):

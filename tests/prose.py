@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REWRITTEN = (
+    "gnnrl/agent",
+    "gnnrl/environment",
     "gnnrl/errors.py",
     "gnnrl/imports.py",
     "gnnrl/modules",

@@ -1,7 +1,7 @@
-"""How ratios are chosen: observations, encoders, policies and PPO. Knows nothing of networks or pruning."""
+"""The agent: observations, encoders, policies and PPO. Independent of networks and pruning."""
 
 import warnings
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # torch_geometric's use of torch.jit concerns no user
+    warnings.simplefilter("ignore")  # users cannot change torch_geometric's use of torch.jit
     import torch_geometric  # noqa: F401

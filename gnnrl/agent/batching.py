@@ -1,7 +1,7 @@
-"""Many observations as one: equal graphs are kept once and everything points to them.
+"""Batches of observations, in which equal graphs are stored once.
 
-An update of PPO sees the same state many times (in a one-step search every episode starts from the same network),
-and different states share the same motifs. Both are found by content, so neither is embedded twice.
+An update of PPO reads the same state many times, because in a one-step search every episode starts from the same
+network. Different states share motifs. Equal ones are found by content, so no graph and no motif is embedded twice.
 
 B = observations, U <= B = distinct level-2 graphs, M = motifs of the distinct level-1 graphs, ΣG = groups of all B.
 """
@@ -23,23 +23,23 @@ NODE_FIELDS = ("x", "edge_index", "edge_type", "motif", "group_nodes")
 
 @dataclass(frozen=True, eq=False)
 class ObservationBatch:
-    """B observations: a disjoint union of the distinct graphs, and which observation looks at which of them.
+    """B observations: a disjoint union of the distinct graphs, and the graph of each observation.
 
     Attributes:
         operation_x: float32 [N1, F1].
         operation_edge_index: int64 [2, E1].
-        operation_motif: motif of each operation, counted through all level-1 graphs, int64 [N1].
+        operation_motif: motif of each operation, numbered across all level-1 graphs, int64 [N1].
         num_motifs: M.
         x: float32 [N, F2].
         edge_index: int64 [2, E].
         edge_type: int64 [E].
-        motif: motif of each node, counted like `operation_motif`, -1 for a group, int64 [N].
+        motif: motif of each node, numbered like `operation_motif`, -1 for a group, int64 [N].
         batch: level-2 graph of each node, 0 to U - 1, int64 [N].
         num_graphs: U.
         observation_graph: level-2 graph of each observation, int64 [B].
         group_nodes: node of each group of each observation, int64 [ΣG].
         group_observation: observation of each group, int64 [ΣG].
-        num_groups: number of groups of each observation, B numbers.
+        num_groups: number of groups of each observation, one entry for each.
     """
 
     operation_x: Tensor
@@ -66,7 +66,7 @@ class ObservationBatch:
         return dataclasses.replace(self, **moved)
 
     def unbatch(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Split one value a group, [ΣG], into one tensor [G] an observation."""
+        """Split values of groups [ΣG] into one tensor [G] for each observation."""
         return torch.split(values, list(self.num_groups))
 
 
@@ -81,7 +81,7 @@ class _NodeGraph(Data):  # type: ignore[misc]  # torch_geometric is untyped
 
 
 def batch(observations: Sequence[Observation]) -> ObservationBatch:
-    """Join observations on one device into one batch, in which equal graphs are kept once.
+    """Join observations on one device into one batch, in which equal graphs are stored once.
 
     Raises:
         ValueError: there is no observation.
@@ -119,7 +119,7 @@ def batch(observations: Sequence[Observation]) -> ObservationBatch:
 
 
 def _distinct(observations: Sequence[Observation], fields: Sequence[str]) -> tuple[list[Observation], list[int]]:
-    """Return the observations that differ in these fields, and the position among them of every observation."""
+    """Return the observations that differ in some fields, and for every observation the index of its equal."""
     positions: dict[tuple[Any, ...], int] = {}
     distinct: list[Observation] = []
     index = []

@@ -1,10 +1,10 @@
-"""Deep deterministic policy gradient for decisions that are taken one after the other, each a number in [0, 1].
+"""Deep deterministic policy gradient for a sequence of decisions, each a number in [0, 1].
 
 Lillicrap et al. 2016, "Continuous Control with Deep Reinforcement Learning", https://arxiv.org/abs/1509.02971, in the
-form of AMC (He et al. 2018, https://arxiv.org/abs/1802.03494): truncated normal noise that decays with the episodes,
-every transition of an episode gets its final reward minus a moving average of the rewards, no discount.
+form of AMC (He et al. 2018, https://arxiv.org/abs/1802.03494). Truncated normal noise decays with the episodes. Every
+transition of an episode gets its final reward minus a moving average of the rewards, without a discount.
 
-S = numbers of a state, B = transitions in a batch. Tensors are float32.
+S = length of a state, B = transitions in a batch. Tensors are float32.
 """
 
 import copy
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 
 class DDPGConfig(BaseModel):
-    """Settings of DDPG; the defaults are AMC's, for which see its released code."""
+    """Settings of DDPG. The defaults are those of AMC's released code."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,15 +27,17 @@ class DDPGConfig(BaseModel):
     critic_learning_rate: float = Field(default=1e-3, gt=0, description="Step size of the critic's Adam.")
     hidden_dim: int = Field(default=300, ge=1, description="Width of the two hidden layers.")
     batch_size: int = Field(default=64, ge=1, description="Transitions in an update.")
-    tau: float = Field(default=0.01, gt=0, le=1, description="How far the targets follow in an update.")
-    warmup: float = Field(default=0.125, ge=0, le=1, description="Share of the episodes that act at random at first.")
+    tau: float = Field(default=0.01, gt=0, le=1, description="Step of the target networks in an update.")
+    warmup: float = Field(
+        default=0.125, ge=0, le=1, description="Share of the episodes with random actions, at the start."
+    )
     noise: float = Field(default=0.5, ge=0, description="Standard deviation of the noise after the warm-up.")
     noise_decay: float = Field(default=0.95, gt=0, le=1, description="Factor on the noise after every episode.")
     baseline_decay: float = Field(default=0.95, ge=0, lt=1, description="Weight of the past in the moving average.")
 
 
 class Actor(nn.Module):
-    """State [B, S] to action [B] in (0, 1); nearly a half everywhere at the start."""
+    """Network from states [B, S] to actions [B] in (0, 1), which are about one half at the start."""
 
     def __init__(self, state_dim: int, hidden_dim: int) -> None:
         super().__init__()
@@ -44,20 +46,20 @@ class Actor(nn.Module):
             nn.init.uniform_(parameter, -3e-3, 3e-3)
 
     def forward(self, state: Tensor) -> Tensor:
-        """Decide."""
+        """Return actions [B]."""
         action: Tensor = torch.sigmoid(self.layers(state)).squeeze(1)
         return action
 
 
 class Critic(nn.Module):
-    """State [B, S] and action [B] to the expected return [B]."""
+    """Network from states [B, S] and actions [B] to expected returns [B]."""
 
     def __init__(self, state_dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.layers = _perceptron(state_dim + 1, hidden_dim)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """Judge."""
+        """Return expected returns [B]."""
         value: Tensor = self.layers(torch.cat([state, action[:, None]], 1)).squeeze(1)
         return value
 
@@ -74,19 +76,19 @@ def td_target(reward: Tensor, next_value: Tensor, terminal: Tensor) -> Tensor:
 
 
 def truncated_normal(mean: float, std: float, rng: np.random.Generator) -> float:
-    """Draw from a normal distribution that is cut off outside [0, 1]."""
+    """Draw from a normal distribution that is truncated to [0, 1]."""
     if std <= 0:
         return mean
     return float(truncnorm.rvs(-mean / std, (1 - mean) / std, loc=mean, scale=std, random_state=rng))
 
 
 class DDPG:
-    """An actor, a critic, their slow targets, and all transitions so far.
+    """An actor, a critic, their target networks, and all transitions so far.
 
     Args:
         state_dim: S.
-        config: settings.
-        seed: of weights, noise and batches; the global random state is left alone.
+        config: the settings.
+        seed: seed of weights, noise and batches; the global random state is not changed.
     """
 
     def __init__(self, state_dim: int, config: DDPGConfig, seed: int) -> None:
@@ -105,16 +107,16 @@ class DDPG:
 
     @torch.no_grad()
     def act(self, state: NDArray[np.float32], *, explore: bool = True) -> float:
-        """Decide in a state [S], with noise to explore."""
+        """Return an action for a state [S], with noise if `explore`."""
         mean = float(self.actor(torch.from_numpy(state)[None]))
         return truncated_normal(mean, self.noise, self._rng) if explore else mean
 
     def act_at_random(self) -> float:
-        """Decide without looking."""
+        """Return a uniformly random action."""
         return float(self._rng.random())
 
     def remember(self, states: NDArray[np.float32], actions: NDArray[np.float32], reward: float) -> None:
-        """Keep an episode: states [T, S], actions [T], and the reward at its end."""
+        """Store an episode: states [T, S], actions [T], and the reward at its end."""
         following = np.concatenate([states[1:], states[-1:]])
         terminal = np.arange(len(states)) == len(states) - 1
         columns = (states, actions[:, None], np.full((len(states), 1), reward), following, terminal[:, None])
@@ -123,7 +125,7 @@ class DDPG:
         self._baseline = reward if self._baseline is None else decay * self._baseline + (1 - decay) * reward
 
     def update(self) -> None:
-        """One step of critic and actor on a batch of all transitions."""
+        """Take one gradient step of critic and actor on a batch of all transitions."""
         chosen = self._rng.choice(len(self._rows), min(self.config.batch_size, len(self._rows)), replace=False)
         rows = torch.from_numpy(np.stack([self._rows[index] for index in chosen]))
         size = (rows.shape[1] - 3) // 2
@@ -140,7 +142,7 @@ class DDPG:
                     old.lerp_(new, self.config.tau)
 
     def end_episode(self, *, is_new: bool) -> None:
-        """Let the noise decay, or grow where the episode ended where one had ended before."""
+        """Reduce the noise, or increase it if the plan of the episode was known."""
         self.noise *= self.config.noise_decay if is_new else 1 / self.config.noise_decay
 
 

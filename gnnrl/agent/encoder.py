@@ -1,4 +1,4 @@
-"""The multi-stage graph encoder: motifs first, then the network that is made of them.
+"""The multi-stage graph encoder: stage 1 embeds motifs, stage 2 the network of their instances.
 
 Yu, Mazaheri, Jannesari, "Topology-Aware Network Pruning using Multi-stage Graph Embedding and Reinforcement
 Learning", ICML 2022, https://proceedings.mlr.press/v162/yu22e.html.
@@ -16,7 +16,7 @@ from gnnrl.errors import ConfigError
 
 
 class RelationalBlock(nn.Module):
-    """One residual step of message passing with weights of its own for each type of edge.
+    """One residual step of message passing with separate weights for each type of edge.
 
         h_i ← h_i + ReLU(W_0 n_i + Σ_r mean_{j ∈ N_r(i)} W_r n_j),   n = LayerNorm(h)
 
@@ -37,7 +37,7 @@ class RelationalBlock(nn.Module):
 class MotifEncoder(nn.Module):
     """Stage 1: embed each distinct motif once from the graph of its operations, [N1, F1] -> [M, H].
 
-    Messages run along the dataflow and against it, with different weights; mean and maximum over the operations of a
+    Messages run along the dataflow and against it, with different weights. Mean and maximum over the operations of a
     motif are its embedding.
     """
 
@@ -48,7 +48,7 @@ class MotifEncoder(nn.Module):
         self.output = nn.Linear(2 * hidden_dim, hidden_dim)
 
     def forward(self, batch: ObservationBatch) -> Tensor:
-        """Return one row a motif [M, H]."""
+        """Return one row for each motif [M, H]."""
         forward = batch.operation_edge_index
         edge_index = torch.cat([forward, forward.flip(0)], dim=1)
         edge_type = torch.arange(2, device=forward.device).repeat_interleave(forward.shape[1])
@@ -64,9 +64,9 @@ class MotifEncoder(nn.Module):
 class MultiStageEncoder(nn.Module):
     """Embed the nodes of hierarchical computational graphs, [N, F2] -> [N, D].
 
-    Stage 2 starts from the node's features plus the embedding of the motif that it is an instance of, and passes
-    messages along the typed edges between instances and groups. There is no dropout and no statistic of the batch:
-    a graph is embedded in the same way alone and among others.
+    Stage 2 starts from a node's features plus the embedding of its motif, and passes messages along the typed edges
+    between instances and groups. Without dropout and statistics of the batch, a graph has the same embedding alone and
+    among others.
 
     Args:
         operation_dim: features of an operation, F1.
@@ -74,7 +74,7 @@ class MultiStageEncoder(nn.Module):
         hidden_dim: width inside both stages, H.
         embedding_dim: width of the result, D.
         layers: steps of message passing in stage 1 and in stage 2.
-        stages: 2, or 1 to leave stage 1 out and see what the motifs are worth.
+        stages: 2, or 1 to omit stage 1 in an ablation.
 
     Raises:
         ConfigError: `stages` is neither 1 nor 2.
@@ -91,7 +91,7 @@ class MultiStageEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if stages not in (1, 2):
-            raise ConfigError(f"stages={stages}: the encoder has 2 stages, or 1 without the motifs.")
+            raise ConfigError(f"stages={stages}: the encoder has 2 stages, or 1 without motifs.")
         self.embedding_dim = embedding_dim
         self.motifs = MotifEncoder(operation_dim, hidden_dim, layers[0]) if stages == 2 else None
         self.input = nn.Linear(node_dim, hidden_dim)

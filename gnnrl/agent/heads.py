@@ -1,6 +1,6 @@
 """Heads on the graph encoder: means for every group of a network, and the value of a state.
 
-B = observations, ΣG = groups of all of them.
+B = observations, ΣG = groups of all B.
 """
 
 import math
@@ -13,18 +13,18 @@ from gnnrl.agent.encoder import MultiStageEncoder, graph_embedding
 from gnnrl.errors import ConfigError
 
 OFFSET_SCALE = 7.0
-"""Offsets of groups move so many times as far in a step of the optimiser as they would by themselves."""
+"""Factor of the offsets of groups, by which they move further in a step of the optimiser."""
 
 
 class NodeActor(nn.Module):
-    """Size-agnostic head: one mean a group from its node's and its graph's embedding.
+    """Head for networks of any size: the mean of a group from the embeddings of its node and of the graph.
 
     The last layer starts at zero, so the first mean is exactly 0 for every group of every network.
 
     Args:
         encoder: embeds the nodes.
-        own_groups: groups of the one network that is searched: each gets a free offset beside what the graph says,
-            which learns in a few steps what the graph would need hundreds for. None fits networks of any size.
+        own_groups: number of groups if only one network is searched. A free offset is then added to each mean, which
+            learns in a few steps what the graph would need hundreds for. None for networks of any size.
     """
 
     def __init__(self, encoder: MultiStageEncoder, own_groups: int | None = None) -> None:
@@ -37,7 +37,7 @@ class NodeActor(nn.Module):
         """Return means [ΣG].
 
         Raises:
-            ConfigError: the groups have offsets, and an observation has another number of them.
+            ConfigError: the head has offsets, and an observation has another number of groups.
         """
         nodes = self.encoder(batch)
         graphs = graph_embedding(nodes, batch)[batch.observation_graph[batch.group_observation]]
@@ -49,7 +49,7 @@ class NodeActor(nn.Module):
 
 
 class FixedActor(nn.Module):
-    """The paper's head: `action_dim` means from the embedding of the whole graph, for one network only."""
+    """The paper's head for a single network: `action_dim` means from the embedding of the whole graph."""
 
     def __init__(self, encoder: MultiStageEncoder, action_dim: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class FixedActor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Value of a state from the embedding of the whole graph, through an encoder of its own."""
+    """Critic with its own encoder: the value of a state from the embedding of the whole graph."""
 
     def __init__(self, encoder: MultiStageEncoder) -> None:
         super().__init__()
@@ -83,12 +83,12 @@ class Critic(nn.Module):
 
 
 def refuse_other_sizes(batch: ObservationBatch, action_dim: int, owner: str) -> None:
-    """Raise ConfigError where an observation has another number of groups."""
+    """Raise ConfigError if an observation has another number of groups."""
     other = sorted(set(batch.num_groups) - {action_dim})
     if other:
         raise ConfigError(
             f"{owner} decides about {action_dim} groups, but the network has {', '.join(map(str, other))}. "
-            'Use head="node", which fits networks of any size, or a policy built for this network.'
+            'Use head="node", which fits networks of any size, or build a policy for this network.'
         )
 
 

@@ -1,7 +1,7 @@
 """PPO's mathematics as pure functions of tensors: no networks, no buffers, no devices.
 
-T = steps in the rollout, C = components: one a group and step. Tensors are float32 [T] or [C]; each function says
-which.
+T = steps in the rollout, C = components: one for each group of each step. Tensors are float32 [T] or [C], as each
+function states.
 """
 
 import math
@@ -30,17 +30,17 @@ def gae(
     Args:
         reward: reward of each step [T].
         value: value of the state in which step t acts [T].
-        next_value: value of the state *reached* by step t, also where t ends an episode [T].
-        terminated: 1 where the episode is over, so that nothing follows [T].
-        truncated: 1 where the episode was cut off, so that its value still follows [T].
+        next_value: value of the state that step t *reaches*, also if t ends an episode [T].
+        terminated: 1 if the episode is over, so that no reward follows [T].
+        truncated: 1 if the episode was cut off, so that its value still counts [T].
         gamma: discount per environment step, in [0, 1].
-        gae_lambda: 0 trusts the critic alone, 1 the rewards alone, in [0, 1].
+        gae_lambda: 0 to trust only the critic, 1 to trust only the rewards, in [0, 1].
 
     Returns:
         Advantages [T], not normalised.
 
     Raises:
-        ValueError: the five tensors do not share one shape.
+        ValueError: the five tensors do not have one shape.
     """
     shapes = {tuple(tensor.shape) for tensor in (reward, value, next_value, terminated, truncated)}
     if len(shapes) != 1:
@@ -61,7 +61,7 @@ def relative_advantage(reward: Tensor, context: Tensor) -> Tensor:
 
         A_t = (r_t − mean_{s ≠ t} r_s) / σ,   s over the steps with context_s = context_t
 
-    σ is the sample standard deviation of the context's rewards. The leave-one-out baseline of Kool et al. 2019,
+    σ is the sample standard deviation of the context's rewards. This is the leave-one-out baseline of Kool et al. 2019,
     https://openreview.net/forum?id=r1lgTGL5DE, which needs no critic.
 
     Args:
@@ -69,9 +69,9 @@ def relative_advantage(reward: Tensor, context: Tensor) -> Tensor:
         context: number of the network and limit that each step belongs to, int64 [T].
 
     Returns:
-        Advantages [T]; 0 where a context has one step or equal rewards.
+        Advantages [T]; 0 if a context has one step or equal rewards.
     """
-    # In float32 the mean of equal rewards differs from them, and dividing by σ would blow that up to ±1.
+    # In float32 the mean of equal rewards differs from them, and the division by σ would enlarge that to ±1.
     exact = reward.double()
     size = torch.bincount(context).double()
     centred = exact - (torch.zeros_like(size).index_add(0, context, exact) / size)[context]
@@ -91,13 +91,13 @@ def gaussian_entropy(log_std: Tensor) -> Tensor:
 
 
 def clipped_surrogate(log_prob_new: Tensor, log_prob_old: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
-    """Return PPO's policy loss, one ratio a component.
+    """Return PPO's policy loss with one ratio for each component.
 
         ρ_c = π_new(a_c) / π_old(a_c)
         L = −mean_c min(ρ_c A_c, clip(ρ_c, 1 − ε, 1 + ε) A_c)
 
     Schulman et al. 2017, https://arxiv.org/abs/1707.06347. The ratio is taken for each component because the joint
-    ratio of dozens of groups leaves [1 − ε, 1 + ε] after one gradient step, and then nothing is learned.
+    ratio of dozens of groups leaves [1 − ε, 1 + ε] after one gradient step, and then its gradient is zero.
 
     Args:
         log_prob_new: log-probability under the policy that is trained [C].
@@ -115,7 +115,7 @@ def value_loss(value: Tensor, target: Tensor) -> Tensor:
 
 
 def approximate_kl(log_prob_new: Tensor, log_prob_old: Tensor) -> Tensor:
-    """Estimate KL(π_old ‖ π_new) a component as mean_c (ρ_c − 1 − log ρ_c), which is never negative.
+    """Estimate KL(π_old ‖ π_new) per component as mean_c (ρ_c − 1 − log ρ_c), which is never negative.
 
     Schulman 2020, http://joschu.net/blog/kl-approx.html.
     """

@@ -1,7 +1,7 @@
-"""What the policy sees: one network, as it is now, as a graph of two levels.
+"""Observations: a network at its current widths as a graph of two levels.
 
-Level 1 holds the operations inside each distinct motif (repeated block), level 2 the instances of the motifs and the
-groups that the policy decides about. The same graph is carried to and from Gymnasium's spaces here.
+Level 1 holds the operations inside each distinct motif (repeated block). Level 2 holds the instances of the motifs and
+the groups that the policy decides about. This module also converts observations to and from Gymnasium's spaces.
 
 N1 = operations, F1 = their features, M = distinct motifs, N = level-2 nodes, F2 = their features, G = groups.
 """
@@ -17,15 +17,15 @@ from gymnasium import spaces
 from torch import Tensor
 
 EDGE_TYPES = ("dataflow", "dataflow_reverse", "member", "member_reverse")
-"""What an edge of level 2 means; `edge_type` indexes this tuple."""
+"""Meanings of the edges of level 2; `edge_type` indexes this tuple."""
 
 MOST_MOTIFS = 1 << 20
-"""A bound that Gymnasium's discrete spaces need; no network comes near it."""
+"""A bound that Gymnasium's discrete spaces need, far above the motifs of any network."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One state: the hierarchical computational graph of a network as it is now.
+    """One state: the hierarchical computational graph of a network at its current widths.
 
     Attributes:
         operation_x: features of the operations inside all distinct motifs, float32 [N1, F1].
@@ -33,12 +33,12 @@ class Observation:
         operation_motif: motif that each operation belongs to, 0 to M - 1, int64 [N1].
         x: features of the level-2 nodes, motif instances first, then groups, float32 [N, F2].
         edge_index: edges of level 2, int64 [2, E].
-        edge_type: position of each edge's meaning in `EDGE_TYPES`, int64 [E].
+        edge_type: index of each edge's meaning in `EDGE_TYPES`, int64 [E].
         motif: motif that each node is an instance of, -1 for a group, int64 [N].
         group_nodes: node of each group, in the order of the action, int64 [G].
 
     Raises:
-        ValueError: the tensors do not fit together; the message names all that do not.
+        ValueError: dtypes or shapes do not fit together. The message names all wrong tensors.
     """
 
     operation_x: Tensor
@@ -69,7 +69,7 @@ class Observation:
             if found[name] != (dtype, shape)
         ]
         if wrong:
-            raise ValueError(f"Observation does not fit together: {'; '.join(wrong)}.")
+            raise ValueError(f"The tensors of an observation do not fit together: {'; '.join(wrong)}.")
 
     @property
     def num_groups(self) -> int:
@@ -78,7 +78,7 @@ class Observation:
 
     @property
     def num_motifs(self) -> int:
-        """Number of distinct motifs, also of those that hold no operation."""
+        """Number of distinct motifs, including those without operations."""
         used = torch.cat([self.operation_motif, self.motif])
         return int(used.max()) + 1 if len(used) else 0
 
@@ -90,10 +90,10 @@ class Observation:
 def observation_space(observation: Observation) -> spaces.Dict:
     """Describe the observations of one network as a Gymnasium space.
 
-    The numbers of features and of groups are fixed by the network. Everything else may change from step to step:
-    two blocks that were equal stop being so as soon as they are pruned differently.
+    The network determines the numbers of features and of groups. All other sizes can change from step to step: two
+    equal blocks become different motifs as soon as they are pruned differently.
     """
-    # An edge-less GraphInstance that has edge_links is in no Graph space, so both levels carry edge features.
+    # Graph spaces reject a GraphInstance with edge_links but without edge features, so both levels have edge features.
     return spaces.Dict(
         {
             "operations": spaces.Graph(_reals(observation.operation_x.shape[1]), _shares(1)),
@@ -106,7 +106,7 @@ def observation_space(observation: Observation) -> spaces.Dict:
 
 
 def to_space(observation: Observation) -> dict[str, Any]:
-    """Carry an observation into `observation_space`: NumPy arrays, edge types as one-hot edge features."""
+    """Convert an observation to `observation_space`: NumPy arrays, with edge types as one-hot edge features."""
     operation_edges = np.ones((observation.operation_edge_index.shape[1], 1), np.float32)
     edges = np.eye(len(EDGE_TYPES), dtype=np.float32)[_array(observation.edge_type)]
     return {
@@ -121,7 +121,7 @@ def to_space(observation: Observation) -> dict[str, Any]:
 
 
 def from_space(element: Mapping[str, Any]) -> Observation:
-    """Carry an element of `observation_space` back: the inverse of `to_space`."""
+    """Convert an element of `observation_space` back: the inverse of `to_space`."""
     operations, nodes = element["operations"], element["nodes"]
     return Observation(
         operation_x=torch.tensor(operations.nodes),
@@ -148,7 +148,7 @@ def _indices(lowest: int) -> spaces.Sequence:
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    # A copy: Gymnasium users may write into what they are given.
+    # Copy, because users of Gymnasium may write into the arrays.
     return np.array(tensor.cpu().contiguous().numpy())
 
 

@@ -1,7 +1,7 @@
-"""From embeddings to decisions: the contract between PPO and a policy, and the policies that gnnrl brings.
+"""Policies: the contract between PPO and a policy, and gnnrl's own policies.
 
-B = observations, G = groups of one observation, ΣG = groups of all of them. An action is one unbounded number a group;
-what it means (the residual that is added to the closed-form plan) is the environment's business.
+B = observations, G = groups of one observation, ΣG = groups of all B. An action has one unbounded number for each
+group. The environment gives it a meaning: the distance from the closed-form plan.
 """
 
 import math
@@ -22,12 +22,12 @@ from gnnrl.errors import ConfigError
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What a policy does in one state.
+    """Decision of a policy in one state.
 
     Attributes:
-        action: one number a group, float32 [G].
-        log_prob: log-probability of each of them when it was drawn, float32 [G].
-        value: the critic's opinion of the state.
+        action: one number for each group, float32 [G].
+        log_prob: log-probability of each number when it was drawn, float32 [G].
+        value: value of the state by the critic.
     """
 
     action: Tensor
@@ -36,13 +36,13 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """What a policy thinks now of actions that were taken before; differentiable.
+class ActionEvaluation:
+    """Probabilities and values under the current policy of actions that were taken earlier; differentiable.
 
     Attributes:
         log_prob: log-probability of each component, float32 [ΣG].
         entropy: entropy of each component's distribution, float32 [ΣG].
-        value: the critic's opinion of each observation, float32 [B].
+        value: value of each observation by the critic, float32 [B].
     """
 
     log_prob: Tensor
@@ -50,44 +50,48 @@ class Judgement:
     value: Tensor
 
 
-class Policy(Protocol):
-    """What PPO needs of a policy: an `nn.Module` with `act` and `evaluate`.
+Judgement = ActionEvaluation
+"""Deprecated name."""
 
-    Write your own by subclassing `nn.Module`; nothing of gnnrl has to be inherited. Two laws hold, and PPO checks the
+
+class Policy(Protocol):
+    """The contract of a policy with PPO: an `nn.Module` with `act` and `evaluate`.
+
+    Your own policy is a subclass of `nn.Module`, and inherits nothing from gnnrl. It must obey two laws. PPO checks the
     first one in every update:
 
-    1. as long as the parameters do not change, `evaluate(batch([observation]), decision.action).log_prob` equals
-       `decision.log_prob`: no dropout, no statistics of the batch, no randomness outside the generator;
-    2. components are independent: `log_prob` has one entry a group.
+    1. As long as the parameters do not change, `evaluate(batch([observation]), decision.action).log_prob` equals
+       `decision.log_prob`. So there is no dropout, no statistic of the batch, and no randomness outside the generator.
+    2. Components are independent: `log_prob` has one entry for each group.
     """
 
     def act(
         self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
     ) -> Decision:
-        """Decide in one state, without gradients; `deterministic` asks for the mode."""
+        """Decide in one state without gradients; `deterministic` returns the mode."""
 
-    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
-        """Judge actions [ΣG] that were taken in B states, with gradients."""
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
+        """Evaluate actions [ΣG] that were taken in B states, with gradients."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Return what is trained."""
+        """Return the trained parameters."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return named tensors that define the policy."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Take over what `state_dict` returned."""
+        """Load the result of `state_dict`."""
 
     def to(self, device: torch.device) -> Any:
         """Move the policy to a device, in place."""
 
 
 class SharedLogStd(nn.Module):
-    """One learned log-std for all components, so that it fits networks of any size.
+    """One learned log-std for all components, which fits networks of any size.
 
         log σ = floor + softplus(raw)
 
-    A clamp at the floor would have no gradient below it: the policy could never become curious again.
+    A clamp at the floor would have no gradient below it, so the policy could never explore more again.
     """
 
     def __init__(self, init: float, floor: float) -> None:
@@ -109,7 +113,7 @@ class ActorCritic(nn.Module):
         actor: maps an `ObservationBatch` to means [ΣG].
         critic: maps an `ObservationBatch` to values [B].
         log_std_init: log-std of every component at the start.
-        log_std_floor: below this log-std the policy never falls.
+        log_std_floor: lower bound of the log-std.
 
     Raises:
         ConfigError: `log_std_init` is not above `log_std_floor`.
@@ -137,19 +141,22 @@ class ActorCritic(nn.Module):
         log_std_init: float = -1.0,
         seed: int = 0,
     ) -> Self:
-        """Build gnnrl's actor and critic, each with an encoder of its own, for observations like this one.
+        """Build gnnrl's actor and critic, each with its own encoder.
+
+            policy = ActorCritic.build(env.observation(), head="own")
+            PPO(policy, PPOConfig(), seed=0).act(env.observation()).action
 
         Args:
-            observation: an observation with the numbers of features that the policy will see.
-            head: "node" for networks of any size, "own" for one network, each of whose groups has a free offset too,
+            observation: an observation with the numbers of features that the policy will read.
+            head: "node" for networks of any size, "own" for one network with a free offset for each of its groups,
                 "fixed" for one network as in the paper.
             action_dim: number of groups of the fixed head; by default that of the observation.
-            hidden_dim: see `MultiStageEncoder`, like `embedding_dim`, `layers` and `stages`.
+            hidden_dim: width inside both stages of `MultiStageEncoder`.
             embedding_dim: width of the node embeddings and of the heads.
             layers: steps of message passing in stage 1 and in stage 2.
             stages: 2, or 1 without motifs.
-            log_std_init: log-std at the start.
-            seed: of the initial weights; the global random state is left alone.
+            log_std_init: log-std of every component at the start.
+            seed: seed of the initial weights; the global random state is not changed.
 
         Raises:
             ConfigError: a setting is out of range.
@@ -168,26 +175,26 @@ class ActorCritic(nn.Module):
     def act(
         self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
     ) -> Decision:
-        """Decide in one state, without gradients; `deterministic` asks for the mean."""
+        """Decide in one state without gradients; `deterministic` returns the mean."""
         single = batch([observation])
         mean, log_std = self.actor(single), self.log_std()
         action = mean if deterministic else _draw(mean, log_std, generator)
         return Decision(action, gaussian_log_prob(action, mean, log_std), self.critic(single).item())
 
-    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
-        """Judge actions [ΣG] that were taken in B states, with gradients."""
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
+        """Evaluate actions [ΣG] that were taken in B states, with gradients."""
         log_std = self.log_std().expand_as(action)
-        return Judgement(
+        return ActionEvaluation(
             gaussian_log_prob(action, self.actor(batch), log_std), gaussian_entropy(log_std), self.critic(batch)
         )
 
 
 class GaussianPolicy(nn.Module):
-    """A free Gaussian for each group and a constant value: no graph, no features, one network.
+    """A free Gaussian for each group of one network and a constant value, without a graph or features.
 
-    The arm of the ablation that says what the graph is worth: one-step PPO with it is close to a natural evolution
-    strategy. Its means are the parameters, so it wants a learning rate near 2e-2. Raises ConfigError when an
-    observation has another number of groups.
+    The ablation uses it to measure what the graph contributes. One-step PPO with it is close to a natural evolution
+    strategy. Its means are the parameters, so it needs a learning rate near 2e-2. Raises ConfigError if an observation
+    has another number of groups.
     """
 
     def __init__(self, num_groups: int, *, log_std_init: float = -1.0, log_std_floor: float = -3.0) -> None:
@@ -200,23 +207,23 @@ class GaussianPolicy(nn.Module):
     def act(
         self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
     ) -> Decision:
-        """Decide in one state, without gradients; `deterministic` asks for the mean."""
+        """Decide in one state without gradients; `deterministic` returns the mean."""
         refuse_other_sizes(batch([observation]), len(self.mean), "this policy")
         log_std = self.log_std()
         action = self.mean.clone() if deterministic else _draw(self.mean, log_std, generator)
         return Decision(action, gaussian_log_prob(action, self.mean, log_std), self.value.item())
 
-    def evaluate(self, batch: ObservationBatch, action: Tensor) -> Judgement:
-        """Judge actions [ΣG] that were taken in B states, with gradients."""
+    def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
+        """Evaluate actions [ΣG] that were taken in B states, with gradients."""
         refuse_other_sizes(batch, len(self.mean), "this policy")
         log_std = self.log_std().expand_as(action)
         mean = self.mean.repeat(len(batch))
-        return Judgement(
+        return ActionEvaluation(
             gaussian_log_prob(action, mean, log_std), gaussian_entropy(log_std), self.value.expand(len(batch))
         )
 
 
 def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
-    # Noise is always drawn on the CPU, so a seed gives the same actions on every device.
+    # Draw noise on the CPU, so that a seed gives the same actions on every device.
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     return mean + torch.exp(log_std) * noise

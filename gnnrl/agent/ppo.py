@@ -20,13 +20,13 @@ from gnnrl.agent.rollout import Minibatch, Rollout
 
 _IMITATED = 8
 RATIO_TOLERANCE = 1e-3
-"""Rounding: a state is embedded alone when the policy acts and among others in an update, and the difference is divided
-by the policy's standard deviation; 2e-5 was measured at the smallest one on the CPU, accelerators choose other kernels
-for other sizes. Dropout or a forgotten state are far beyond it."""
+"""Rounding error of a ratio. A state is embedded alone when the policy acts, among others in an update, and the
+difference is divided by the policy's standard deviation. 2e-5 was measured at the smallest one on the CPU; accelerators
+choose other kernels for other sizes. Dropout or a lost state cause much larger differences."""
 
 
 class PPOConfig(BaseModel):
-    """Settings of PPO, in the names of Stable-Baselines3; the defaults are for searches of 50 to 150 episodes."""
+    """Settings of PPO with the names of Stable-Baselines3. The defaults are for searches of 50 to 150 episodes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,39 +35,39 @@ class PPOConfig(BaseModel):
     n_epochs: int = Field(default=10, ge=1, description="Passes over these episodes in an update.")
     batch_size: int = Field(default=64, ge=1, description="Steps in a minibatch.")
     gamma: float = Field(
-        default=1.0, ge=0, le=1, description="Discount per step; 1 because only the end of an episode counts."
+        default=1.0, ge=0, le=1, description="Discount per step; 1 because only the end of an episode has a reward."
     )
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="0 trusts the critic alone, 1 the rewards alone.")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="0 trusts only the critic, 1 only the rewards.")
     clip_range: float = Field(
-        default=0.2, gt=0, lt=1, description="How far the probability of a ratio may move in an update."
+        default=0.2, gt=0, lt=1, description="Largest change of an action's probability in an update."
     )
     ent_coef: float = Field(default=0.0, ge=0, description="Weight of the entropy bonus.")
     vf_coef: float = Field(default=0.5, ge=0, description="Weight of the critic's loss.")
     max_grad_norm: float = Field(
-        default=0.5, gt=0, description="Largest norm of the gradient; longer ones are shortened."
+        default=0.5, gt=0, description="Largest norm of the gradient; larger ones are scaled down."
     )
     target_kl: float | None = Field(
-        default=None, gt=0, description="An update stops when the policy has moved this far."
+        default=None, gt=0, description="KL divergence from the old policy at which an update stops."
     )
     log_std_init: float = Field(default=-1.0, description="Log of the standard deviation of each ratio at the start.")
-    anneal: bool = Field(default=False, description="Let the learning rate fall to zero as the search goes on.")
+    anneal: bool = Field(default=False, description="Reduce the learning rate to zero during the search.")
 
 
 @dataclass(frozen=True)
 class PPOStats:
-    """What an update did.
+    """Statistics of an update.
 
     Attributes:
         policy_loss: mean over the gradient steps.
-        value_loss: mean over the gradient steps; 0 where the advantages needed no critic.
-        entropy: of one component, before the last gradient step.
-        approx_kl: distance a component from the policy that acted, before the last gradient step.
-        clip_fraction: share of the ratios outside the clip range, before the last gradient step.
+        value_loss: mean over the gradient steps; 0 if the advantages need no critic.
+        entropy: entropy per component before the last gradient step.
+        approx_kl: KL divergence per component from the policy that acted, before the last gradient step.
+        clip_fraction: share of the ratios outside the clip range before the last gradient step.
         first_ratio_deviation: largest distance from 1 of the ratios before the first gradient step.
-        n_updates: gradient steps.
-        learning_rate: the one that was used.
-        stop: why the update ended: all epochs done, far enough from the policy that acted, or a loss or gradient that
-            is not finite (the step is skipped and the parameters stay as they were before it).
+        n_updates: number of gradient steps.
+        learning_rate: learning rate of the update.
+        stop: why the update ended: all epochs are done, `target_kl` was reached, or a loss or gradient is not finite
+            (this step is skipped).
     """
 
     policy_loss: float
@@ -83,7 +83,7 @@ class PPOStats:
 
 @dataclass(frozen=True, eq=False)
 class _Losses:
-    """Scalars of one minibatch, detached: kept until the end of the update."""
+    """Detached scalars of one minibatch, kept until the end of the update."""
 
     policy: Tensor
     value: Tensor
@@ -94,13 +94,17 @@ class _Losses:
 
 
 class PPO:
-    """Trains any `Policy` from rollouts.
+    """Training of any `Policy` from rollouts.
+
+        agent = PPO(policy, PPOConfig(), seed=0)
+        decision = agent.act(observation)
+        agent.update(rollout)
 
     Args:
-        policy: what acts and is trained; moved to `device`.
+        policy: the policy that acts and is trained; it is moved to `device`.
         config: the settings.
-        seed: of actions and minibatches.
-        device: where the policy computes.
+        seed: seed of actions and minibatches.
+        device: device of the policy.
     """
 
     def __init__(self, policy: Policy, config: PPOConfig, seed: int, device: torch.device | str = "cpu") -> None:
@@ -112,23 +116,23 @@ class PPO:
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observation: Observation, deterministic: bool = False) -> Decision:
-        """Decide in one state; `deterministic` asks for the mode and leaves the random state alone."""
+        """Decide in one state; `deterministic` returns the mode and does not change the random state."""
         return self.policy.act(observation.to(self.device), self.generator, deterministic)
 
     def value(self, observation: Observation) -> float:
-        """Return the critic's opinion of a state, for the step that was cut off before it."""
+        """Return the critic's value of a state, for the last step of an episode that was cut off."""
         return self.act(observation, deterministic=True).value
 
     def update(self, rollout: Rollout, progress: float = 0.0) -> PPOStats:
-        """Improve the policy with the episodes that it played since the last update.
+        """Improve the policy with its episodes since the last update.
 
         Args:
-            rollout: the steps; all of them were decided by the policy as it is now.
-            progress: share of the search that is over, 0 to 1; only `anneal` reads it.
+            rollout: steps that the current policy decided.
+            progress: share of the search that is over, from 0 to 1; only `anneal` reads it.
 
         Raises:
             ValueError: the rollout is empty.
-            RuntimeError: before the first gradient step a ratio is not 1, so the recorded log-probabilities are not
+            RuntimeError: a ratio is not 1 before the first gradient step, so the recorded log-probabilities are not
                 those of this policy.
         """
         if not rollout.steps:
@@ -153,10 +157,10 @@ class PPO:
         return self._stats(seen, len(seen), "epochs")
 
     def imitate(self, observation: Observation, actions: Tensor, steps: int) -> float:
-        """Make actions [K, G] in one state more probable, by maximum likelihood; return the last loss.
+        """Make actions [K, G] in one state more probable by maximum likelihood, and return the last loss.
 
-        The policy's mean goes to theirs and its standard deviation to their spread: expert iteration (Anthony et al.
-        2017, https://arxiv.org/abs/1705.08439) for an expert that is not sure.
+        The policy's mean approaches theirs, and its standard deviation their spread: expert iteration (Anthony et al.
+        2017, https://arxiv.org/abs/1705.08439) with an uncertain expert.
         """
         parts = torch.split(actions.to(self.device), _IMITATED)
         loss = torch.zeros(())
@@ -169,9 +173,9 @@ class PPO:
         return float(loss.detach())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all that a bit-exact continuation needs, as a flat dictionary of tensors on the CPU.
+        """Return the state for a bit-exact continuation, as a flat dictionary of tensors on the CPU.
 
-        It shares no memory with the policy and can be written by safetensors.
+        It shares no memory with the policy, and safetensors can write it.
         """
         state = {f"policy.{name}": tensor for name, tensor in self.policy.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
@@ -180,7 +184,7 @@ class PPO:
         return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Continue where `state_dict` was taken; the policy and the config have to be the same."""
+        """Restore the result of `state_dict`. The policy and the config must be the same."""
         policy = {}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in state_dict.items():
@@ -206,7 +210,7 @@ class PPO:
         return total, _Losses(policy.detach(), value.detach(), entropy.detach(), kl, clipped, deviation.max())
 
     def _step(self, loss: Tensor) -> bool:
-        """Take one gradient step; refuse, and return False, if anything about it is not finite."""
+        """Take one gradient step, or return False if the loss or the gradient is not finite."""
         if not torch.isfinite(loss):
             return False
         self.optimizer.zero_grad()

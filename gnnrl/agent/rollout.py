@@ -1,6 +1,6 @@
-"""What happened since the last update: steps, their advantages, and shuffled minibatches of them.
+"""Rollouts: the steps since the last update, their advantages, and shuffled minibatches.
 
-T = steps in the rollout, B = steps in a minibatch, ΣG = groups of all its observations.
+T = steps in the rollout, B = steps in a minibatch, ΣG = groups of all observations of a minibatch.
 """
 
 from collections import Counter
@@ -20,15 +20,15 @@ class Step:
     """One step of an episode.
 
     Attributes:
-        observation: the state in which the policy acted.
-        action: what it did, float32 [G].
-        log_prob: log-probability of each component at that time, float32 [G].
-        value: the critic's opinion of the state.
-        reward: what the environment answered; finite.
-        terminated: the episode is over, nothing follows.
-        truncated: the episode was cut off.
-        next_value: the critic's opinion of the state reached; unused where `terminated`.
-        context: names the network and limit; one-step episodes are compared with those of the same context.
+        observation: state in which the policy acted.
+        action: action of the policy, float32 [G].
+        log_prob: log-probability of each component when it was drawn, float32 [G].
+        value: value of the state by the critic.
+        reward: finite reward from the environment.
+        terminated: whether the episode is over.
+        truncated: whether the episode was cut off.
+        next_value: value of the next state by the critic; unused if `terminated`.
+        context: name of the network and limit; one-step episodes are compared with others of the same context.
     """
 
     observation: Observation
@@ -47,11 +47,11 @@ class Minibatch:
     """Some steps of a rollout, joined.
 
     Attributes:
-        observations: the B states.
-        action: float32 [ΣG].
-        log_prob: of the policy that acted, float32 [ΣG].
-        advantage: of the step that each component belongs to, float32 [ΣG].
-        value_target: what the critic should have said, float32 [B].
+        observations: B states.
+        action: actions, float32 [ΣG].
+        log_prob: log-probability under the policy that acted, float32 [ΣG].
+        advantage: advantage of each component's step, float32 [ΣG].
+        value_target: target of the critic, float32 [B].
     """
 
     observations: ObservationBatch
@@ -63,7 +63,7 @@ class Minibatch:
 
 @dataclass
 class Rollout:
-    """Steps in the order in which they happened, episode after episode."""
+    """Steps in chronological order, episode after episode."""
 
     steps: list[Step] = field(default_factory=list)
 
@@ -74,7 +74,7 @@ class Rollout:
         """Append a step.
 
         Raises:
-            ValueError: the action or its log-probability has another length than the observation has groups.
+            ValueError: the length of the action or of its log-probability is not the observation's number of groups.
         """
         groups = step.observation.num_groups
         if step.action.shape != (groups,) or step.log_prob.shape != (groups,):
@@ -86,14 +86,14 @@ class Rollout:
 
     @property
     def is_relative(self) -> bool:
-        """Whether every episode has one step and others to be compared with, so that no critic is needed."""
+        """True if every episode has one step and others of its context, so that no critic is needed."""
         plans = Counter(step.context for step in self.steps)
         return all(step.terminated or step.truncated for step in self.steps) and min(plans.values(), default=0) > 1
 
     def advantages(self, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
         """Return normalised advantages [T] and the critic's targets [T].
 
-        One-step episodes are judged against the others of their context, everything else with GAE.
+        One-step episodes are compared with the others of their context. Other episodes use GAE.
         """
         reward = torch.tensor([step.reward for step in self.steps])
         value = torch.tensor([step.value for step in self.steps])
@@ -124,11 +124,11 @@ class Rollout:
         """Yield every step once, in shuffled minibatches of `batch_size` steps.
 
         Args:
-            advantage: of each step [T].
-            value_target: of each step [T].
+            advantage: advantage of each step [T].
+            value_target: target of the critic for each step [T].
             batch_size: steps in a minibatch; the last one may be smaller.
-            generator: the only source of randomness, on the CPU.
-            device: where the minibatches are wanted.
+            generator: random generator on the CPU, the only source of randomness.
+            device: device of the minibatches.
         """
         for chosen in torch.split(torch.randperm(len(self), generator=generator), batch_size):
             steps = [self.steps[i] for i in chosen.tolist()]

@@ -1,4 +1,4 @@
-"""The environment of the agent: the only place where a network meets what the policy sees of it."""
+"""The environment of the agent, which turns networks into observations. No other folder connects the two."""
 
 from gnnrl.environment.pruning_env import PruningEnv
 

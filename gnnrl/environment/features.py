@@ -1,4 +1,4 @@
-"""What a policy sees of a network on its way to a limit: the features of the two levels of its graph."""
+"""Observations of networks that are pruned: features of both levels of the graph."""
 
 from math import log2, prod
 
@@ -24,9 +24,9 @@ GROUP_FEATURES = (
 )
 SHARED_FEATURES = ("depth", "macs_left", "budget", "time")
 NODE_FEATURES = len(INSTANCE_FEATURES) + len(GROUP_FEATURES) + len(SHARED_FEATURES)
-"""Features of a level-2 node without the signals of pruning."""
+"""Number of features of a level-2 node without signals."""
 _EDGE_TYPE = np.array([EDGE_TYPES.index(name) for name in EDGES], np.int64)
-"""The observation's number of each meaning that an edge of a hierarchy has."""
+"""Edge type in observations of each meaning of a hierarchy's edges."""
 
 
 def observe(
@@ -37,11 +37,11 @@ def observe(
     time: float = 0.0,
     signals: NDArray[np.float32] | None = None,
 ) -> Observation:
-    """The state of a network at these widths [G], on its way to a budget.
+    """Return the observation of a network at widths [G], with a budget to meet.
 
     Args:
         time: share of the episode's steps that are over, in [0, 1].
-        signals: what pruning knows of each group [G, K] (error curves, importance, prior); none by default.
+        signals: further features of each group [G, K] (error curves, importance, prior).
     """
     network, count = hierarchy.network, len(hierarchy.instances)
     dense = network.widths

@@ -5,9 +5,9 @@
          +-------------------------- pruner: the narrower network <--------------+
     limit met -> accuracy evaluator -> reward, terminated
 
-The graph is built anew after every step, from the network as it is now. Within an episode only widths change, which is
-honest because the size of the widths is the size of the pruned network (tested); the network is really pruned, repaired
-and judged when the limit holds.
+The graph is built again after every step, at the current widths. Within an episode only widths change. This suffices
+because the costs at the widths are those of the pruned network (a test proves it). The network is only pruned,
+repaired and scored when the limit holds.
 """
 
 from collections.abc import Callable
@@ -29,26 +29,30 @@ from gnnrl.pruning.projection import Projection
 MISSED = -1.0
 FREE_RATIO = 0.5
 Decode = Callable[[Projection, NDArray[np.float64]], Component]
-"""Widths [G] of a wish [G] within a projection; the wish 0 is the plan that a search starts from."""
+"""Maps a wish [G], one number for each group, to widths [G] within a projection. Zeros give the starting plan."""
 
 
 class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
-    """One network on its way to one limit.
+    """Environment of one network and one limit.
 
-    The action holds one number for each group. With `projection="exact"` it says how far to leave the prior plan
-    (`decode`), onto the limit of the step, so every episode meets its limit after exactly `steps` steps
-    (limits fall geometrically). With `projection="none"`, the paper's free dynamics, each step removes a share of what
-    is left of every group, from nothing at the lowest action to half at the highest, until the limit holds or
-    `max_steps` are over.
+        env = PruningEnv(Projection.build(network, "macs<=50%"), score=lambda widths: my_score(widths))
+        observation, info = env.reset(seed=0)
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 
-    The reward is 0 until the episode ends, then the score of the pruned network; an episode that ends without meeting
-    the limit is truncated and gets -1.
+    The action holds one number for each group. With `projection="exact"` it is the distance from the starting plan
+    (`decode`), and is projected onto the limit of the step. Limits fall geometrically, so every episode meets its limit
+    after exactly `steps` steps. With `projection="none"`, the paper's free dynamics, each step removes a share of every
+    group: nothing at the lowest action, half of the group at the highest. The episode ends when the limit holds or
+    after `max_steps`.
+
+    The reward is 0 until the episode ends, then the score of the pruned network. An episode that misses the limit is
+    truncated, and its reward is -1.
 
     Args:
         projection_onto: the network, its limit and the allowed widths.
-        score: judges widths [G] that meet the limit; higher is better.
-        decode: what an action means; by default how far to leave equal keep ratios (`Projection.around`).
-        signals: what pruning knows of each group, shown to the policy [G, K].
+        score: scores widths [G] that meet the limit; higher is better.
+        decode: turns an action into widths; by default as a distance from equal keep ratios (`Projection.around`).
+        signals: further features of each group for the policy [G, K].
         steps: pruning steps in an episode with exact projection.
         max_steps: steps after which a free episode is cut off.
     """
@@ -88,11 +92,11 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
 
     @property
     def prior(self) -> Component:
-        """Widths of the plan that action 0 stands for at the limit [G]."""
+        """Widths of the starting plan, which is action 0 at the limit [G]."""
         return self._decode(self._target, np.zeros(len(self._target.network.groups)))
 
     def observation(self) -> Observation:
-        """The state as tensors: the hierarchical graph of the network as it is now."""
+        """Return the state as tensors: the hierarchical graph of the network at its current widths."""
         return observe(
             self._hierarchy, self.widths, self._target.budget, time=self._time / self._steps, signals=self._signals
         )
@@ -108,10 +112,10 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return to_space(self.observation()), self._info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Prune once.
+        """Prune the network by one step.
 
         Returns:
-            The narrower network's graph, the reward, whether the limit holds, whether a free episode was cut off, and
+            The graph of the narrower network, the reward, whether the limit holds, whether the episode was cut off, and
             {"widths", "macs", "score"}.
         """
         wish = np.clip(np.asarray(action, np.float64), -WISH_BOUND, WISH_BOUND)
