@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from gnnrl.errors import ArtifactError
-from gnnrl.report.charts import draw_curve
 from gnnrl.report.sweep import Facts, Point, Sweep, read_sweep, render_sweep
 from tests.report.results import Page
 
@@ -39,15 +38,6 @@ def test_every_network_is_a_point_a_row_and_a_link_to_its_report() -> None:
         assert f"{0.85 + share / 20:.1%}" in page.text
     assert "500 test images" in page.text
     assert "2.6 points off" in page.text
-
-
-def test_a_curve_rises_to_the_right_whatever_the_order_of_its_points() -> None:
-    points = [(share, {"dense": 0.9, "repaired": 0.5 + share / 5}) for share in (0.5, 0.2, 0.8)]
-    path = re.findall(r'd="M(.*?)"', str(draw_curve(points, 0.9, "top1", "MACs")))
-    places = [tuple(float(number) for number in place.split(",")) for place in path[0].split("L")]
-
-    assert places == sorted(places)
-    assert [y for _, y in places] == sorted((y for _, y in places), reverse=True)
 
 
 def test_limits_of_several_metrics_are_compared_by_macs() -> None:

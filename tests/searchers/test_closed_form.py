@@ -1,0 +1,14 @@
+from gnnrl.pruning.plan import Plan
+from gnnrl.searchers.table import SEARCHERS
+from gnnrl.searchers.task import run
+from tests.searchers.problem import CASE, task
+
+
+def test_uniform_and_ranked_are_the_plans_of_that_name() -> None:
+    work, ranked = task(), task()
+    run(SEARCHERS["uniform"], work)
+    run(SEARCHERS["ranked"], ranked)
+
+    assert work.evaluator.trials[0].widths == Plan.uniform(CASE.network, "macs<=60%").widths
+    assert ranked.evaluator.trials[0].widths == Plan.ranked(CASE.network, "macs<=60%", ranked.scores).widths
+    assert len(work.evaluator.trials) == 1
