@@ -1,0 +1,51 @@
+"""Operations that work element by element."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnnrl.network.reasons import Kind
+from gnnrl.network.tracing.tracer import trace
+from tests.network.labelling.operations.between import Between, Case, check_removing, check_units, named
+from tests.topologies import images
+
+CONSTANT = torch.rand(1, 8, 1, 1) + 0.5
+GRID = torch.rand(4, 4)
+
+CASES = {
+    "relu": Case(torch.relu, 8),
+    "in place": Case(lambda x: x.relu_().mul_(2), 8),
+    "chain": Case(lambda x: F.hardswish(F.gelu(x).clamp(-1, 1)).tanh().exp(), 8),
+    "scalar": Case(lambda x: 1.0 / (x.abs() + 1) - 3, 8),
+    "itself": Case(lambda x: x * x + x, 8),
+    "a new tensor": Case(lambda x: x + x.new_ones(2, 1, 4, 4), 8),
+    "where": Case(lambda x: torch.where(x > 0, x, -x), 8),
+    "masked": Case(lambda x: x.masked_fill(x < 0, 0.5), 8),
+    "pixels": Case(lambda x: x * GRID, 8),
+    "a constant for each channel": Case(lambda x: x * CONSTANT, 0, Kind.FIXED_OPERAND),
+    "dropout": Case(lambda x: F.dropout2d(F.dropout(x, 0.5, False), 0.5, False), 8),
+    "glu": Case(lambda x: nn.functional.glu(x, 1), 4),
+}
+
+
+@pytest.mark.parametrize("case", named(CASES))
+def test_units_of_a_layer_before_an_operation(case: Case) -> None:
+    check_units(case)
+
+
+@pytest.mark.parametrize("case", named({name: case for name, case in CASES.items() if case.units}))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_removing_before_an_operation_is_zeroing(case: Case, seed: int) -> None:
+    check_removing(case, seed)
+
+
+def test_a_thousand_operations_in_a_row_are_no_deeper_than_one() -> None:
+    def many(x: Tensor) -> Tensor:
+        for _ in range(1000):
+            x = x + 1
+        return x[:, :6]
+
+    network = trace(Between(many).eval(), images(size=4))
+
+    assert any(place.tensor == "make.weight" for group in network.groups for place in group.places)
