@@ -14,6 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gnnrl"
 MOST_PARAMETERS, MOST_LINES, LONGEST_FILE, LONGEST_FUNCTION = 12, 24_800, 300, 50
+MOST_UNTESTED = 20
+"""Lines of logic that a module may have without a test file of its name.
+
+Logic is what stands inside functions. Doors of folders, tables, declarations and other names for things have little.
+"""
 FREE = {"compress"}
 """Functions that may have any number of parameters: the short form of everything."""
 
@@ -166,17 +171,28 @@ def long_functions() -> list[str]:
     ]
 
 
+def body(function: Function) -> list[ast.stmt]:
+    """Return the statements of a function without its docstring."""
+    return function.body[len(function.body) > 1 and ast.get_docstring(function) is not None :]
+
+
 def body_lines(function: Function) -> int:
     """Count the lines of a function's body without its docstring."""
-    first = function.body[-1 if len(function.body) == 1 else ast.get_docstring(function) is not None]
-    return (function.end_lineno or 0) - first.lineno + 1
+    return (function.end_lineno or 0) - body(function)[0].lineno + 1
+
+
+def lines_of_logic(path: Path) -> int:
+    """Count the lines of code in the bodies of a file's functions, without docstrings, comments and blank lines."""
+    nodes = (node for function in functions(path) for part in body(function) for node in ast.walk(part))
+    return len({node.lineno for node in nodes if hasattr(node, "lineno")})
 
 
 def untested_modules() -> list[str]:
-    """List modules without a test file of the same name in the same folder of the tests."""
+    """List modules whose logic needs a test file of the same name, in the same folder of the tests, that is missing."""
     tests = ROOT / "tests"
     places = {path: tests / path.relative_to(PACKAGE).with_name(f"test_{path.name}") for path in FILES.values()}
-    return [shown(path) for path, test in places.items() if not path.name.startswith("__") and not test.exists()]
+    counts = {path: lines_of_logic(path) for path, test in places.items() if not test.exists()}
+    return [f"{shown(path)} ({count})" for path, count in counts.items() if count > MOST_UNTESTED]
 
 
 def number_of_lines() -> int:
@@ -191,7 +207,7 @@ LISTS = {
     "functions that return dict[str, Any]": untyped_results,
     f"files over {LONGEST_FILE} lines": long_files,
     f"functions over {LONGEST_FUNCTION} lines": long_functions,
-    "modules without a test of their name": untested_modules,
+    f"modules with over {MOST_UNTESTED} lines of logic and no test of their name": untested_modules,
 }
 
 

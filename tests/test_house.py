@@ -85,8 +85,26 @@ def test_measures_count_what_they_name(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert house.untyped_results() == ["written.py:1 wide", "written.py:306 command"]
     assert house.long_files() == ["written.py (306)"]
     assert house.long_functions() == ["written.py:1 wide (301)"]
-    assert house.untested_modules() == ["written.py"]
+    assert house.untested_modules() == ["written.py (302)"]
     assert [house.number_of_parameters(function) for function in house.functions(written)] == [13, 0]
+
+
+def test_a_module_of_declarations_needs_no_test_of_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only the bodies of functions count, without docstrings, comments and blank lines; a test of the name suffices."""
+    module, test = tmp_path / "gnnrl" / "room" / "written.py", tmp_path / "tests" / "room" / "test_written.py"
+    logic = 'def long():\n    """Long."""\n\n    # why\n' + "    x = 1\n" * (house.MOST_UNTESTED + 1)
+    for folder in (module.parent, test.parent):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(house, "ROOT", tmp_path)
+    monkeypatch.setattr(house, "PACKAGE", tmp_path / "gnnrl")
+    monkeypatch.setattr(house, "FILES", {"gnnrl.room.written": module})
+
+    module.write_text("NAMES = {\n" + '    "a": 1,\n' * 99 + "}\n")
+    assert house.untested_modules() == []
+    module.write_text(logic)
+    assert house.untested_modules() == [f"gnnrl/room/written.py ({house.MOST_UNTESTED + 1})"]
+    test.touch()
+    assert house.untested_modules() == []
 
 
 @pytest.mark.parametrize("module", sorted(FILES))

@@ -9,7 +9,6 @@ from gnnrl.errors import ConfigError
 from gnnrl.latency.kernels import find_kernels
 from gnnrl.latency.measurement import measure_latency, time_models
 from gnnrl.network.cost import measure
-from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from tests.latency.machine import SECONDS_PER_MAC, counting_clock
@@ -98,14 +97,6 @@ def test_other_metrics_stay_as_they_were() -> None:
             metric, case.network.widths // 2
         )
     assert measure(case.network).latency is None
-
-
-def test_equal_layers_are_measured_once() -> None:
-    model = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(4)), nn.Flatten(), nn.Linear(8 * 16, 2))
-    kernels, _ = find_kernels(trace(model, torch.zeros(1, 8, 4, 4)), torch.zeros(1))
-
-    assert len(kernels) == 5
-    assert len({kernel.signature for kernel in kernels}) == 3  # the first convolution, two inner ones alike, the linear
 
 
 def test_the_modes_of_timed_networks_stay() -> None:

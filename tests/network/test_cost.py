@@ -3,33 +3,9 @@ import pytest
 
 from gnnrl.errors import ConfigError
 from gnnrl.network.cost import Budget, Constraint, Cost, measure
-from gnnrl.network.polynomial import Polynomial
 from tests.topologies import TOPOLOGIES, Traced, traced
 
 DENSE = Cost(macs=1_000_000, params=2_000, bytes=8_000, activations=4_000, latency=20.0)
-
-
-def test_polynomial_by_hand() -> None:
-    """2·x·y + 3·x + 5 with sizes (x, y, 1)."""
-    polynomial = Polynomial.build([(2, [0, 1]), (3, [0]), (5, [])], one=2)
-
-    assert polynomial.value(np.array([4, 7, 1])) == 2 * 28 + 12 + 5
-    assert polynomial.terms(np.array([4, 7, 1])).tolist() == [56, 12, 5]
-    assert polynomial.value(np.array([[4, 7, 1], [1, 1, 1]])).tolist() == [73, 10]
-    assert polynomial.gradient(np.array([[4, 7, 1], [1, 1, 1]]))[:, :2].tolist() == [[2 * 7 + 3, 2 * 4], [5, 2]]
-
-
-def test_polynomial_of_nothing_is_zero() -> None:
-    polynomial = Polynomial.build([], one=0)
-
-    assert polynomial.value(np.array([1])) == 0
-    assert polynomial.gradient(np.array([[1]])).tolist() == [[0.0]]
-
-
-def test_gradient_counts_a_repeated_factor_twice() -> None:
-    square = Polynomial.build([(1, [0, 0])], one=1)
-
-    assert square.gradient(np.array([[5, 1]]))[0, 0] == 10
 
 
 @pytest.mark.parametrize("metric", ["macs", "params", "bytes"])

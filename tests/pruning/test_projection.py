@@ -1,4 +1,3 @@
-import re
 from typing import Any
 
 import numpy as np
@@ -8,16 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
+from gnnrl.errors import ConfigError
 from gnnrl.latency.agreement import limits_latency
 from gnnrl.network.cost import Budget
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from tests.topologies import images, traced
-from tests.topologies.obstacles import obstructed
+from tests.topologies import traced
 
 NETWORK = traced("residual").network
+
+
 DENSE = NETWORK.cost.measure(NETWORK.widths)
 
 
@@ -120,19 +120,6 @@ def test_numbers_below_one_are_refused(rules: dict[str, Any]) -> None:
         WidthRules(**rules)
 
 
-def test_an_unreachable_limit_names_what_can_be_reached_and_is_reachable_there() -> None:
-    floor = NETWORK.cost.measure(np.ones(3, np.int64)).macs
-
-    with pytest.raises(UnreachableConstraint, match=f"{floor:,} macs"):
-        Projection.build(NETWORK, Budget((("macs", floor - 1),)))
-    assert Projection.build(NETWORK, Budget((("macs", floor),))).of_logits([0, 0, 0]).tolist() == [1, 1, 1]
-
-
-def test_a_network_without_groups_says_why() -> None:
-    with pytest.raises(NothingToPrune, match="i0 has no rule"):
-        Projection.build(traced("without_rule").network, "macs<=50%")
-
-
 def test_a_later_step_never_widens_a_group() -> None:
     projection = Projection.build(NETWORK, "macs<=30%")
     before = np.array([8, 3, 12])
@@ -167,62 +154,6 @@ def test_a_wish_is_the_largest_member_of_its_family_that_is_within_the_budget(ru
         )
         assert (projection.of_logits(z) == logits).all()
         assert (projection.around(prior, z) == moved).all()
-
-
-@pytest.mark.parametrize(
-    ("rules", "named", "silent"),
-    [
-        ({"min_width": 8}, ["min_width 8"], ["round_to", "keep", "frozen"]),
-        ({"round_to": 12}, ["round_to 12"], ["min_width", "keep", "frozen"]),
-        ({"keep": ("1.conv1", "2.*")}, ["keep '2.*'"], ["1.conv1", "round_to", "frozen"]),
-        ({"bounds": {"1": (0.9, None)}}, ["bounds 1=0.9:"], ["min_width", "keep", "frozen"]),
-    ],
-)
-def test_a_limit_that_rules_prevent_names_these_rules_only(
-    rules: dict[str, Any], named: list[str], silent: list[str]
-) -> None:
-    with pytest.raises(UnreachableConstraint) as caught:
-        Projection.build(NETWORK, "macs<=20%", WidthRules(**rules))
-
-    assert all(name in str(caught.value) for name in named)
-    assert not [name for name in silent if name in str(caught.value)]
-
-
-@pytest.mark.parametrize("metric", ["macs", "params", "bytes"])
-@pytest.mark.parametrize("rules", [{}, {"min_width": 7}, {"round_to": 5, "keep": ("1.conv1",)}])
-def test_the_limit_that_a_refusal_offers_can_be_met(metric: str, rules: dict[str, Any]) -> None:
-    network = wide() if not rules else NETWORK
-    with pytest.raises(UnreachableConstraint) as caught:
-        Projection.build(network, f"{metric}<=0.01%", WidthRules(**rules))
-    offered = re.search(rf"can be met is ({metric}<=[0-9.]+%)", str(caught.value))
-
-    assert offered
-    projection = Projection.build(network, offered[1], WidthRules(**rules))
-    assert projection.holds(projection.narrowest)
-
-
-def test_a_limit_that_frozen_groups_prevent_names_them_with_share_and_line() -> None:
-    with pytest.raises(UnreachableConstraint, match=r"Frozen groups hold .*% in .*has no rule at .*:[0-9]+") as caught:
-        Projection.build(trace(obstructed(), images()), "macs<=1%")
-    assert "min_width" not in str(caught.value)
-
-
-def test_rules_that_keep_everything_are_not_answered_with_a_limit_of_100_percent() -> None:
-    case = traced("chain")
-    with pytest.raises(
-        UnreachableConstraint, match=r"nothing may be removed that lowers macs\. What prevents"
-    ) as caught:
-        Projection.build(case.network, "macs<=50%", WidthRules(keep=("*",)))
-
-    assert "100%" not in str(caught.value)
-
-
-def test_outputs_that_hold_the_rest_are_named_where_nothing_else_does() -> None:
-    model = nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 500))
-    network = trace(model, torch.zeros(2, 4))
-
-    with pytest.raises(UnreachableConstraint, match=r"No rule prevents it\. 99\.2% of the MACs .* outputs .*: 2\."):
-        Projection.build(network, "macs<=10%", WidthRules(round_to=1))
 
 
 @pytest.mark.parametrize("constraint", [None, 0.5, 50, ["macs<=50%"]])

@@ -8,7 +8,10 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from PIL import Image
+
+from gnnrl.zoo.data import DataSplits, ImageDataset, load_data
 
 
 def encode(colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> bytes:
@@ -54,3 +57,20 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def load(path: Path, image_size: tuple[int, int] = (8, 8), seed: int = 0) -> DataSplits:
+    """Load images so that batches hold plain pixels."""
+    return load_data(path, image_size=image_size, seed=seed, mean=(0.0,) * 3, std=(1 / 255,) * 3)
+
+
+def origins_green(data: ImageDataset) -> int:
+    return int(data.pixels(data.positions[:1])[0, 1, 0, 0])
+
+
+def origins(data: ImageDataset) -> list[tuple[int, int]]:
+    """Read class and number of every image off its pixels; the label must say the same."""
+    images, labels = data.batch(torch.arange(len(data)))
+    found = [(round(x[0].mean().item() / 50) - 1, round(x[1].mean().item())) for x in images]
+    assert [c for c, _ in found] == labels.tolist()
+    return found

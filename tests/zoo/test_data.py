@@ -7,22 +7,8 @@ import pytest
 import torch
 
 from gnnrl.errors import ConfigError, DataError
-from gnnrl.zoo.data import DataSplits, ImageDataset, check_labels, load_data
-from gnnrl.zoo.pixels import PixelsOnDemand
-from tests.zoo.pictures import encode, make_pictures, write_folder, write_tar, write_zip
-
-
-def load(path: Path, image_size: tuple[int, int] = (8, 8), seed: int = 0) -> DataSplits:
-    """Load images so that batches hold plain pixels."""
-    return load_data(path, image_size=image_size, seed=seed, mean=(0.0,) * 3, std=(1 / 255,) * 3)
-
-
-def origins(data: ImageDataset) -> list[tuple[int, int]]:
-    """Read class and number of every image off its pixels; the label must say the same."""
-    images, labels = data.batch(torch.arange(len(data)))
-    found = [(round(x[0].mean().item() / 50) - 1, round(x[1].mean().item())) for x in images]
-    assert [c for c, _ in found] == labels.tolist()
-    return found
+from gnnrl.zoo.data import check_labels, load_data
+from tests.zoo.pictures import encode, load, make_pictures, origins, origins_green, write_folder, write_tar, write_zip
 
 
 def test_train_and_test_archives_follow_the_documented_permutation(tmp_path: Path) -> None:
@@ -98,61 +84,9 @@ def test_images_are_normalised_by_channel(tmp_path: Path) -> None:
     assert label == data.train.labels[0]
 
 
-def origins_green(data: ImageDataset) -> int:
-    return int(data.pixels(data.positions[:1])[0, 1, 0, 0])
-
-
-def test_other_sizes_are_scaled_to_cover_and_cropped_at_the_centre(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, {f"{c}/{i}.png": encode((9, 9, 9), (40, 20)) for c in "ab" for i in range(5)})
-    image, _ = load(folder, (8, 8)).train[0]
-    assert image.shape == (3, 8, 8)
-    assert torch.allclose(image, torch.full((3, 8, 8), 9.0))
-
-
-def test_large_images_are_decoded_on_demand_and_look_the_same(tmp_path: Path) -> None:
-    for source in (write_folder(tmp_path / "a", make_pictures(10)), write_zip(tmp_path / "a.zip", make_pictures(10))):
-        small, large = load(source, (8, 8)), load(source, (80, 80))
-        assert isinstance(large.train.pixels, PixelsOnDemand)
-        assert origins(large.train) == origins(small.train)
-
-
 def test_grey_networks_get_one_channel(tmp_path: Path) -> None:
     data = load_data(write_folder(tmp_path, make_pictures(10)), image_size=(8, 8), mean=(0.5,), std=(0.5,))
     assert data.train[0][0].shape == (1, 8, 8)
-
-
-def test_few_corrupt_images_are_skipped_and_listed(tmp_path: Path) -> None:
-    files = make_pictures(100) | {"cat/0007.png": b"not an image", "dog/0009.png": encode((1, 2, 3))[:40]}
-    data = load(write_folder(tmp_path, files))
-    assert sorted(data.skipped) == ["cat/0007.png", "dog/0009.png"]
-    assert len(data.train) + len(data.reward) + len(data.test) == 198
-
-
-@pytest.mark.parametrize("image_size", [(8, 8), (80, 80)])
-def test_many_corrupt_images_are_an_error_that_names_them(tmp_path: Path, image_size: tuple[int, int]) -> None:
-    files = make_pictures(10) | {"cat/0003.png": b"not an image"}
-    with pytest.raises(DataError, match=r"1 of 20 images cannot be decoded .* cat/0003\.png"):
-        load(write_folder(tmp_path, files), image_size)
-
-
-def test_dangling_link_in_a_folder_counts_as_corrupt(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, make_pictures(100))
-    (folder / "cat" / "gone.png").symlink_to(folder / "nowhere.png")
-    assert load(folder).skipped == ("cat/gone.png",)
-
-
-def test_large_image_with_a_damaged_body_is_named_when_it_is_needed(tmp_path: Path) -> None:
-    whole = encode((1, 2, 3), (300, 300))
-    files = {f"{c}/{i}.png": whole[:-60] for c in "ab" for i in range(5)}
-    data = load(write_folder(tmp_path, files), (80, 80))
-    with pytest.raises(DataError, match=r"[ab]/\d\.png: the image is damaged"):
-        data.train[0]
-
-
-def test_decompression_bomb_counts_as_corrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnnrl.zoo.pixels.MAX_PIXELS", 1000)
-    files = make_pictures(100) | {"cat/0003.png": encode((1, 2, 3), (100, 100))}
-    assert load(write_folder(tmp_path, files)).skipped == ("cat/0003.png",)
 
 
 @pytest.mark.parametrize(

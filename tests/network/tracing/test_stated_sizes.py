@@ -1,20 +1,14 @@
 """Sizes that the user's own code states: bound to the plan where an attribute holds them, else frozen with the line."""
 
 import inspect
-from typing import Any
 
-import numpy as np
-import pytest
-import torch
 from torch import Tensor, nn
 
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
-from gnnrl.pruning.plan import Plan
-from gnnrl.pruning.pruner import prune
 from gnnrl.pruning.verification import verify
-from tests.topologies import Head, conv, images, traced
+from tests.topologies import Head, conv, images
 
 
 class Stated(nn.Module):
@@ -94,95 +88,3 @@ def test_a_constant_in_the_code_freezes_its_group_and_names_its_line() -> None:
     reason = next(group for group in network.frozen if group.name == "b.0").reasons[0]
     assert reason.kind is Kind.STATED_SIZE
     assert reason.location == f"{__file__}:{line}"
-
-
-def test_a_view_that_runs_with_wrong_sizes_is_noticed() -> None:
-    """`view(n, -1, 4)` of fewer channels makes fewer rows of four, or rows that mix: whatever goes must be right."""
-
-    class Rows(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.linear = nn.Linear(6, 8), nn.Linear(4, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.linear(self.a(x).view(x.shape[0], -1, 4)).sum(1)
-
-    model = Rows().eval()
-    x = torch.randn(2, 6)
-    network = trace(model, x)
-    kept = [range((group.size + 1) // 2) for group in network.groups]
-
-    verify(model, remove(model, network, kept), network, kept, x)
-
-
-class ScaledBySize(nn.Module):
-    """Attention whose temperature is computed from the width of the queries."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.q, self.k, self.v, self.out = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.q(x), self.k(x), self.v(x)
-        return self.out((q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).softmax(-1) @ v)
-
-
-def test_a_number_that_is_computed_from_a_size_freezes_the_size() -> None:
-    network = trace(ScaledBySize().eval(), torch.randn(2, 5, 6))
-
-    assert [group.name for group in network.groups] == ["v"]
-    (frozen,) = [group for group in network.frozen if group.name == "q"]
-    assert "the number depends on this size" in str(frozen.reasons[0])
-    assert __file__ in str(frozen.reasons[0])
-
-
-def test_halves_of_what_there_is_go_together_though_one_of_an_odd_number_is_right_by_chance() -> None:
-    network = traced("channel_half_slice").network
-
-    assert [place.positions.shape for place in network.group("stem.0").places[:1]] == [(4, 2)]
-    for units in range(1, 5):
-        kept = [np.arange(units) if group.name == "stem.0" else np.arange(group.size) for group in network.groups]
-        small = remove(traced("channel_half_slice").model, network, kept)
-        verify(traced("channel_half_slice").model, small, network, kept, images())
-
-
-class Trained(nn.Module):
-    """Has a head that runs in training alone, and noise of a width that the code states."""
-
-    def __init__(self, *, width: int | None = None) -> None:
-        super().__init__()
-        self.first, self.second, self.third = conv(3, 8), conv(8, 12), conv(12, 10)
-        self.head, self.extra = Head(10), Head(12)
-        self.width = width or 10
-
-    def forward(self, x: Tensor) -> Any:
-        middle = self.second(self.first(x))
-        last = self.third(middle)
-        if not self.training:
-            return self.head(last)
-        noise = torch.randn(1, self.width, 1, 1)
-        return self.head(last + noise), self.extra(middle)
-
-
-@pytest.mark.parametrize("samples", [1, 2])
-def test_what_is_read_in_training_alone_stays_and_the_network_can_be_trained(samples: int) -> None:
-    model, x = Trained(), images(batch=samples)
-    network = trace(model, x)
-
-    assert {group.name for group in network.groups} == {"first.0", "third.0"}
-    (kept,) = (group for group in network.frozen if group.name == "second.0")
-    assert "a part that runs in training alone reads this" in str(kept.reasons[0])
-    small = prune(model, x, Plan.uniform(network, "macs<=80%"))
-    outputs = small.train()(images(batch=4))
-    torch.autograd.backward([output.sum() for output in outputs])
-    assert small.width == small.third[0].out_channels < 10
-
-
-def test_a_network_that_wants_targets_in_training_is_traced_as_it_is_evaluated() -> None:
-    class Targeted(Trained):
-        def forward(self, x: Tensor, targets: Tensor | None = None) -> Any:
-            if self.training and targets is None:
-                raise ValueError("targets wanted")
-            return super().forward(x)
-
-    assert {"first.0", "second.0", "third.0"} == {group.name for group in trace(Targeted(), images()).groups}

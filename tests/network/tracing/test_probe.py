@@ -1,0 +1,54 @@
+"""Probes in training mode: what runs there alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.pruner import prune
+from tests.topologies import Head, conv, images
+
+
+class Trained(nn.Module):
+    """Has a head that runs in training alone, and noise of a width that the code states."""
+
+    def __init__(self, *, width: int | None = None) -> None:
+        super().__init__()
+        self.first, self.second, self.third = conv(3, 8), conv(8, 12), conv(12, 10)
+        self.head, self.extra = Head(10), Head(12)
+        self.width = width or 10
+
+    def forward(self, x: Tensor) -> Any:
+        middle = self.second(self.first(x))
+        last = self.third(middle)
+        if not self.training:
+            return self.head(last)
+        noise = torch.randn(1, self.width, 1, 1)
+        return self.head(last + noise), self.extra(middle)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_what_is_read_in_training_alone_stays_and_the_network_can_be_trained(samples: int) -> None:
+    model, x = Trained(), images(batch=samples)
+    network = trace(model, x)
+
+    assert {group.name for group in network.groups} == {"first.0", "third.0"}
+    (kept,) = (group for group in network.frozen if group.name == "second.0")
+    assert "a part that runs in training alone reads this" in str(kept.reasons[0])
+    small = prune(model, x, Plan.uniform(network, "macs<=80%"))
+    outputs = small.train()(images(batch=4))
+    torch.autograd.backward([output.sum() for output in outputs])
+    assert small.width == small.third[0].out_channels < 10
+
+
+def test_a_network_that_wants_targets_in_training_is_traced_as_it_is_evaluated() -> None:
+    class Targeted(Trained):
+        def forward(self, x: Tensor, targets: Tensor | None = None) -> Any:
+            if self.training and targets is None:
+                raise ValueError("targets wanted")
+            return super().forward(x)
+
+    assert {"first.0", "second.0", "third.0"} == {group.name for group in trace(Targeted(), images()).groups}
