@@ -44,7 +44,8 @@ from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.scoring.plans import Evaluator, Judge, Trial
 from gnnrl.searchers.ppo import PPOSearcher
-from gnnrl.searchers.task import Task, run
+from gnnrl.searchers.task import Task
+from gnnrl.searchers.task import search as run_search
 from gnnrl.training import evaluator
 from gnnrl.zoo.models import example_inputs, resolve_model
 
@@ -132,7 +133,7 @@ def cost(name: str, *, quick: bool = False) -> Row:
         row[f"stages{stages}"] = _encoder(observation, stages)
     start = perf_counter()
     with timed(PPO, "update") as updates:
-        run(PPOSearcher(), task)
+        run_search(PPOSearcher(), task)
     row["own_seconds"] = (perf_counter() - start) / len(task.evaluator.trials)
     row["update_seconds"] = median(updates) if updates else None
     if name.startswith("cifar") or quick:

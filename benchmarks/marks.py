@@ -21,7 +21,8 @@ from gnnrl.compression.comparison import Comparison, Run
 from gnnrl.compression.figures import draw_comparison
 from gnnrl.scoring.plans import Trial
 from gnnrl.searchers.table import CLOSED_FORM, find_searcher
-from gnnrl.searchers.task import Searcher, run
+from gnnrl.searchers.task import Searcher
+from gnnrl.searchers.task import search as run_search
 
 MARKS = (50, 150, 300)
 SCHEDULED = frozenset({"amc", "annealing", "ddpg", "evolution", "greedy"})
@@ -131,7 +132,7 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
         algebra.append(task.evaluator.seconds.algebra)
 
     task = prepared.study.task(budget, seed, note)
-    run(arm.searcher, task)
+    run_search(arm.searcher, task)
     trials = list(task.evaluator.trials)
     row: Row = {
         "arm": arm.name,

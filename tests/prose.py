@@ -22,6 +22,7 @@ REWRITTEN = (
     "gnnrl/moved.py",
     "gnnrl/network",
     "gnnrl/report/templates",
+    "gnnrl/searchers",
     "gnnrl/views.py",
     "docs/glossary.md",
     "gnnrl/executors",

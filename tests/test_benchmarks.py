@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from gnnrl.compression.study import Study
 from gnnrl.searchers.table import SEARCHERS
-from gnnrl.searchers.task import Task, run
+from gnnrl.searchers.task import Task, search
 from gnnrl.zoo.networks import digits_resnet
 from tests.topologies import images, topology, traced
 
@@ -123,7 +123,7 @@ def test_long_runs_begin_like_short_ones_unless_they_are_said_not_to() -> None:
 
     def widths(name: str, evaluations: int) -> list[tuple[int, ...]]:
         task: Task = study.task(evaluations, 0)
-        run(SEARCHERS[name], task)
+        search(SEARCHERS[name], task)
         return [trial.widths for trial in task.evaluator.trials]
 
     marks = script("marks")

@@ -1,1 +1,1 @@
-"""How plans are searched: one interface, one budget of reward evaluations."""
+"""Searchers: one interface, and one budget of evaluations for all."""

@@ -1,8 +1,8 @@
-"""Simulated annealing over plans at the limit: channels move from one group to another.
+"""Simulated annealing over plans at the limit: each step moves channels from one group to another.
 
 Kirkpatrick, Gelatt, Vecchi 1983, "Optimization by Simulated Annealing", Science 220; used for pruning by Liu et al.
-2020 (AutoCompress), https://arxiv.org/abs/1907.03141. Each step begins where the one before it ended, so plans are
-judged one by one whatever the executor.
+2020 (AutoCompress), https://arxiv.org/abs/1907.03141. Each step starts where the previous one ended, so plans are
+scored one by one with every executor.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class AnnealingSearcher:
-    """Searches with simulated annealing.
+    """Simulated annealing.
 
     Attributes:
-        share: largest part of a group that moves at the start; it falls with the temperature.
-        coldest: last temperature as a part of the first.
+        share: largest part of a group that moves in a step at the start; it falls with the temperature.
+        coldest: last temperature as a share of the first.
     """
 
     share: float = 0.5
     coldest: float = 0.01
 
     def __call__(self, task: Task) -> None:
-        """Walk from the closed-form plan; the first temperature is the typical loss of the first moves."""
+        """Walk from the closed-form plan. The first temperature is the mean change of the score in the first moves."""
         rng = np.random.default_rng(task.seed)
         here = task.prior(task.projection)
         score = task.score(here)

@@ -1,4 +1,4 @@
-"""Searchers without a search: one plan, one evaluation to say how good it is."""
+"""Searchers that compute one plan without a search, and score it."""
 
 import numpy as np
 
@@ -18,5 +18,5 @@ def ranked(task: Task) -> None:
 
 
 def curves(task: Task) -> None:
-    """Minimise the summed error curves."""
+    """Minimise the sum of the error curves."""
     task.score(task.prior(task.projection))

@@ -1,9 +1,9 @@
-"""AMC: an agent walks through the network group by group and decides about each, then the whole plan is judged.
+"""AMC: an agent walks through the network, decides about group by group, and the whole plan is scored at the end.
 
 He et al. 2018, "AMC: AutoML for Model Compression and Acceleration on Mobile Devices", https://arxiv.org/abs/1802.03494.
-Where AMC clips the actions of late layers so that the limit can still be met, the plan is projected onto it as a whole,
-as everybody's is. The agent learns from every walk before the next one, so plans are judged one by one whatever the
-executor.
+AMC clips the actions of late layers so that the limit can still be met. Here the whole plan is projected onto the
+limit, as with all searchers. The agent learns from every walk before the next one, so plans are scored one by one with
+every executor.
 """
 
 from dataclasses import dataclass, field
@@ -23,19 +23,19 @@ _EDGE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class DDPGSearcher:
-    """Searches with DDPG.
+    """Search with DDPG.
 
     Attributes:
         config: settings of DDPG.
-        start: what an action stands for: "prior", how far to leave the closed-form plan (a half keeps it); or "ratio",
-            AMC's own keep ratio, which knows no closed form.
+        start: meaning of an action: "prior" for a distance from the closed-form plan (one half keeps it), or "ratio"
+            for AMC's keep ratio, which does not use the closed form.
     """
 
     config: DDPGConfig = field(default_factory=DDPGConfig)
     start: Literal["prior", "ratio"] = "prior"
 
     def __call__(self, task: Task) -> None:
-        """Play episodes, at random first, then with noise; learn after each that met a new plan."""
+        """Play episodes, first at random, then with noise, and learn after each one with a new plan."""
         walk = _Walk(task, self)
         agent = DDPG(walk.state_dim, self.config, task.seed)
         if self.start == "prior":
@@ -43,9 +43,9 @@ class DDPGSearcher:
         while True:
             learning = len(task.evaluator.trials) >= self.config.warmup * task.evaluations
             states, actions = walk.play(agent, learning=learning)
-            judged = len(task.evaluator.trials)
+            scored = len(task.evaluator.trials)
             score = task.score(walk.plan(actions))
-            is_new = len(task.evaluator.trials) > judged
+            is_new = len(task.evaluator.trials) > scored
             if is_new:
                 agent.remember(states, actions, score)
             if learning:
@@ -56,10 +56,10 @@ class DDPGSearcher:
 
 
 class _Walk:
-    """The states of a walk through the groups of a network.
+    """States of a walk through the groups of a network.
 
-    A state is what is known of the group (`Task.signals`, position, size, what one unit costs) and of the walk so far:
-    what was removed, what could still be, and the last action. Every column lies in [0, 1].
+    A state has facts about the group (`Task.signals`, position, size, price) and about the walk so far: the removed
+    share, the share of the groups that follow, and the last action. Every column lies in [0, 1].
     """
 
     def __init__(self, task: Task, settings: DDPGSearcher) -> None:
@@ -77,7 +77,7 @@ class _Walk:
         self.state_dim = self.facts.shape[1] + 3
 
     def play(self, agent: DDPG, *, learning: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """States [G, S] and actions [G] of one walk."""
+        """Return states [G, S] and actions [G] of one walk."""
         states: list[NDArray[np.float32]] = []
         actions: list[float] = []
         removed, rest, last = 0.0, 1.0, 1.0
@@ -90,7 +90,7 @@ class _Walk:
         return np.stack(states), np.array(actions, np.float32)
 
     def plan(self, actions: NDArray[np.float32]) -> Component:
-        """Widths for the actions [G] of a walk."""
+        """Return the widths [G] for the actions [G] of a walk."""
         logits = logit(actions.astype(np.float64).clip(_EDGE, 1 - _EDGE))
         if self.settings.start == "prior":
             return self.wishes.plan(SPREAD * logits)

@@ -1,8 +1,8 @@
-"""Regularised evolution: the winner of a small tournament has a child, and the oldest dies.
+"""Regularised evolution: the winner of a small tournament is copied with mutations, and the oldest plan is dropped.
 
 Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search", https://arxiv.org/abs/1802.01548;
-used for channel widths by Chin et al. 2020 (LeGR), https://arxiv.org/abs/1904.12368. The first population is judged
-together; then every child depends on the score of the one before it.
+used for channel widths by Chin et al. 2020 (LeGR), https://arxiv.org/abs/1904.12368. The plans of the first population
+are scored together. Then every child depends on the previous scores.
 """
 
 from collections import deque
@@ -16,12 +16,12 @@ from gnnrl.searchers.wishes import SPREAD, Wishes
 
 @dataclass(frozen=True, slots=True)
 class EvolutionSearcher:
-    """Searches with regularised evolution.
+    """Regularised evolution.
 
     Attributes:
-        population: plans that live at once; a quarter of the evaluations where that is fewer.
-        tournament: share of the living that compete for having a child.
-        mutated: share of a child's groups that differ from its parent's.
+        population: plans in the population; at most a quarter of the evaluations.
+        tournament: share of the population that competes to be the parent.
+        mutated: share of the groups that differ between child and parent.
     """
 
     population: int = 20
@@ -29,7 +29,7 @@ class EvolutionSearcher:
     mutated: float = 0.2
 
     def __call__(self, task: Task) -> None:
-        """Fill the population around the closed form, then let it age."""
+        """Fill the population with plans around the closed form, then replace the oldest ones by children."""
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
         size = max(min(self.population, task.evaluations // 4), 2)
         competing = max(round(self.tournament * size), 2)

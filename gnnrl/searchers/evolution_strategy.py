@@ -1,7 +1,7 @@
-"""CMA-ES: a normal distribution whose mean, step size and covariance adapt to the best of each generation.
+"""CMA-ES: a normal distribution whose mean, step size and covariance adapt to the best plans of each generation.
 
 Hansen & Ostermeier 2001, "Completely Derandomized Self-Adaptation in Evolution Strategies"; Hansen 2016, "The CMA
-Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772. The implementation is the authors' own package `cma`.
+Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772. The implementation is the authors' package `cma`.
 """
 
 import warnings
@@ -18,10 +18,10 @@ from gnnrl.searchers.wishes import SPREAD, Wishes
 
 @dataclass(frozen=True, slots=True)
 class CMASearcher:
-    """Searches with CMA-ES from the closed-form plan on.
+    """CMA-ES from the closed-form plan.
 
     Attributes:
-        sigma: first step size; by default the spread of the graph policy.
+        sigma: first step size; by default the standard deviation of the graph policy.
         population: plans in a generation; by default 4 + 3 ln G.
     """
 
@@ -29,7 +29,7 @@ class CMASearcher:
     population: int | None = None
 
     def __call__(self, task: Task) -> None:
-        """Ask and tell, a generation at a time; a strategy that has converged begins again, twice as wide."""
+        """Score generations. After convergence, start again with twice the step size."""
         cma = require("cma", "search")
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
         task.ask(wishes.prior)
@@ -41,17 +41,17 @@ class CMASearcher:
                 generation = strategy.ask()
                 scores = wishes.score_all(wish[: wishes.size] for wish in generation)
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # equal scores of a generation are no news here
+                    warnings.simplefilter("ignore")  # generations often have equal scores
                     strategy.tell(generation, [-score for score in scores])
                 if task.used == used:
                     break
             sigma = min(2 * sigma, WISH_BOUND / 2)
 
     def _centre(self, wishes: Wishes) -> list[float]:
-        return [0.0] * max(wishes.size, 2)  # the package knows no problems of one dimension
+        return [0.0] * max(wishes.size, 2)  # the package needs at least two dimensions
 
     def _options(self, rng: np.random.Generator) -> dict[str, Any]:
-        """Quiet, bounded, and with random numbers of its own: the package would seed those of the whole process."""
+        """Return options for silence, bounds, and a separate generator: the package would seed the global one."""
         options = {
             "bounds": [-WISH_BOUND, WISH_BOUND],
             "randn": lambda *shape: rng.standard_normal(shape),

@@ -1,4 +1,4 @@
-"""The smallest change of a plan at its limit: some groups give channels, another takes what they cost."""
+"""The smallest change of a plan at its limit: one group gives channels, and another takes the freed budget."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from gnnrl.pruning.projection import Projection
 
 
 def exchange(projection: Projection, widths: Component, share: float, rng: np.random.Generator) -> Component:
-    """Take up to a share of one group's channels, give them to another, and settle the rest.
+    """Take channels from one group, widen another by the freed budget, and distribute the rest.
 
     Args:
         widths: a plan within the budget [G].
-        share: largest part of the giving group's dense width that it gives.
+        share: largest part of its dense width that a group gives.
     """
     ladders = projection.ladders
     giving = [group for group, ladder in enumerate(ladders) if widths[group] > ladder[0]]
@@ -29,11 +29,11 @@ def exchange(projection: Projection, widths: Component, share: float, rng: np.ra
             if not projection.holds(wider):
                 break
             changed, wish = wider, wider.astype(np.float64)
-    wish[giver] -= projection.network.widths.max()  # what is left goes to any other group first
+    wish[giver] -= projection.network.widths.max()  # so that the rest goes to any other group first
     return projection.filled(changed, wish)
 
 
 def _below(ladder: Component, width: int, channels: float) -> int:
-    """The legal width nearest to so many channels fewer, at least one step down."""
+    """Return the allowed width nearest to `width - channels`, and at least one step narrower."""
     lower = ladder[ladder < width]
     return int(lower[np.abs(lower - (width - channels)).argmin()])

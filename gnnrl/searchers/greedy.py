@@ -1,10 +1,10 @@
-"""NetAdapt: step by step towards the limit, each time by narrowing the one group that hurts least.
+"""NetAdapt: steps towards the limit, each of which narrows the group that costs the least score.
 
 Yang et al. 2018, "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications",
-https://arxiv.org/abs/1804.03230. Two things differ. A proposal is judged after its other groups were narrowed in common
-onto the final limit, so that every evaluation is of a plan that could be the result. And where groups are many for the
-evaluations, only those are proposed whose error curves rise least. The proposals of a step are judged together, the
-exchanges at the end one by one, since each begins at the best plan.
+https://arxiv.org/abs/1804.03230. Two details differ. Before a proposal is scored, all its groups are narrowed by one
+ratio onto the final limit, so every scored plan can be the result. And if there are many groups for the evaluations,
+only those are proposed whose error curves rise least. The proposals of a step are scored together, the exchanges at the
+end one by one, because each starts from the best plan.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ _SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class GreedySearcher:
-    """Searches as NetAdapt does, from the dense network down.
+    """NetAdapt, from the dense network down.
 
     Attributes:
-        proposals: groups that are tried in a step; by default the square root of the evaluations.
+        proposals: groups that are scored in a step; by default the square root of the evaluations.
     """
 
     proposals: int | None = None
 
     def __call__(self, task: Task) -> None:
-        """Go down to the limit, then spend what is left on exchanges that improve the best plan."""
+        """Go down to the limit, then spend the other evaluations on exchanges that improve the best plan."""
         proposals = min(self.proposals or max(round(task.evaluations**0.5), 1), len(task.network.groups))
         steps = max(task.evaluations // proposals, 1)
         dense = task.network.cost.measure(task.network.widths)
@@ -46,7 +46,7 @@ class GreedySearcher:
 
 
 def _narrowed(task: Task, widths: Component, budget: Budget) -> dict[int, Component]:
-    """For each group that is not at its narrowest, widths where it alone was narrowed until a budget holds."""
+    """Return, for each group that can be narrower, the widths at which it alone was narrowed until a budget holds."""
     found = {}
     for group, ladder in enumerate(task.projection.ladders):
         lower = ladder[ladder < widths[group]]
@@ -59,13 +59,13 @@ def _narrowed(task: Task, widths: Component, budget: Budget) -> dict[int, Compon
 
 
 def _rise(task: Task, group: int, before: Component, after: Component) -> float:
-    """How much the error curve of a group rises."""
+    """Return the rise of a group's error curve."""
     error = task.curves[group].error
     return float(error[after[group] - 1] - error[before[group] - 1])
 
 
 def _completed(task: Task, widths: Component) -> Component:
-    """Narrow all groups in common until the limit holds."""
+    """Narrow all groups by one ratio until the limit holds."""
     return task.projection.of_family(lambda ratio: np.asarray(widths * ratio, np.float64), 0.0, 1.0)
 
 

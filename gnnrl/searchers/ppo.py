@@ -1,11 +1,11 @@
-"""The GNN-RL search: PPO with a multi-stage graph policy, started at the closed-form plan.
+"""The GNN-RL search: PPO with a multi-stage graph policy that starts at the closed-form plan.
 
-On-policy PPO learns little from the few plans that a search can afford to judge. So a model of the reward is fitted to
-them (`RewardModel`), and between two judged batches the actor imitates what draws of the model would do (expert
+A search can score few plans, and on-policy PPO learns little from few plans. So a model of the reward (`RewardModel`)
+is fitted to the trials, and after each batch the actor imitates plans that are optimal for draws of this model (expert
 iteration, Anthony et al. 2017, https://arxiv.org/abs/1705.08439; Thompson sampling, Russo et al. 2018,
-https://arxiv.org/abs/1707.02038). Only judged plans count, and only they can be the result.
+https://arxiv.org/abs/1707.02038). Predicted rewards are never results: the result is the best trial.
 
-What an episode does depends on no score of its batch, so the plans of a batch are judged together at its end.
+Episodes do not depend on the scores of their batch, so the plans of a batch are scored together at its end.
 """
 
 import math
@@ -34,16 +34,16 @@ _DRAWS = 64
 
 @dataclass(frozen=True, slots=True)
 class PPOSearcher:
-    """Searches with PPO.
+    """Search with PPO.
 
     Attributes:
         config: settings of PPO.
-        policy: makes an actor-critic from a first observation and a seed; any `Policy` will do, by default gnnrl's own.
+        policy: makes a `Policy` from a first observation and a seed; by default gnnrl's `ActorCritic`.
         steps: pruning steps in an episode.
         projection: "exact", or "none" for the paper's free dynamics.
         max_steps: steps after which a free episode is cut off.
-        imitations: gradient steps towards what the reward model would do after each batch of judged plans, where an
-            episode is one exact step; 0 for plain PPO.
+        imitations: gradient steps of imitation of the reward model after each batch, if an episode is one exact step;
+            0 for plain PPO.
     """
 
     config: PPOConfig = field(default_factory=PPOConfig)
@@ -55,11 +55,11 @@ class PPOSearcher:
 
     @property
     def _is_direct(self) -> bool:
-        """Whether an action is a plan."""
+        """True if one action makes a plan."""
         return self.steps == 1 and self.projection == "exact"
 
     def environment(self, task: Task, score: Callable[[Component], float] | None = None) -> PruningEnv:
-        """The environment of a task; its plans are judged by `task.score`, or by another function."""
+        """Return the environment of a task. Its plans are scored by `task.score` or by another function."""
         return PruningEnv(
             task.projection,
             score or task.score,
@@ -76,10 +76,10 @@ class PPOSearcher:
         return ActorCritic.build(observation, head="own", seed=seed, log_std_init=self.config.log_std_init)
 
     def __call__(self, task: Task) -> None:
-        """Search until the budget of the task is spent, or no new plan was met for a long time.
+        """Search until the evaluations are spent, or the policy finds only known plans for a long time.
 
-        Episodes of a batch that meet known plans are made up for by new plans around the policy's mode, so that the
-        reward model learns from every batch.
+        If episodes of a batch find known plans, new plans around the policy's mode replace them, so that the reward
+        model learns from every batch.
         """
         plans: list[Component] = []
         env = self.environment(task, lambda widths: _ask(task, plans, widths))
@@ -101,7 +101,7 @@ class PPOSearcher:
                     if wishes.is_known(wish):
                         break
                     wishes.ask(wish)
-            task.answer()
+            task.tell()
             agent.update(_rewarded(rollout, map(task.evaluator.score, plans)), used / task.evaluations)
             if task.used > used:
                 self._learn(task, agent, env.observation(), rng)
@@ -109,7 +109,7 @@ class PPOSearcher:
             idle = 0 if task.used > used else idle + batch
 
     def _learn(self, task: Task, agent: PPO, observation: Observation, rng: np.random.Generator) -> None:
-        """Move the actor to what draws of the reward model would do."""
+        """Let the actor imitate plans that are optimal for draws of the reward model."""
         trials = task.evaluator.trials
         if not self.imitations or not self._is_direct or len(trials) < LEAST_PLANS:
             return
@@ -121,19 +121,19 @@ class PPOSearcher:
 
 
 def _ask(task: Task, plans: list[Component], widths: Component) -> float:
-    """Have the plan of an episode judged with those of its batch; the reward is filled in then."""
+    """Ask for the score of an episode's plan, and return a placeholder for its reward."""
     task.ask(widths)
     plans.append(widths)
     return 0.0
 
 
 def _rewarded(rollout: Rollout, scores: Iterator[float]) -> Rollout:
-    """The rollout with the scores of its episodes that reached the limit, in order."""
+    """Return the rollout with the scores of its episodes that reached the limit, in order."""
     return Rollout([replace(step, reward=next(scores)) if step.terminated else step for step in rollout.steps])
 
 
 def _play(env: PruningEnv, agent: PPO, rollout: Rollout, *, deterministic: bool = False) -> None:
-    """Play one episode and append its steps; the mode of the policy is played for its plan, not to learn from it."""
+    """Play one episode and append its steps. `deterministic` plays the mode of the policy."""
     env.reset()
     done = False
     while not done:

@@ -1,12 +1,12 @@
-"""A model of the reward that a dozen evaluations can fit: how much each group's error curve really counts.
+"""A model of the reward that a dozen trials can fit: a weight for each group's error curve.
 
     r(w) = r₀ − Σ_g β_g x_g(w) + ε      x = E(w) − E(closed form),   β_g ~ N(c, (τ c)²),   ε ~ N(0, σ²)
 
-The closed form trusts all curves alike (β_g = c); what the reward tells about each is learned by Bayesian linear
-regression, with c, τ and σ of the highest evidence (Bishop 2006, "Pattern Recognition and Machine Learning", section
-3.5).
+The closed form gives all curves the same weight (β_g = c). Bayesian linear regression learns a weight for each from the
+rewards. c, τ and σ have the highest evidence, which is the probability of the rewards under the model (Bishop 2006,
+"Pattern Recognition and Machine Learning", section 3.5).
 
-n = plans that were judged, G = groups.
+n = scored plans, G = groups.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ LEAST_PLANS = 4
 
 @dataclass(frozen=True, slots=True)
 class RewardModel:
-    """What the rewards of a search say about its error curves.
+    """Distribution of the weights of the error curves, given the rewards of a search.
 
     Attributes:
         reference: errors of the closed-form plan [G].
-        level: reward of that plan, as the model sees it.
+        level: reward of that plan in the model.
         mean: expected weight of each curve [G].
         root: square root of the weights' covariance [G, G].
     """
@@ -44,7 +44,7 @@ class RewardModel:
 
     @classmethod
     def fit(cls, allocation: Allocation, widths: Sequence[Component], rewards: Sequence[float]) -> "RewardModel":
-        """Learn from judged plans, `LEAST_PLANS` or more; plans far below the median tell nothing about good ones."""
+        """Fit the model to `LEAST_PLANS` or more scored plans. Plans with rewards far below the median are left out."""
         y = np.asarray(rewards, np.float64)
         good = y >= np.median(y) - 4 * (np.median(y) - np.quantile(y, 0.25)) - _JITTER
         y, plans = y[good], np.asarray(widths)[good]
@@ -60,9 +60,9 @@ class RewardModel:
         return cls(allocation, reference, level, mean, root)
 
     def best_wish(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The wish [G] that is optimal for one draw of the weights: their logarithms (Thompson 1933).
+        """Return the wish [G] that is optimal for one draw of the weights: their logarithms (Thompson 1933).
 
-        What all curves have in common decides nothing, so the mean is zero.
+        A factor that all weights share has no effect, so the mean is set to zero.
         """
         weights = self.mean + self.root @ rng.standard_normal(len(self.mean))
         typical = max(float(np.abs(self.mean).mean()), _JITTER)
@@ -70,7 +70,7 @@ class RewardModel:
         return np.asarray((wish - wish.mean()).clip(-WISH_BOUND, WISH_BOUND))
 
     def predict(self, widths: Component, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Rewards [...] of plans [..., G] if the curves have these weights [G], by default the expected ones."""
+        """Return rewards [...] of plans [..., G] for weights [G] of the curves, by default the expected ones."""
         chosen = self.mean if weights is None else weights
         return np.asarray(self.level - (self.allocation.errors_at(widths) - self.reference) @ chosen)
 
@@ -78,7 +78,7 @@ class RewardModel:
 def _covariance(
     x: NDArray[np.float64], y: NDArray[np.float64], slope: float, tau: float, noise: float
 ) -> NDArray[np.float64]:
-    """Covariance of the rewards [n, n]: noise, an unknown level, unknown weights."""
+    """Return the covariance of the rewards [n, n] from the noise, the unknown level and the unknown weights."""
     return np.asarray(noise**2 * np.eye(len(y)) + 1e2 * y.var() + (tau * slope) ** 2 * (x @ x.T) + _JITTER**2)
 
 
@@ -91,7 +91,7 @@ def _log_evidence(x: NDArray[np.float64], y: NDArray[np.float64], slope: float, 
 def _posterior(
     x: NDArray[np.float64], y: NDArray[np.float64], slope: float, tau: float, noise: float
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Level, mean [G] and root of the covariance [G, G] of the weights, given the rewards."""
+    """Return the level, and mean [G] and root of the covariance [G, G] of the weights, given the rewards."""
     design = np.column_stack([np.ones(len(y)), -x])
     precision = np.diag([1e-2 / max(float(y.var()), _JITTER**2), *([(tau * slope) ** -2] * x.shape[1])])
     start = np.array([y.mean(), *([slope] * x.shape[1])])

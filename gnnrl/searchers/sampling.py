@@ -1,4 +1,4 @@
-"""Random search: what every other searcher has to beat at the same number of evaluations.
+"""Random search, the baseline for every other searcher at the same number of evaluations.
 
 Li & Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019,
 https://arxiv.org/abs/1902.07638.
@@ -11,7 +11,7 @@ from gnnrl.searchers.wishes import SPREAD, Wishes
 
 
 def random(task: Task) -> None:
-    """Draw logits of keep ratios from a normal distribution around uniform, project, judge; all together."""
+    """Draw logits of keep ratios from a normal distribution around zero. All plans are scored together."""
     rng = np.random.default_rng(task.seed)
     task.ask(task.projection.of_logits(np.zeros(len(task.network.groups))))
     while True:
@@ -19,9 +19,9 @@ def random(task: Task) -> None:
 
 
 def random_prior(task: Task) -> None:
-    """Draw wishes around the closed-form plan, as spread as the graph policy's first ones; wider where all is known.
+    """Draw wishes around the closed-form plan with the graph policy's standard deviation, or wider if all are known.
 
-    All are judged together.
+    All plans are scored together.
     """
     wishes, rng = Wishes(task), np.random.default_rng(task.seed)
     task.ask(wishes.prior)

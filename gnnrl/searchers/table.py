@@ -1,4 +1,4 @@
-"""All searchers by name: gnnrl's own, those of other installed packages, and any that a name can be imported by."""
+"""All searchers by name: gnnrl's own, those of other installed packages, and any importable function."""
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -40,15 +40,15 @@ ENTRY_POINTS = "gnnrl.searchers"
 
 
 def find_searcher(searcher: str | type | Searcher) -> Searcher:
-    """The searcher of this name; a user's own is returned as it is, or made from its class.
+    """Return the searcher of a name. A function is returned unchanged, a class is instantiated.
 
     Args:
         searcher: a name of `SEARCHERS`, the name of an entry point in the group `gnnrl.searchers` of an installed
             package, `package.module:attribute` or `file.py:attribute`, or a searcher or its class.
 
     Raises:
-        ConfigError: there is none of this name, it or its package cannot be imported, or it is not callable; the
-            message lists and suggests.
+        ConfigError: the name is unknown, the searcher or its package cannot be imported, or it is not callable. The
+            message lists the names and suggests a similar one.
     """
     if not isinstance(searcher, str):
         return _made(searcher, repr(searcher))
@@ -62,9 +62,7 @@ def find_searcher(searcher: str | type | Searcher) -> Searcher:
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if searcher not in found:
         known = [*SEARCHERS, *found]
-        raise ConfigError(
-            f"unknown searcher {searcher!r}; {choices(searcher, known)}, and your own as module:attribute"
-        )
+        raise ConfigError(f"unknown searcher {searcher!r}; {choices(searcher, known)}, or your own as module:attribute")
     try:
         loaded = found[searcher].load()
     except (ImportError, AttributeError) as error:
@@ -73,18 +71,18 @@ def find_searcher(searcher: str | type | Searcher) -> Searcher:
 
 
 def name_of(searcher: str | type | Searcher) -> str:
-    """What a searcher is called in tables and files."""
+    """Return the name of a searcher for tables and files."""
     return searcher if isinstance(searcher, str) else getattr(searcher, "__name__", type(searcher).__name__)
 
 
 def evaluations_of(searcher: str | type | Searcher, evaluations: int) -> int:
-    """Evaluations that a searcher may use: one for a closed form, which has only one plan."""
+    """Return the number of evaluations that a searcher can use: one for a closed form, which has only one plan."""
     return 1 if isinstance(searcher, str) and searcher in CLOSED_FORM else evaluations
 
 
 def _made(searcher: Any, name: str) -> Searcher:
     made: Any = searcher() if isinstance(searcher, type) else searcher
     if not callable(made):
-        raise ConfigError(f"searcher {name} is not callable; a searcher is a function of a gnnrl.searchers.task.Task")
+        raise ConfigError(f"searcher {name} is not callable; give a function of a gnnrl.searchers.task.Task")
     found: Searcher = made
     return found

@@ -1,4 +1,4 @@
-"""The task of a search, the same for every searcher: network, limit, prior, reward, budget of evaluations."""
+"""The task of a search, which is the same for every searcher, and the search itself."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,25 +25,32 @@ _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 class BudgetSpent(Exception):
-    """All evaluations of a task are used, or nothing new is found; ends a search from wherever it is."""
+    """All evaluations of a task are used, or only known plans are found. It ends the search."""
 
 
 @dataclass(slots=True)
 class Task:
-    """What a searcher works on.
+    """A searcher's view of a search.
+
+        def first_two(task: Task) -> None:
+            best = task.prior(task.projection)  # widths of the closed form
+            task.score(best)
+            task.score(task.projection.around(best, np.random.default_rng(task.seed).normal(size=len(best))))
+
+    Plans that do not depend on each other's scores can be scored together: `ask` for each one and then call `tell`, or
+    call `score_all`. Trials, scores and the end of the search are the same as with `score`, for every executor.
+
+    The search ends after 20 times `evaluations` known plans in a row, because the space is exhausted or the searcher
+    has converged.
 
     Attributes:
-        evaluator: judges widths; holds the trials.
+        projection: network, limit and allowed widths.
+        evaluator: scores widths, and holds the trials.
         curves: error curves of the groups.
-        scores: importance of the units, for searchers that rank.
-        evaluations: reward evaluations that may be used; a plan judged before costs none.
-        on_trial: called after every new evaluation.
-
-    Plans that do not depend on each other's scores are judged together: `ask` for each, then `answer`, or `score_all`.
-    Trials, scores and the end of the search are those of `score` one by one, whoever judges the plans.
-
-    A search that meets nothing but known plans, 20 for each of its evaluations in a row, is over: the space is
-    exhausted, or the searcher has converged.
+        scores: importance of the units.
+        evaluations: number of new plans that may be scored.
+        seed: seed of the searcher.
+        on_trial: function that is called after every trial.
     """
 
     projection: Projection
@@ -63,34 +70,34 @@ class Task:
 
     @property
     def used(self) -> int:
-        """Evaluations that are spent: plans that were judged, and those that were asked for."""
+        """Number of evaluations that are spent, including plans that were asked for."""
         return len(self.evaluator.trials) + len(self._asked)
 
     def score(self, widths: Component) -> float:
-        """Score of widths [G].
+        """Score widths [G].
 
         Raises:
-            BudgetSpent: the plan is new and no evaluation is left, or it is one of too many known ones in a row.
+            BudgetSpent: the plan is new and no evaluation is left, or too many known plans came in a row.
         """
         return self.score_all([widths])[0]
 
     def score_all(self, plans: Sequence[Component]) -> list[float]:
-        """Scores of plans [G] that do not depend on each other, judged together.
+        """Score plans [G] together that do not depend on each other.
 
         Raises:
-            BudgetSpent: as `score`, for one of them; those before it are judged.
+            BudgetSpent: as in `score`, for one of the plans; the plans before it are scored.
         """
         for widths in plans:
             self.ask(widths)
-        self.answer()
+        self.tell()
         return [self._score_of(widths) for widths in plans]
 
     def ask(self, widths: Component) -> None:
-        """Have widths [G] judged, now or with others that are asked for until `answer`; known ones cost nothing.
+        """Ask for the score of widths [G], which is known after `tell` at the latest. Known widths cost nothing.
 
         Raises:
-            BudgetSpent: as `score`; what was asked for before is judged.
-            ConfigError: they are no plan within the rules and the limit; the message says why.
+            BudgetSpent: as in `score`; the plans that were asked for earlier are scored.
+            ConfigError: the widths are not a plan within the rules and the limit. The message says why.
         """
         self.projection.check(widths)
         if self.is_known(widths):
@@ -99,21 +106,24 @@ class Task:
             self._end()
         self._asked[key_of(widths)] = None
         if len(self._asked) >= _TOGETHER:
-            self.answer()
+            self.tell()
 
-    def answer(self) -> None:
-        """Judge everything that was asked for."""
+    def tell(self) -> None:
+        """Score all plans that were asked for."""
         asked, self._asked = [*self._asked], {}
         with closing(self.evaluator.score_all(asked)) as trials:
             for trial in trials:
                 if self.on_trial:
                     self.on_trial(trial)
 
+    answer = tell
+    """Deprecated name."""
+
     def is_known(self, widths: Component) -> bool:
-        """Whether widths [G] were judged before or asked for.
+        """Return whether widths [G] were scored or asked for.
 
         Raises:
-            BudgetSpent: too many known ones were met in a row.
+            BudgetSpent: too many known plans came in a row.
         """
         known = key_of(widths) in self._asked or self.evaluator.known(widths) is not None
         self._repeats = self._repeats + 1 if known else 0
@@ -122,14 +132,14 @@ class Task:
         return known
 
     def known(self, widths: Component) -> float | None:
-        """Score of widths [G] that were judged before or asked for, None for new ones.
+        """Return the score of widths [G] that were scored or asked for, or None for new ones.
 
         Raises:
-            BudgetSpent: too many known ones were met in a row.
+            BudgetSpent: too many known plans came in a row.
         """
         if not self.is_known(widths):
             return None
-        self.answer()
+        self.tell()
         return self._score_of(widths)
 
     def _score_of(self, widths: Component) -> float:
@@ -138,20 +148,20 @@ class Task:
         return score
 
     def _end(self) -> NoReturn:
-        """End the search after what was asked for."""
-        self.answer()
+        """Score the plans that were asked for, and end the search."""
+        self.tell()
         raise BudgetSpent
 
     def plan(self, projection: Projection, wish: NDArray[np.float64]) -> Component:
-        """Widths [G] of a wish [G]: how much more, as a logarithm, each group's error curve should count."""
+        """Return the widths [G] of a wish [G]: the logarithm of a weight for each group's error curve."""
         return Allocation.build(projection, self.curves).widths(wish)
 
     def prior(self, projection: Projection) -> Component:
-        """Widths of the closed form [G]: where a search starts."""
+        """Return the widths of the closed form [G], from which a search starts."""
         return self.plan(projection, np.zeros(len(self.curves)))
 
     def signals(self) -> NDArray[np.float32]:
-        """What the closed form knows of each group [G, 14]: its error curve, its units' spread, its prior."""
+        """Return features of each group [G, 14]: its error curve, quantiles of its units' importance, its prior."""
         prior = self.prior(self.projection) / self.network.widths
         worst = max(float(curve.error.max()) for curve in self.curves) or 1.0
         rows = [
@@ -172,31 +182,35 @@ def _quantiles(score: NDArray[np.float64]) -> list[float]:
 
 
 class Searcher(Protocol):
-    """A way to search: judges plans with `task.score` or `task.score_all` until it is done or `BudgetSpent` ends it.
+    """A function that scores plans of a task until it returns, or until `BudgetSpent` ends it.
 
-    The best trial is the result, so a searcher returns nothing. A user's own searcher is any callable like this.
+    The best trial is the result, so a searcher returns nothing. Every such callable can be the user's own searcher.
     """
 
     def __call__(self, task: Task) -> None:
         """Search."""
 
 
-def run(searcher: Searcher, task: Task) -> Trial:
-    """Search until the searcher is done or the budget is spent.
+def search(searcher: Searcher, task: Task) -> Trial:
+    """Search until the searcher returns or the evaluations are spent, and return the best trial.
 
     Raises:
-        ConfigError: see `check_search`; or a searcher of the user's failed, or asked for a plan that is not allowed.
+        ConfigError: see `check_search`; or the user's searcher failed, or asked for a plan that is not allowed.
     """
     check_search(task.evaluations, task.seed)
     with suppress(BudgetSpent), _blamed(searcher):
         searcher(task)
-        task.answer()
+        task.tell()
     return task.evaluator.best
+
+
+run = search
+"""Deprecated name."""
 
 
 @contextmanager
 def _blamed(searcher: Searcher) -> Iterator[None]:
-    """Name the line of a user's own searcher that failed; faults of gnnrl's stay what they are."""
+    """Name the line at which the user's searcher failed. Errors in gnnrl's own searchers are not changed."""
     try:
         yield
     except (GnnrlError, BudgetSpent):
@@ -211,10 +225,10 @@ def _blamed(searcher: Searcher) -> Iterator[None]:
 
 
 def check_search(episodes: int, seed: int = 0) -> None:
-    """Refuse a search without evaluations, and a seed that no generator takes.
+    """Refuse a search without evaluations, and a seed that generators do not accept.
 
     Raises:
-        ConfigError: fewer than one, or a number out of range.
+        ConfigError: the number of evaluations is below one, or the seed is out of range.
     """
     if not isinstance(episodes, (int, np.integer)) or episodes < 1:
         raise ConfigError(f"a search needs at least one evaluation, a whole number, got {episodes!r}")

@@ -1,7 +1,7 @@
-"""The tree-structured Parzen estimator: one density of the good wishes, one of the others, and where they differ most.
+"""The tree-structured Parzen estimator, which compares the density of good wishes with that of all others.
 
-Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", NeurIPS; the implementation is optuna's.
-The first plans are judged together; then each depends on the scores of all before it.
+Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", NeurIPS. The implementation is optuna's.
+The first plans are scored together. Then each plan depends on all previous scores.
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ from gnnrl.searchers.wishes import SPREAD, Wishes
 
 @dataclass(frozen=True, slots=True)
 class TPESearcher:
-    """Searches with optuna's TPE sampler.
+    """Search with optuna's TPE sampler.
 
     Attributes:
-        startup: plans around the closed form that are judged before densities are estimated; optuna's own are drawn
-            from the whole space, where hardly any plan is good.
+        startup: plans around the closed form that are scored before densities are estimated. optuna would draw them
+            from the whole space, in which hardly any plan is good.
     """
 
     startup: int = 10
 
     def __call__(self, task: Task) -> None:
-        """Ask and tell; where the sampler repeats a known plan, one near its suggestion is judged."""
+        """Score the sampler's suggestions. If a suggestion is known, score another one near it, too."""
         optuna = require("optuna", "search")
         wishes, rng = Wishes(task), np.random.default_rng(task.seed)
         uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)

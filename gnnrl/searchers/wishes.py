@@ -1,7 +1,7 @@
-"""The space that most searchers look through: how much more each group's error curve should count, one number a group.
+"""Wishes: the space of most searchers. A wish has one number for each group, the logarithm of its error curve's weight.
 
-It is the space of the graph policy's actions (`Allocation`), so that searchers differ in how they search and in nothing
-else. A wish of zeros is the closed-form plan.
+This is also the space of the graph policy's actions (`Allocation`), so that searchers differ only in how they search.
+A wish of zeros is the closed-form plan.
 """
 
 import math
@@ -16,7 +16,7 @@ from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
 
 SPREAD = math.exp(PPOConfig().log_std_init)
-"""Standard deviation with which the graph policy begins, and everybody else does."""
+"""Standard deviation with which the graph policy and the other searchers start."""
 _TRIES = 50
 _FAR = WISH_BOUND / 2
 
@@ -25,7 +25,7 @@ class Wishes:
     """Wishes [G] of one task, their plans and scores.
 
     Args:
-        task: what is searched.
+        task: task of the search.
     """
 
     def __init__(self, task: Task) -> None:
@@ -34,11 +34,11 @@ class Wishes:
         self.size = len(self.prior)
 
     def plan(self, wish: ArrayLike) -> Component:
-        """Widths [G] of a wish."""
+        """Return the widths [G] of a wish."""
         return self.task.plan(self.task.projection, np.asarray(wish, np.float64))
 
     def score(self, wish: ArrayLike) -> float:
-        """Score of a wish.
+        """Score the plan of a wish.
 
         Raises:
             BudgetSpent: see `Task.score`.
@@ -46,7 +46,7 @@ class Wishes:
         return self.task.score(self.plan(wish))
 
     def score_all(self, wishes: Iterable[ArrayLike]) -> list[float]:
-        """Scores of wishes that do not depend on each other, judged together.
+        """Score plans of wishes together that do not depend on each other.
 
         Raises:
             BudgetSpent: see `Task.score_all`.
@@ -54,7 +54,7 @@ class Wishes:
         return self.task.score_all([self.plan(wish) for wish in wishes])
 
     def ask(self, wish: ArrayLike) -> None:
-        """Have a wish judged, with others perhaps.
+        """Ask for the score of a wish's plan.
 
         Raises:
             BudgetSpent: see `Task.ask`.
@@ -62,7 +62,7 @@ class Wishes:
         self.task.ask(self.plan(wish))
 
     def is_known(self, wish: ArrayLike) -> bool:
-        """Whether the plan of a wish was judged before or asked for.
+        """Return whether the plan of a wish was scored or asked for.
 
         Raises:
             BudgetSpent: see `Task.is_known`.
@@ -72,7 +72,7 @@ class Wishes:
     def new_near(
         self, centre: NDArray[np.float64], spread: NDArray[np.float64] | float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Draw a wish around another; while its plan is known already, from further and further away."""
+        """Draw a wish around another one. While its plan is known, draw from a larger and larger distance."""
         wish = centre
         for attempt in range(_TRIES):
             scale = np.minimum(spread * 1.25**attempt, np.maximum(spread, _FAR))

@@ -8,7 +8,7 @@ from torch import nn
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS
-from gnnrl.searchers.task import run
+from gnnrl.searchers.task import search
 from tests.searchers.problem import batches, task
 from tests.topologies import Head, Traced, conv, images
 
@@ -22,7 +22,7 @@ FROM_THE_PRIOR = ("annealing", "cma", "ddpg", "evolution", "ppo", "random-prior"
 @pytest.mark.parametrize("evaluations", [1, 2, 15])
 def test_no_searcher_spends_more_than_its_budget_or_misses_the_limit(name: str, evaluations: int) -> None:
     work = task(evaluations)
-    best = run(SEARCHERS[name], work)
+    best = search(SEARCHERS[name], work)
 
     assert 1 <= len(work.evaluator.trials) <= evaluations
     assert all(work.projection.holds(np.array(trial.widths)) for trial in work.evaluator.trials)
@@ -32,7 +32,7 @@ def test_no_searcher_spends_more_than_its_budget_or_misses_the_limit(name: str, 
 @pytest.mark.parametrize("name", SEARCHING)
 def test_searchers_that_search_use_their_budget(name: str) -> None:
     work = task(15)
-    run(SEARCHERS[name], work)
+    search(SEARCHERS[name], work)
 
     assert len(work.evaluator.trials) == 15
 
@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_trials(name: str) -> None:
     histories = []
     for _ in range(2):
         work = task(12, seed=3)
-        run(SEARCHERS[name], work)
+        search(SEARCHERS[name], work)
         histories.append([trial.widths for trial in work.evaluator.trials])
 
     assert histories[0] == histories[1]
@@ -52,7 +52,7 @@ def test_another_seed_gives_other_trials() -> None:
     histories = []
     for seed in (0, 1):
         work = task(12, seed=seed)
-        run(SEARCHERS["random"], work)
+        search(SEARCHERS["random"], work)
         histories.append([trial.widths for trial in work.evaluator.trials])
 
     assert histories[0] != histories[1]
@@ -61,7 +61,7 @@ def test_another_seed_gives_other_trials() -> None:
 @pytest.mark.parametrize("name", SEARCHING)
 def test_rules_hold_for_every_trial(name: str) -> None:
     work = task(10, rules=WidthRules(min_width=4, round_to=4, keep=("0.0",)))
-    run(SEARCHERS[name], work)
+    search(SEARCHERS[name], work)
 
     for trial in work.evaluator.trials:
         assert trial.widths[0] == 16
@@ -71,8 +71,8 @@ def test_rules_hold_for_every_trial(name: str) -> None:
 @pytest.mark.parametrize("name", FROM_THE_PRIOR)
 def test_warm_searchers_begin_with_the_closed_form(name: str) -> None:
     warm, closed = task(3), task(1)
-    run(SEARCHERS[name], warm)
-    run(SEARCHERS["curves"], closed)
+    search(SEARCHERS[name], warm)
+    search(SEARCHERS["curves"], closed)
 
     assert warm.evaluator.trials[0].widths == closed.evaluator.trials[0].widths
 
@@ -80,7 +80,7 @@ def test_warm_searchers_begin_with_the_closed_form(name: str) -> None:
 @pytest.mark.parametrize("name", SEARCHING)
 def test_every_search_ends_when_all_plans_are_known(name: str) -> None:
     work = task(8, rules=WidthRules(min_width=16, round_to=16), constraint="macs<=90%")
-    run(SEARCHERS[name], work)
+    search(SEARCHERS[name], work)
 
     assert len(work.evaluator.trials) <= 4
 
@@ -90,7 +90,7 @@ def test_searchers_leave_the_random_state_of_the_process_alone(name: str) -> Non
     np.random.seed(5)
     torch.manual_seed(5)
     before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
-    run(SEARCHERS[name], task(15))
+    search(SEARCHERS[name], task(15))
 
     assert (np.random.get_state()[1] == before[0]).all()
     assert torch.equal(torch.random.get_rng_state(), before[1])
@@ -98,8 +98,8 @@ def test_searchers_leave_the_random_state_of_the_process_alone(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["cma", "tpe", "evolution", "annealing", "greedy"])
 def test_searchers_that_learn_come_nearer_to_the_target_than_the_closed_form(name: str) -> None:
-    closed = run(SEARCHERS["curves"], task(1)).score
-    found = [run(SEARCHERS[name], task(30, seed=seed)).score for seed in range(2)]
+    closed = search(SEARCHERS["curves"], task(1)).score
+    found = [search(SEARCHERS[name], task(30, seed=seed)).score for seed in range(2)]
 
     assert np.mean(found) > closed + 0.5
 
@@ -110,15 +110,15 @@ def test_a_network_of_one_group_can_be_searched(name: str) -> None:
     model = nn.Sequential(conv(3, 24), Head(24)).eval()
     one = Traced("one", model, images(), trace(model, images()))
 
-    assert run(SEARCHERS[name], task(4, case=one, target=np.array([7]))).widths[0] <= 24
+    assert search(SEARCHERS[name], task(4, case=one, target=np.array([7]))).widths[0] <= 24
 
 
 @pytest.mark.parametrize("name", SEARCHING)
 def test_plans_judged_together_are_those_judged_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     together, alone = task(24, seed=3), task(24, seed=3)
-    run(SEARCHERS[name], together)
+    search(SEARCHERS[name], together)
     monkeypatch.setattr("gnnrl.searchers.task._TOGETHER", 1)
-    run(SEARCHERS[name], alone)
+    search(SEARCHERS[name], alone)
 
     assert together.evaluator.trials == alone.evaluator.trials
     assert batches(alone) == [1] * 24

@@ -8,7 +8,7 @@ from gnnrl.errors import ConfigError
 from gnnrl.searchers import sampling
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS, find_searcher
-from gnnrl.searchers.task import Task, run
+from gnnrl.searchers.task import Task, search
 from tests.searchers.problem import task
 
 
@@ -19,7 +19,7 @@ def test_a_users_own_searcher_is_any_function_of_a_task() -> None:
     work = task(5)
 
     assert find_searcher(widest_first) is widest_first
-    assert run(widest_first, work).widths[0] == 16
+    assert search(widest_first, work).widths[0] == 16
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
@@ -59,7 +59,7 @@ def test_other_packages_offer_searchers_as_entry_points(tmp_path, monkeypatch) -
     )
     monkeypatch.syspath_prepend(tmp_path)
 
-    assert run(find_searcher("widest"), task(5)).widths[0] == 16
+    assert search(find_searcher("widest"), task(5)).widths[0] == 16
     with pytest.raises(ConfigError, match="did you mean widest"):
         find_searcher("widst")
     with pytest.raises(ConfigError, match=r"'broken' \(foreign_search:gone\) cannot be imported"):
@@ -74,7 +74,7 @@ def test_a_missing_package_names_its_extra(name: str, package: str, monkeypatch:
     with pytest.raises(ConfigError, match=message):
         find_searcher(name)
     with pytest.raises(ConfigError, match=message):
-        run(SEARCHERS[name], task(3))
+        search(SEARCHERS[name], task(3))
 
 
 def test_closed_forms_are_searchers() -> None:

@@ -6,7 +6,7 @@ import pytest
 from gnnrl.errors import ConfigError
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.searchers.table import SEARCHERS
-from gnnrl.searchers.task import BudgetSpent, Task, run
+from gnnrl.searchers.task import BudgetSpent, Task, search
 from tests.searchers.problem import batches, task
 
 
@@ -39,7 +39,7 @@ def test_plans_judged_before_cost_nothing() -> None:
 def test_a_users_own_searcher_cannot_leave_rules_and_limit(widths, told: str) -> None:
     work = task(rules=WidthRules(min_width=8))
     with pytest.raises(ConfigError, match=told):
-        run(lambda work: work.score(widths(work)), work)
+        search(lambda work: work.score(widths(work)), work)
     assert not work.evaluator.trials
 
 
@@ -49,19 +49,19 @@ def test_a_users_own_searcher_that_fails_is_named_with_its_line() -> None:
         raise KeyError("conv9")
 
     with pytest.raises(ConfigError, match=r"searcher stumble failed at .*test_task\.py:\d+: KeyError: 'conv9'"):
-        run(stumble, task())
+        search(stumble, task())
 
 
 def test_a_searcher_that_judges_nothing_is_an_error() -> None:
     from gnnrl.errors import EvaluationError
 
     with pytest.raises(EvaluationError, match="no plan was judged"):
-        run(lambda work: None, task())
+        search(lambda work: None, task())
 
 
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one evaluation"):
-        run(SEARCHERS["uniform"], task(0))
+        search(SEARCHERS["uniform"], task(0))
 
 
 def test_signals_are_finite_and_of_one_length() -> None:
