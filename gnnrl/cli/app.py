@@ -90,7 +90,9 @@ def reported(as_json: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt as error:
-        _print_object(as_json, error, "interrupted; nothing was saved")
+        message = "interrupted; nothing was saved"
+        print_error(message)
+        _print_object(as_json, error, message)
         raise
     except TyperException as error:  # a wrong command line
         context = getattr(error, "ctx", None)

@@ -10,10 +10,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from threading import Event, RLock, Thread
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, RenderableType
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
@@ -176,22 +176,20 @@ class Live:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task: TaskID | None = None
 
     def begin(self, stage: str, unit: str = "") -> None:
         """Tick the stage before off, and show this one; a bar needs no unit."""
         self.end()
-        self._task = self._progress.add_task(stage, total=None, note="", failed=False)
+        self._progress.add_task(stage, total=None, note="", failed=False)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Move the bar."""
-        if self._task is not None:  # the end is left to `begin`, which ticks the stage off
-            self._progress.update(self._task, completed=min(done, total - 1e-3), total=total, note=note)
+        short = min(done, total - 1e-3)  # its end is left to `begin`, which ticks the stage off
+        self._update(completed=short, total=total, note=note)
 
     def note(self, text: str) -> None:
         """Write beside the stage."""
-        if self._task is not None:
-            self._progress.update(self._task, note=plain(text))
+        self._update(note=plain(text))
 
     def warn(self, text: str) -> None:
         """Print above the stages."""
@@ -199,14 +197,19 @@ class Live:
 
     def end(self, *, failed: bool = False) -> None:
         """Leave the line of the stage in hand on the screen for good, ticked off or crossed out."""
-        if self._task is None:
+        if not self._progress.task_ids:
             return
-        self._progress.update(self._task, total=1, completed=1, failed=failed)
+        self._update(total=1, completed=1, failed=failed)
         line = self._progress.get_renderable()
-        self._progress.remove_task(self._task)
-        self._task = None
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
         self._progress.refresh()  # else the display, which follows what is printed, still shows the stage
         self._progress.console.print(line)
+
+    def _update(self, **fields: Any) -> None:
+        """Change the stage in hand: the display has no other."""
+        for task in self._progress.task_ids:
+            self._progress.update(task, **fields)
 
 
 @contextmanager

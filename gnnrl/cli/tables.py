@@ -19,7 +19,6 @@ _MOST_LAYERS = 40
 
 def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[Sequence[str]]) -> None:
     """Print the tables, where the result lies, and what to try next."""
-    console.print()
     console.print(changes(facts))
     console.print(layers(facts["layers"], ascii_only=console.options.ascii_only))
     score = facts["score"]

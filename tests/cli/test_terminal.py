@@ -1,6 +1,7 @@
 """What commands leave on the screen of a terminal of 24 rows and 80 columns."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,15 @@ def test_a_run_that_ctrl_c_ends_is_resumed_and_both_screens_are_clean(tmp_path: 
     assert resumed.end() == 0
     assert stages(resumed) == STAGES
     assert_clean(resumed)
+
+
+def test_a_command_without_a_run_says_that_it_was_interrupted(tmp_path: Path) -> None:
+    terminal = gnnrl("inspect", "digits-resnet", folder=tmp_path)
+    terminal.wait_for("loading PyTorch")
+    terminal.type("\x03")
+    assert terminal.end() in (130, -signal.SIGINT)  # which a shell tells as 130
+    assert stages(terminal, "✗") == ["loading PyTorch"]
+    assert terminal.lines[1:] == ["error: interrupted; nothing was saved", ""]
 
 
 def test_a_pipe_gets_a_line_in_five_seconds_without_control_codes(tmp_path: Path) -> None:
