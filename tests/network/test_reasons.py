@@ -11,12 +11,18 @@ from gnnrl.network.description import Description
 from gnnrl.network.obstacles import role
 from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Network
-from tests.topologies import Traced, traced
+from tests.topologies import traced
 
 ROOT = Path(gnnrl.__file__).parent
+
+
 FOREIGN = {"is_out_of_memory", "wants_contiguous", "connected", "writing", "_what_failed"}
 """Functions that read messages of torch, gloo and safetensors, which raise no type of their own for these faults."""
+
+
 READS = {"startswith", "endswith", "replace", "find", "search", "match", "fullmatch", "findall"}
+
+
 OBSTRUCTED = ("fixed_view", "padding_shortcut", "without_rule")
 
 
@@ -53,13 +59,6 @@ def test_other_sentences_lose_no_remedy(name: str, monkeypatch: pytest.MonkeyPat
 
     assert decisions(network) == before
     assert str(Description.of(network)) != told
-
-
-def test_outputs_are_not_obstacles(case: Traced) -> None:
-    outputs = {group.name for group in case.network.frozen if Kind.OUTPUT in {reason.kind for reason in group.reasons}}
-    obstacles = {name for obstacle in Description.of(case.network).obstacles for name in obstacle.groups}
-
-    assert not outputs & obstacles
 
 
 def readers(source: str) -> Iterator[str]:

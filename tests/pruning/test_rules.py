@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.network.obstacles import shorten
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import (
@@ -162,11 +161,3 @@ def _chain():
     from torch import nn
 
     return nn.Sequential(conv(3, 32), conv(32, 160), conv(160, 16), Head(16))
-
-
-def test_many_names_are_shortened_to_patterns_that_match_them_all() -> None:
-    names = [f"layers.{number}.attn.qkv" for number in range(12)]
-    assert shorten(names) == "12 layers: layers.*.attn.qkv"
-    assert shorten([*names[:2], "head"]) == "3 layers: layers.*.attn.qkv, head"
-    assert shorten(["head"]) == "head"
-    assert shorten(["a1.b2", "a1.b3"]) == "2 layers: a1.b*"

@@ -13,12 +13,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from gnnrl.training.sharing import part
 from gnnrl.training.team import Team
 from tests.training.team_work import WORKS, outcome
 
 ROOT = Path(__file__).parents[2]
+
+
 SIZE = 2
+
+
 ENDED = ("begun", "broken", "damaged", "different", "killed")
 """Works that raise an error."""
 
@@ -135,22 +138,6 @@ def test_a_process_that_is_lost_is_noticed(folder: Path) -> None:
     found = told(folder, "killed")
     assert found["error"] == "ResourceError"
     assert "another of the 2 processes is gone" in found["message"]
-
-
-@pytest.mark.parametrize("count", range(1, 40))
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_shares_are_the_batch_and_nobody_has_a_single_sample(count: int, size: int) -> None:
-    samples, sizes = list(range(count)), []
-    seen: list[int] = []
-    for rank in range(size):
-        where, own = part(count, rank, size)
-        seen += samples[where] if own else []
-        sizes.append(own)
-        assert own == (len(samples[where]) if own else 0)
-    busy = [own for own in sizes if own]
-    assert seen == samples
-    assert count == 1 or min(busy) >= 2
-    assert max(busy) - min(busy) <= 1
 
 
 def test_alone_nothing_is_told_and_errors_are_raised_at_once() -> None:
