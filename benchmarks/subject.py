@@ -64,7 +64,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         metric, teacher = self.options.metric, self.model if self.options.metric == "kl" else None
-        images = self.splits.judging(self.options.reward_images)
+        images = self.splits.first_reward(self.options.reward_images)
         self.reward = evaluator(images, metric, teacher=teacher, precision=self.options.precision)
         self.reward_top1 = evaluator(images, precision=self.options.precision)
         self.read_test = evaluator(self.splits.test, precision=self.options.precision)

@@ -24,6 +24,7 @@ REWRITTEN = (
     "gnnrl/report/templates",
     "gnnrl/searchers",
     "gnnrl/views.py",
+    "gnnrl/zoo",
     "docs/glossary.md",
     "gnnrl/executors",
     "docs/howto/frozen.md",

@@ -1,1 +1,1 @@
-"""Named networks and data: what gnnrl can work on without being given anything. Knows nothing of pruning."""
+"""Named networks and data, weights, and batches. Independent of pruning."""

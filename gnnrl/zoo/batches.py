@@ -1,7 +1,7 @@
-"""Datasets cut into batches, and batches made ready for a network.
+"""Batches of datasets, and batches as networks read them.
 
-n = samples in a batch. A batch is (x, y), or (x1, x2, ..., y) for a network of several inputs: inputs [n, ...] one by
-one in the order of `forward`, and last the labels, int64 [n].
+n = samples in a batch. A batch is (x, y), or (x1, x2, ..., y) for a network with several inputs: the inputs [n, ...] in
+the order of `forward`, and the labels, int64 [n], at the end.
 """
 
 import math
@@ -19,19 +19,19 @@ from gnnrl.zoo.data import ImageDataset
 
 Augmentation = Literal["none", "crop", "flip-crop"]
 Batches = Iterable[tuple[Tensor, ...]]
-"""Yields (x, y) or (x1, x2, ..., y), as often as it is iterated: a DataLoader, or a list."""
+"""Yields (x, y) or (x1, x2, ..., y) in every iteration: a DataLoader or a list."""
 LabelledData = Dataset[Any] | Batches
 MAX_BATCHES = 1_000_000
 
 
 class IndexedBatches:
-    """Batches of a dataset that can be asked for many samples at once.
+    """Batches of a dataset that returns several samples at once.
 
     Args:
-        fetch: gives (inputs, labels) for int64 [n] indices.
-        size: of the dataset.
-        batch_size: of every batch but the last.
-        shuffle: draw a new order from torch's global generator at every iteration.
+        fetch: returns (inputs, labels) for int64 [n] indices.
+        size: number of samples in the dataset.
+        batch_size: samples in every batch but the last.
+        shuffle: draw a new order from torch's global generator in every iteration.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class IndexedBatches:
             yield self.fetch(indices)
 
     def indices(self) -> Iterator[Tensor]:
-        """Which samples each batch has."""
+        """Yield the indices of the samples of each batch."""
         order = torch.randperm(self.size) if self.shuffle else torch.arange(self.size)
         for start in range(0, self.size, self.batch_size):
             yield order[start : start + self.batch_size]
 
 
 def batched(data: LabelledData, batch_size: int, *, shuffle: bool = False) -> Batches:
-    """Cut a dataset of (input, label) into batches; batches that are already cut are returned as they are."""
+    """Cut a dataset of (input, label) into batches. Batches are returned unchanged."""
     if isinstance(data, ImageDataset):
         return IndexedBatches(data.batch, len(data), batch_size, shuffle=shuffle)
     if isinstance(data, TensorDataset) and len(data.tensors) >= 2:
@@ -79,15 +79,15 @@ def _collated(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, ...]:
         shapes = {str(list(value.shape)) for value in inputs if isinstance(value, Tensor)}
         found = f"inputs of the shapes {', '.join(sorted(shapes)[:3])}" if len(shapes) > 1 else first_line(error)
         raise DataError(
-            f"samples cannot be joined into a batch: {found}. Give all samples the same shape and kind"
+            f"samples cannot be joined into a batch: {found}. Give all samples the same shape and type"
         ) from error
 
 
 def sample_of(data: Dataset[Any], index: int) -> Any:
-    """One sample of a user's dataset.
+    """Return one sample of a user's dataset.
 
     Raises:
-        DataError: the dataset fails on it; names the sample.
+        DataError: the dataset fails. The message names the sample.
     """
     try:
         return data[index]
@@ -98,39 +98,39 @@ def sample_of(data: Dataset[Any], index: int) -> Any:
         while isinstance(within, Subset):
             index, within = within.indices[index], within.dataset
         raise DataError(
-            f"{type(within).__name__} fails on sample {index} with {type(error).__name__}: {error}. Mend the sample, "
-            "or leave it out"
+            f"{type(within).__name__} fails on sample {index} with {type(error).__name__}: {error}. Fix the sample, "
+            "or remove it"
         ) from error
 
 
 def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    """Move batches to a device; see `placed` and `ended`."""
+    """Yield batches on a device; see `placed` and `ended`."""
     for batch in ended(batches):
         yield placed(batch, device)
 
 
 def ended(batches: Batches) -> Iterator[tuple[Tensor, ...]]:
-    """Yield batches that have an end.
+    """Yield batches, and refuse endless ones.
 
     Raises:
-        DataError: there is none to be seen.
+        DataError: there are too many batches.
     """
     has_end = _has_end(batches)
     for number, batch in enumerate(batches):
         if number >= MAX_BATCHES and not has_end:
             raise DataError(
-                f"more than {MAX_BATCHES:,} batches came from {type(batches).__name__}, which has no length: is it "
-                "endless? Give it an end (itertools.islice), or a __len__ that says how many there are."
+                f"{type(batches).__name__} yields more than {MAX_BATCHES:,} batches and has no length: is it "
+                "endless? Limit it (itertools.islice), or give it a __len__ that returns the number of batches."
             )
         yield batch
 
 
 def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Move a batch to a device, as all inputs and the labels, images in channels-last layout.
+    """Move a batch to a device, and return its inputs, images in channels-last layout, and its labels.
 
     Raises:
-        DataError: a batch is not made of inputs and labels, its tensors differ in their number of samples, or the
-            labels are not one integer for each.
+        DataError: the batch is not made of inputs and labels, its tensors differ in their number of samples, or the
+            labels are not one integer for each sample.
     """
     if not (isinstance(batch, tuple | list) and len(batch) > 1 and all(isinstance(x, Tensor) for x in batch)):
         raise DataError(
@@ -139,7 +139,9 @@ def placed(batch: tuple[Tensor, ...], device: str) -> tuple[tuple[Tensor, ...], 
     *inputs, labels = batch
     count = len(inputs[0])
     if any(len(value) != count for value in inputs):
-        raise DataError(f"the inputs of a batch have {', '.join(str(len(x)) for x in inputs)} samples.")
+        raise DataError(
+            f"the inputs of a batch have different numbers of samples: {', '.join(str(len(x)) for x in inputs)}."
+        )
     if labels.is_floating_point() or labels.shape != inputs[0].shape[:1]:
         raise DataError(f"labels must be {count} integers, not {labels.dtype} of shape {list(labels.shape)}.")
     return tuple(_laid_out(value).to(device) for value in inputs), labels.to(device, torch.int64)
@@ -153,7 +155,7 @@ def _has_end(batches: Batches) -> bool:
 
 
 def _described(batch: Any) -> str:
-    """The type of a batch, with those of its parts where it has some."""
+    """Return the type of a batch, with the types of its parts if there are few."""
     if isinstance(batch, tuple | list) and 0 < len(batch) <= 4:
         return f"({', '.join(type(part).__name__ for part in batch)})"
     return type(batch).__name__
@@ -164,9 +166,9 @@ def _laid_out(value: Tensor) -> Tensor:
 
 
 def augmented(images: Tensor, kind: Augmentation) -> Tensor:
-    """Shift, and for "flip-crop" mirror, images [n, C, H, W] at random; what is shifted in repeats the border.
+    """Shift and, for "flip-crop", mirror images [n, C, H, W] at random. Pixels that are shifted in repeat the border.
 
-    Shifts go up to an eighth of the height, and at least one pixel, in both directions. Draws from torch's global
+    Shifts are at most an eighth of the height, or one pixel, in both directions. They are drawn from torch's global
     generator.
 
     Raises:
@@ -175,7 +177,7 @@ def augmented(images: Tensor, kind: Augmentation) -> Tensor:
     if kind == "none":
         return images
     if images.ndim != 4:
-        raise DataError(f"only images [n, C, H, W] can be augmented, not inputs of shape {list(images.shape)}.")
+        raise DataError(f"only images [n, C, H, W] can be augmented, not inputs of the shape {list(images.shape)}.")
     n, channels, height, width = images.shape
     margin = max(1, height // 8)
     top, left = torch.randint(2 * margin + 1, (2, n, 1))

@@ -1,7 +1,7 @@
 """Labelled images and their fixed splits: a folder or archive of class folders, or the embedded digits.
 
-N = images, C = channels, H and W = the network's input size. Pixels are kept as uint8 and normalised when a batch
-is asked for, so 50,000 images of 32x32 take 150 MB. Larger images stay encoded until they are needed.
+N = images, C = channels, H and W = the network's input size. Pixels are stored as uint8 and normalised when a batch
+is read, so 50,000 images of 32x32 take 150 MB. Larger images stay encoded until they are read.
 
 An image's class is the folder it lies in; classes are numbered in alphabetical order. Splits are drawn from the
 files sorted by path, permuted with `numpy.random.RandomState(seed).permutation(n)`:
@@ -30,21 +30,21 @@ from torch.utils.data import Dataset, Subset
 from gnnrl.errors import ConfigError, DataError
 from gnnrl.zoo.digits import REWARD, TEST, TRAIN, load_digits
 from gnnrl.zoo.pixels import Content, Pixels, PixelsInMemory, collect
-from gnnrl.zoo.sources import ARCHIVE_SUFFIXES, Progress, read_images
+from gnnrl.zoo.sources import ARCHIVE_SUFFIXES, OnProgress, read_images
 
 CALIBRATION_IMAGES = 1000
 SPLITS = ("train", "val", "test")
 
 
 class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled images, normalised as (pixel / 255 - mean) / std on demand.
+    """Labelled images, normalised as (pixel / 255 - mean) / std when they are read.
 
     Args:
-        pixels: gives uint8 [n, C, H, W] for n positions.
+        pixels: returns uint8 [n, C, H, W] for n positions.
         labels: int64 [number of images in `pixels`].
-        positions: int64 [N], which images of `pixels` belong to this split, in order.
-        mean: of each channel, in [0, 1].
-        std: of each channel, > 0.
+        positions: positions in `pixels` of this split's images, int64 [N].
+        mean: mean of each channel, in [0, 1].
+        std: standard deviation of each channel, > 0.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         return images[0], labels[0]
 
     def first(self, count: int) -> "ImageDataset":
-        """The split of its first images."""
+        """Return a split with only the first images."""
         few = copy.copy(self)
         few.labels, few.positions = self.labels[:count], self.positions[:count]
         return few
@@ -80,11 +80,11 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True)
 class DataSplits:
-    """What a compression needs: no image is in two of train, reward and test."""
+    """Data of a compression. No image is in two of train, reward and test."""
 
     train: ImageDataset | Subset[Any]
     calibration: ImageDataset | Subset[Any]
-    """The first images of `train`; their labels are seldom needed."""
+    """First images of `train`; few uses need their labels."""
     reward: ImageDataset | Subset[Any]
     test: ImageDataset | Subset[Any]
     """Read once, at the end."""
@@ -92,13 +92,16 @@ class DataSplits:
     skipped: tuple[str, ...] = ()
     """Names of images that could not be decoded."""
 
-    def judging(self, count: int | None) -> ImageDataset | Subset[Any]:
-        """The first images of `reward`, or all; the order of a split is random."""
+    def first_reward(self, count: int | None) -> ImageDataset | Subset[Any]:
+        """Return the first images of `reward`, whose order is random, or all images."""
         if count is None or count >= len(self.reward):
             return self.reward
         if isinstance(self.reward, ImageDataset):
             return self.reward.first(count)
         return Subset(self.reward, range(count))
+
+    judging = first_reward
+    """Deprecated name."""
 
 
 def load_data(
@@ -108,21 +111,21 @@ def load_data(
     mean: Sequence[float],
     std: Sequence[float],
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> DataSplits:
-    """Read labelled images and cut them into splits.
+    """Read labelled images, and divide them into splits.
 
     Args:
-        path: a folder or an archive (tar, zip) of class folders, a folder with train and test as folders or
-            archives, or "digits" for the embedded ones, whose splits do not depend on the seed.
+        path: a folder or archive (tar, zip) of class folders, a folder with train and test as folders or archives,
+            or "digits" for the embedded digits, whose splits do not depend on the seed.
         image_size: height and width. Other images are scaled to cover it and cropped at the centre.
-        mean: of each channel, in [0, 1]; its length decides between grey (1) and colour (3).
-        std: of each channel.
-        seed: draws the splits.
-        progress: is called with (done, total) while reading, for each source anew.
+        mean: mean of each channel, in [0, 1]; one number for grey images, three for colour.
+        std: standard deviation of each channel.
+        seed: seed of the splits.
+        progress: function that is called with (done, total) while a source is read.
 
     Raises:
-        ConfigError: mean and std do not fit each other, or the digits are asked for in another size.
+        ConfigError: mean and std have different lengths, or the digits are read in another size.
         DataError: the source is missing, damaged or unsafe, has too few images or classes, or more than 1 % of its
             images cannot be decoded.
     """
@@ -140,7 +143,7 @@ def load_data(
 
 
 def check_labels(labels: Tensor, outputs: int) -> None:
-    """Check that a network with `outputs` logits can tell labels, int64 [N], apart.
+    """Check that a network with `outputs` logits has one for each of the labels, int64 [N].
 
     Raises:
         DataError: a label has no logit.
@@ -148,7 +151,7 @@ def check_labels(labels: Tensor, outputs: int) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= outputs:
         raise DataError(
-            f"labels run from {low} to {high}, but the network tells {outputs} classes apart (0 to {outputs - 1}). "
+            f"labels run from {low} to {high}, but the network has {outputs} classes (0 to {outputs - 1}). "
             "Use the data that the network was made for, or a network with a logit for each class."
         )
 
@@ -166,8 +169,8 @@ def _load_digits(image_size: tuple[int, int], mean: Sequence[float], std: Sequen
     return DataSplits(train, train.first(CALIBRATION_IMAGES), reward, test, tuple("0123456789"))
 
 
-def _read(path: Path, progress: Progress | None) -> Iterator[tuple[str, Content]]:
-    """Yield the images of a source; those of train.tar, test.zip and so on as if they lay in train/ and test/."""
+def _read(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, Content]]:
+    """Yield the images of a source. Images of train.tar, test.zip and so on are named as in train/ and test/."""
     archives = {
         split: archive
         for split in SPLITS
@@ -183,7 +186,7 @@ def _read(path: Path, progress: Progress | None) -> Iterator[tuple[str, Content]
 
 
 def _find_roots(names: list[str], source: Path) -> dict[str, list[int]]:
-    """Return the positions of the images of each split, or of all under "" where the source has no splits.
+    """Return the positions of the images of each split, or of all images under "" if the source has no splits.
 
     Raises:
         DataError: an image lies outside any class folder.
@@ -196,18 +199,18 @@ def _find_roots(names: list[str], source: Path) -> dict[str, list[int]]:
     depth = 3 if tops == splits else 2
     for path, name in zip(paths, names, strict=True):
         if len(path) < depth:
-            raise DataError(f"{source}: {name} lies in no class folder; images are expected as class_name/{path[-1]}.")
+            raise DataError(f"{source}: {name} is not in a class folder; images are expected as class_name/{path[-1]}.")
     if tops != splits:
         return {"": list(range(len(names)))}
     return {split: [i for i, path in enumerate(paths) if path[0] == split] for split in SPLITS if split in splits}
 
 
 def _label(names: list[str], roots: dict[str, list[int]], source: Path) -> tuple[tuple[str, ...], Tensor]:
-    """Number the folders that the images lie in, alphabetically; train/ must have them all."""
+    """Number the class folders alphabetically. train/ must have all of them."""
     folders = [name.split("/")[-2] for name in names]
     classes = sorted(set(folders))
     if len(classes) < 2:
-        raise DataError(f"{source}: all images lie in one class folder, {classes[0]!r}; at least two are needed.")
+        raise DataError(f"{source}: all images are in one class folder, {classes[0]!r}; at least two are needed.")
     unknown = sorted(set(classes) - {folders[i] for i in roots.get("train", range(len(names)))})
     if unknown:
         raise DataError(f"{source}: train/ lacks the class folders {', '.join(unknown[:5])}, which another split has.")
@@ -216,7 +219,7 @@ def _label(names: list[str], roots: dict[str, list[int]], source: Path) -> tuple
 
 
 def _cut(roots: dict[str, list[int]], seed: int, source: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the positions of the training, reward and test images, as the module's table says."""
+    """Return the positions of the training, reward and test images, by the table of this module."""
     pool = torch.tensor(roots.get("train", roots.get("")))
     pool = pool[torch.from_numpy(np.random.RandomState(seed).permutation(len(pool)))]
     tenth = len(pool) // 10
@@ -232,5 +235,5 @@ def _cut(roots: dict[str, list[int]], seed: int, source: Path) -> tuple[Tensor, 
         held_out = roots.get("test", roots.get("val"))
         cut = (pool[: len(pool) - tenth], pool[len(pool) - tenth :], torch.tensor(held_out))
     if not all(len(part) for part in cut):
-        raise DataError(f"{source}: {len(pool)} images are too few to split; 10 are the least.")
+        raise DataError(f"{source}: {len(pool)} images are too few to split; at least 10 are needed.")
     return cut

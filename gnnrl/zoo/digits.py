@@ -1,6 +1,6 @@
 """The embedded digits: 1,797 handwritten digits of 8x8 pixels, so that gnnrl runs without any data.
 
-Source, licence and splits are told in DIGITS.md beside this file.
+DIGITS.md in this folder describes source, licence and splits.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ TRAIN, REWARD, TEST = slice(0, 1000), slice(1000, 1297), slice(1297, 1797)
 def load_digits() -> tuple[Tensor, Tensor]:
     """Read images, uint8 [1797, 1, 8, 8] from 0 to 255, and labels, int64 [1797], in the order of the splits.
 
-    `TRAIN`, `REWARD` and `TEST` cut both tensors into the splits.
+    `TRAIN`, `REWARD` and `TEST` are the slices of both tensors for the splits.
     """
     tensors = load_file(DIGITS_FILE)
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(tensors["labels"])))

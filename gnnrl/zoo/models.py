@@ -1,14 +1,14 @@
-"""From the name of a network to the network itself, with the inputs and the weights that fit it.
+"""Networks by name, with inputs and weights that fit them.
 
     cifar-resnet20            a CIFAR ResNet of 6n + 2 layers
     digits-resnet             the network for the embedded digits
     torchvision:resnet18      any classifier of torchvision
     timm:convnext_tiny        any classifier of timm
-    package.module:factory    a function of the user's that returns a network
+    package.module:factory    a function of the user that returns a network
     models/mine.py:factory    the same in a file
 
-Importing this module loads neither torchvision nor timm. A user's module runs as code: it must come from the user,
-never from a file that gnnrl reads.
+Importing this module loads neither torchvision nor timm. A user's module is executed, so its name must come from the
+user, never from a file that gnnrl reads.
 """
 
 import importlib
@@ -33,26 +33,26 @@ LIBRARIES = ("torchvision", "timm")
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network is fed with."""
+    """Shape and normalisation of a network's input."""
 
     shape: tuple[int, ...]
-    """Of one batch, with batch size 1: (1, C, H, W) for images."""
+    """Shape of a batch with one sample: (1, C, H, W) for images."""
     mean: tuple[float, ...]
-    """Of each channel, in [0, 1]: images are given as (pixel / 255 - mean) / std."""
+    """Mean of each channel, in [0, 1]: the network reads (pixel / 255 - mean) / std."""
     std: tuple[float, ...]
 
 
 def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
-    """Build the network that a name stands for.
+    """Build the network of a name.
 
     Args:
         spec: a name of one of the six kinds in the module's table.
-        pretrained: load the weights that its authors publish: the shipped ones for the digits, a download for
-            torchvision and timm. The CIFAR ResNets have none, and a user's factory loads its own.
+        pretrained: load published weights: those in the package for the digits, a download for torchvision and timm.
+            The CIFAR ResNets have no published weights, and a user's factory loads its own.
 
     Raises:
         ConfigError: the name is unknown, its library is not installed, or the user's factory failed.
-        ArtifactError: published weights cannot be had.
+        ArtifactError: published weights are not available.
     """
     prefix, colon, name = spec.rpartition(":")
     if not colon:
@@ -63,10 +63,10 @@ def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
 
 
 def input_spec(spec: str) -> InputSpec:
-    """Look up the shape and the normalisation that a named network was made for.
+    """Return the shape and normalisation for which a named network was made.
 
     Raises:
-        ConfigError: the name is unknown, or stands for a user's factory, which gnnrl knows nothing about.
+        ConfigError: the name is unknown, or names a user's factory, whose input gnnrl does not know.
     """
     prefix, colon, name = spec.rpartition(":")
     if prefix == "timm":
@@ -82,10 +82,10 @@ def input_spec(spec: str) -> InputSpec:
 
 
 def example_inputs(spec: str | InputSpec) -> tuple[Tensor, ...]:
-    """Make the arguments of one forward pass: standard normal numbers, the same ones each time.
+    """Return the arguments of one forward pass: standard normal numbers, the same ones in each call.
 
     Raises:
-        ConfigError: as `input_spec`.
+        ConfigError: as in `input_spec`.
     """
     shape = (spec if isinstance(spec, InputSpec) else input_spec(spec)).shape
     return (torch.randn(shape, generator=torch.Generator().manual_seed(0)),)
@@ -108,7 +108,7 @@ def _own_depth(spec: str) -> int:
     if depth == spec or not depth.isdecimal():
         kinds = "torchvision:NAME, timm:NAME, package.module:factory or file.py:factory"
         hint = _elsewhere(spec) or question(spec, OWN_NAMES, most=3)
-        raise ConfigError(f"there is no network {spec!r}{f'; {hint}' if hint else '.'} Others are given as {kinds}.")
+        raise ConfigError(f"there is no network {spec!r}{f'; {hint}' if hint else '.'} Write others as {kinds}.")
     return int(depth)
 
 
@@ -122,8 +122,8 @@ def _resolve_library(library: str, name: str, pretrained: bool) -> nn.Module:
             network = models.get_model(name, weights="DEFAULT" if pretrained else None)
     except (OSError, RuntimeError, ValueError) as error:
         raise ArtifactError(
-            f"{library}:{name} cannot be had with its published weights ({error}). "
-            "Fetch them by hand and give the file of weights."
+            f"published weights of {library}:{name} are not available ({error}). "
+            "Download them yourself, and give the file of weights."
         ) from error
     return network
 
@@ -137,9 +137,9 @@ def _import_library(library: str) -> ModuleType:
 
 def _check_known(models: ModuleType, library: str, name: str) -> None:
     known: list[str] = models.list_models()
-    # timm's names may carry a tag of the weights: resnet50.a1_in1k
+    # timm's names may have a tag of the weights: resnet50.a1_in1k
     if name not in known and not (library == "timm" and name.split(".")[0] in known):
-        hint = question(name, known, most=3) or f"{library} lists its own with list_models()"
+        hint = question(name, known, most=3) or f"{library}'s list_models() returns all names"
         raise ConfigError(f"{library} has no network {name!r}; {hint}")
 
 
@@ -177,7 +177,7 @@ def _resolve_factory(spec: str) -> nn.Module:
 
 
 def _elsewhere(name: str) -> str:
-    """A hint where a library that is installed knows the name."""
+    """Return a question if an installed library has a network of this name."""
     for library in ("torchvision", "timm"):
         with suppress(ConfigError):
             if name in _import_library(library).list_models():

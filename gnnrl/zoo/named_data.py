@@ -1,12 +1,12 @@
-"""Labelled data by name: datasets of torchvision, and what a function of the user's returns.
+"""Labelled data by name: datasets of torchvision, and datasets that a user's function returns.
 
-    torchvision:CIFAR10       a dataset of torchvision, fetched by torchvision when it is first asked for
+    torchvision:CIFAR10       a dataset of torchvision, which torchvision downloads when it is first used
     package.module:factory    a function that returns (train, test) or (train, reward, test)
     data/mine.py:factory      the same in a file
 
-A factory returns datasets of (input, label): inputs as the network takes them, labels as integers. Where it returns no
-reward split, the last 10 % of the permuted training split are that. A user's module runs as code: it must come from
-the user, never from a file that gnnrl reads.
+A factory returns datasets of (input, label): inputs as the network reads them, labels as integers. If it returns no
+reward split, the last 10 % of the permuted training split become the reward split. A user's module is executed, so its
+name must come from the user, never from a file that gnnrl reads.
 """
 
 from collections.abc import Sequence
@@ -32,22 +32,22 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def is_named(source: str) -> bool:
-    """Whether a source is a name and not a path."""
+    """Return whether a source is a name instead of a path."""
     return ":" in source and not Path(source).exists()
 
 
 def named_data(
     source: str, *, image_size: tuple[int, int], mean: Sequence[float], std: Sequence[float], seed: int = 0
 ) -> DataSplits:
-    """Load the data that a name stands for.
+    """Load the data of a name.
 
     Args:
         image_size: height and width; images of torchvision's datasets are scaled to it.
-        mean: of each channel, for torchvision's datasets; a factory normalises its inputs itself.
+        mean: mean of each channel, for torchvision's datasets; a factory normalises its inputs itself.
 
     Raises:
         ConfigError: the name is unknown, its library is not installed, or the factory failed.
-        DataError: the data cannot be fetched, or are no datasets of inputs and labels.
+        DataError: the data cannot be downloaded, or are not datasets of inputs and labels.
     """
     origin, _, name = source.rpartition(":")
     if origin == TORCHVISION:
@@ -68,7 +68,7 @@ def named_data(
 def _described(made: Any) -> str:
     parts = made if isinstance(made, tuple | list) else [made]
     names = ", ".join(type(part).__name__ for part in parts[:4])
-    return f"({names}), which gnnrl batches itself: give their datasets" if "DataLoader" in names else names
+    return f"({names}): return their datasets, because gnnrl makes batches itself" if "DataLoader" in names else names
 
 
 def _is_data(part: Any) -> bool:
@@ -78,14 +78,14 @@ def _is_data(part: Any) -> bool:
 def _splits(source: str, parts: list[Any], seed: int) -> DataSplits:
     train, test = parts[0], parts[-1]
     if len(train) < _LEAST or not all(len(part) for part in parts):
-        raise DataError(f"{source}: {len(train)} training samples are too few, or another split is empty.")
+        raise DataError(f"{source}: there are too few training samples ({len(train)}), or another split is empty.")
     kept, held = _cut(len(train), seed) if len(parts) == 2 else (range(len(train)), range(len(parts[1])))
     reward = Subset(train if len(parts) == 2 else parts[1], held)
     labels = {_label(source, sample_of(reward, index)) for index in range(len(reward))}
     if min(labels) < 0:
         raise DataError(
-            f"{source}: labels run from {min(labels)} to {max(labels)}; they must be 0, 1, ... for the network's "
-            "outputs. Leave samples without a label out"
+            f"{source}: labels run from {min(labels)} to {max(labels)}; they must be indices (0, 1, ...) of the "
+            "network's outputs. Remove samples without a label"
         )
     return DataSplits(
         Subset(train, kept),
@@ -116,12 +116,12 @@ def _of_torchvision(
 ) -> DataSplits:
     datasets = require("torchvision", "vision").datasets
     if name not in TORCHVISION_NAMES:
-        raise ConfigError(f"there are no data {TORCHVISION}:{name}; there are {', '.join(TORCHVISION_NAMES)}.")
+        raise ConfigError(f"unknown data {TORCHVISION}:{name}; there are {', '.join(TORCHVISION_NAMES)}.")
     root = Path(torch.hub.get_dir()).parent / "datasets"
     try:
         train, test = (getattr(datasets, name)(str(root), train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{TORCHVISION}:{name} cannot be fetched ({error}); put it into {root} by hand.") from error
+        raise DataError(f"{TORCHVISION}:{name} cannot be downloaded ({error}); put it into {root} yourself.") from error
     images = [_pixels(part.data, len(mean), image_size) for part in (train, test)]
     labels = torch.tensor([*map(int, train.targets), *map(int, test.targets)])
     pixels, count = PixelsInMemory(torch.cat(images)), len(images[0])
@@ -134,7 +134,7 @@ def _of_torchvision(
 
 
 def _pixels(data: Any, channels: int, image_size: tuple[int, int]) -> Tensor:
-    """Images [n, H, W] or [n, H, W, C] as uint8 [n, C, H, W] of another size."""
+    """Convert images [n, H, W] or [n, H, W, C] to uint8 [n, C, H, W] of a given size."""
     images = torch.as_tensor(data)
     images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
     if images.shape[1] != channels:

@@ -1,8 +1,8 @@
-"""Two families of residual networks: the CIFAR ResNets of the paper, and a small one for 8x8 digits.
+"""Residual networks: the CIFAR ResNets of the paper, and a small one for 8x8 digits.
 
-Both are built from the basic block of He et al. 2015 (https://arxiv.org/abs/1512.03385) whose shortcut has no
-weights ("option A"): it takes every second pixel and pads the missing channels with zeros. State dicts have the
-names of https://github.com/akamaster/pytorch_resnet_cifar10, so published weights load as they are.
+Both consist of the basic block of He et al. 2015 (https://arxiv.org/abs/1512.03385), whose shortcut has no weights
+("option A"): it takes every second pixel and pads the missing channels with zeros. State dicts have the names of
+https://github.com/akamaster/pytorch_resnet_cifar10, so its published weights load unchanged.
 """
 
 import torch.nn.functional as F
@@ -15,8 +15,8 @@ class BasicBlock(nn.Module):
     """Add two 3x3 convolutions to a shortcut: [N, inputs, H, W] -> [N, width, H / stride, W / stride].
 
     Args:
-        inputs: channels that come in.
-        width: channels of both convolutions; at least `inputs`, and by an even number more.
+        inputs: channels of the input.
+        width: channels of both convolutions, `inputs` plus an even number.
         stride: 1 keeps the resolution, 2 halves it.
     """
 
@@ -84,7 +84,7 @@ def cifar_resnet(depth: int, classes: int = 10) -> ResidualNetwork:
     """Build the CIFAR ResNet of `depth` = 6n + 2 weighted layers for images [N, 3, 32, 32], initialised at random.
 
     Raises:
-        ConfigError: there is no such depth.
+        ConfigError: the depth is not 6n + 2.
     """
     blocks, rest = divmod(depth - 2, 6)
     if rest or blocks < 1:

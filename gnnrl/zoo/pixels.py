@@ -1,6 +1,6 @@
-"""From encoded images to pixels: small images are decoded at once and kept, larger ones whenever they are needed.
+"""Pixels of encoded images: small images are decoded once and stored, larger ones whenever they are read.
 
-N = images, C = 1 (grey) or 3 (colour), H and W = the size asked for. Pixels are uint8 [N, C, H, W].
+N = images, C = 1 (grey) or 3 (colour), H and W = the requested size. Pixels are uint8 [N, C, H, W].
 """
 
 import struct
@@ -23,7 +23,7 @@ Content = bytes | Path
 Shape = tuple[int, int, int]
 """(C, H, W)."""
 Pixels = Callable[[Tensor], Tensor]
-"""Gives uint8 [n, C, H, W] for int64 [n] positions."""
+"""Returns uint8 [n, C, H, W] for int64 [n] positions."""
 T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM", "TIFF")
@@ -45,7 +45,7 @@ class PixelsInMemory:
 
 
 class PixelsOnDemand:
-    """Encoded images, decoded each time they are asked for."""
+    """Encoded images, which are decoded each time they are read."""
 
     def __init__(self, names: list[str], contents: list[Content], shape: Shape) -> None:
         self.names = names
@@ -56,7 +56,7 @@ class PixelsOnDemand:
         """Return uint8 [n, C, H, W].
 
         Raises:
-            DataError: an image whose header was sound cannot be decoded.
+            DataError: an image with a valid header cannot be decoded.
         """
         return _stack([self._decode(position) for position in positions.tolist()])
 
@@ -77,10 +77,10 @@ class Collection(NamedTuple):
 
 
 def collect(images: Iterable[tuple[str, Content]], shape: Shape, source: Path) -> Collection:
-    """Sort the images of a source by name and make their pixels available.
+    """Sort the images of a source by name, and return them with their pixels.
 
     Raises:
-        DataError: there are none, or more than 1 % of them cannot be decoded.
+        DataError: there is no image, or more than 1 % of the images cannot be decoded.
     """
     channels, height, width = shape
     if channels * height * width <= DECODED_BYTES:
@@ -94,7 +94,7 @@ def decode(content: Content, shape: Shape) -> npt.NDArray[np.uint8]:
     """Decode one image to uint8 [H, W, C], scaled to cover H x W and cropped at the centre.
 
     Raises:
-        OSError, ValueError, SyntaxError, EOFError, struct.error: Pillow's many ways to say that it is damaged.
+        OSError, ValueError, SyntaxError, EOFError, struct.error: the image is damaged.
     """
     channels, height, width = shape
     with _open(content) as image:
@@ -107,7 +107,7 @@ def decode(content: Content, shape: Shape) -> npt.NDArray[np.uint8]:
 def _sift(
     images: Iterable[tuple[str, Content]], read: Callable[[Content], T], source: Path
 ) -> tuple[list[str], list[T], list[str]]:
-    """Return the names of the images that can be read, in order, what was read, and the names of the others."""
+    """Return the sorted names of readable images, the results of `read`, and the names of unreadable images."""
     good: list[tuple[str, T]] = []
     skipped: list[str] = []
     for name, content in images:
@@ -116,10 +116,10 @@ def _sift(
         except UNREADABLE:
             skipped.append(name)
     if not good and not skipped:
-        raise DataError(f"{source}: there is no image in it; expected are files like class_name/0001.jpg.")
+        raise DataError(f"{source}: there is no image in it; files like class_name/0001.jpg are expected.")
     if len(skipped) > CORRUPT_SHARE * (len(good) + len(skipped)):
         raise DataError(
-            f"{source}: {len(skipped):,} of {len(good) + len(skipped):,} images cannot be decoded (1 % may): "
+            f"{source}: {len(skipped):,} of {len(good) + len(skipped):,} images cannot be decoded (1 % may fail): "
             f"{', '.join(sorted(skipped)[:5])}; remove or replace them."
         )
     good.sort(key=lambda image: image[0])
@@ -127,7 +127,7 @@ def _sift(
 
 
 def _probe(content: Content) -> Content:
-    """Return an image as it is, if its header is sound."""
+    """Return an image unchanged if its header is valid."""
     with _open(content):
         return content
 

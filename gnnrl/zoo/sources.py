@@ -1,6 +1,6 @@
-"""Where images come from: a folder or an archive, read as a stream of named files. Nothing is unpacked to disk.
+"""Sources of images: folders and archives, read as a stream of named files. Nothing is unpacked to disk.
 
-An archive is untrusted: names that lead out of it, links, devices, encrypted and oversized members are refused.
+Archives are untrusted: names that lead out of an archive, links, devices, encrypted and oversized members are refused.
 """
 
 import bz2
@@ -18,8 +18,8 @@ from typing import BinaryIO, cast
 
 from gnnrl.errors import DataError
 
-Progress = Callable[[int, int], None]
-"""Called now and then with (done, total): bytes of a tar file, members of a zip file, files of a folder."""
+OnProgress = Callable[[int, int], None]
+"""Is called from time to time with (done, total): bytes of a tar file, members of a zip file, files of a folder."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
 TAR_SUFFIXES = (".tar", ".tar.xz", ".txz", ".tar.gz", ".tgz", ".tar.bz2")
@@ -34,14 +34,14 @@ DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
 }
 
 
-def read_images(path: Path, progress: Progress | None = None) -> Iterator[tuple[str, bytes | Path]]:
-    """Yield (name, content) of every image below a folder, or in a tar or zip archive.
+def read_images(path: Path, progress: OnProgress | None = None) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield (name, content) of every image in a folder and its subfolders, or in a tar or zip archive.
 
-    The name is the relative path with forward slashes; the content is a path for a folder, bytes for an archive.
-    Hidden files and files without an image's suffix are passed over. The order is the source's own.
+    The name is the relative path with forward slashes. The content is a path for a folder, bytes for an archive.
+    Hidden files and files without an image's suffix are skipped. The order is that of the source.
 
     Raises:
-        DataError: the source is missing, damaged, of an unknown kind, or an archive that is not safe to read.
+        DataError: the source is missing, damaged, of an unknown kind, or an unsafe archive.
     """
     if path.is_dir():
         yield from _read_folder(path, progress)
@@ -55,11 +55,11 @@ def read_images(path: Path, progress: Progress | None = None) -> Iterator[tuple[
         raise DataError(f"{path}: neither a folder nor an archive; archives end in {', '.join(ARCHIVE_SUFFIXES)}.")
 
 
-def _read_folder(path: Path, progress: Progress | None) -> Iterator[tuple[str, Path]]:
+def _read_folder(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, Path]]:
     files, seen = [], set()
     for folder, subfolders, names in os.walk(path, followlinks=True):
         files += [Path(folder, name) for name in names if _is_image(name)]
-        seen.add(os.path.realpath(folder))  # a link may lead round in a circle
+        seen.add(os.path.realpath(folder))  # links may form a cycle
         subfolders[:] = [
             name
             for name in subfolders
@@ -72,24 +72,24 @@ def _read_folder(path: Path, progress: Progress | None) -> Iterator[tuple[str, P
 
 def _read_archive(
     path: Path,
-    read: Callable[[Path, Progress | None], Iterator[tuple[str, bytes]]],
-    progress: Progress | None,
+    read: Callable[[Path, OnProgress | None], Iterator[tuple[str, bytes]]],
+    progress: OnProgress | None,
 ) -> Iterator[tuple[str, bytes]]:
-    """Guard the reading of an archive: a cap on what it holds, and one kind of error for all its formats."""
+    """Read an archive with a limit on its images' bytes, and one kind of error for all formats."""
     total = 0
     try:
         for name, content in read(path, progress):
             total += len(content)
             if total > MAX_ARCHIVE_BYTES:
                 raise DataError(
-                    f"{path}: holds more than {MAX_ARCHIVE_BYTES:,} bytes of images; unpack it to a folder."
+                    f"{path}: the archive has more than {MAX_ARCHIVE_BYTES:,} bytes of images; unpack it to a folder."
                 )
             yield name.removeprefix("./"), content
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise DataError(f"{path}: the archive is damaged or cannot be read ({error}); fetch it again.") from error
+        raise DataError(f"{path}: the archive is damaged or cannot be read ({error}); download it again.") from error
 
 
-def _read_tar(path: Path, progress: Progress | None) -> Iterator[tuple[str, bytes]]:
+def _read_tar(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, bytes]]:
     size = path.stat().st_size
     with path.open("rb") as raw, _Tail(raw) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for number, member in enumerate(archive, 1):
@@ -103,14 +103,14 @@ def _read_tar(path: Path, progress: Progress | None) -> Iterator[tuple[str, byte
                 yield member.name, content.read()
             if number % PROGRESS_EVERY == 0:
                 _report(progress, raw.tell(), size)
-        # tarfile takes a header that is damaged or missing for the end
+        # tarfile takes a damaged or missing header for the end
         if stream.block(archive.offset) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError(f"it ends after {archive.offset:,} bytes without a mark of its end")
+            raise tarfile.ReadError(f"it ends after {archive.offset:,} bytes without an end mark")
     _report(progress, size, size)
 
 
 class _Tail(io.RawIOBase):
-    """The decompressed bytes of a file, and a memory of those read last."""
+    """The decompressed bytes of a file, with the chunk that was read last."""
 
     def __init__(self, raw: BinaryIO) -> None:
         head = raw.read(6)
@@ -127,11 +127,11 @@ class _Tail(io.RawIOBase):
         return chunk
 
     def block(self, offset: int) -> bytes:
-        """Return the block of a tar file that lies at `offset`, if it was read last."""
+        """Return the block of a tar file at `offset` if it was read last."""
         return self.chunk[offset - self.start :][: tarfile.BLOCKSIZE]
 
 
-def _read_zip(path: Path, progress: Progress | None) -> Iterator[tuple[str, bytes]]:
+def _read_zip(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         for number, member in enumerate(members, 1):
@@ -146,14 +146,14 @@ def _read_zip(path: Path, progress: Progress | None) -> Iterator[tuple[str, byte
 
 
 def _check_name(path: Path, name: str) -> None:
-    parts = PureWindowsPath(name)  # knows both kinds of slash, and drives
+    parts = PureWindowsPath(name)  # parses both kinds of slashes, and drives
     if parts.anchor or ".." in parts.parts:
         raise DataError(f"{path}: member {name!r} leads out of the archive; its names must be relative, without '..'.")
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
     if size > MAX_MEMBER_BYTES:
-        raise DataError(f"{path}: member {name!r} has {size:,} bytes; an image may have {MAX_MEMBER_BYTES:,}.")
+        raise DataError(f"{path}: member {name!r} has {size:,} bytes; at most {MAX_MEMBER_BYTES:,} are read.")
 
 
 def _is_image(name: str) -> bool:
@@ -162,6 +162,6 @@ def _is_image(name: str) -> bool:
     return parts.suffix.lower() in IMAGE_SUFFIXES and not hidden
 
 
-def _report(progress: Progress | None, done: int, total: int) -> None:
+def _report(progress: OnProgress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)

@@ -87,7 +87,7 @@ def prune(data: str, *arguments: str, network: str = "net", shape: str = "1,1,8,
         ("of_sizes", ["inputs of the shapes [1, 7, 8], [1, 8, 8]"]),
         ("of_files", ["Mine fails on sample 7 with OSError: broken jpeg"]),
         ("of_unlabelled", ["labels run from -1 to 1"]),
-        ("of_loaders", ["DataLoader", "give their datasets"]),
+        ("of_loaders", ["DataLoader", "return their datasets"]),
     ],
 )
 def test_data_that_do_not_fit_are_refused_in_one_sentence(data: str, said: list[str]) -> None:

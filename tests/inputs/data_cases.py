@@ -82,7 +82,9 @@ CASES = (
     Case(29, "one image to judge on", judged(labelled(1)), 0, ("judged 1 plan",)),
     Case(29, "a last batch of one image", judged([*labelled(1, 2), *labelled(3)]), 0, ("judged 1 plan",)),
     Case(29, "a folder without images", folder({}), 5, ("pictures: there is no image", "class_name/0001.jpg")),
-    Case(29, "a folder of four images", folder(make_pictures(2)), 5, ("4 images are too few", "10 are the least")),
+    Case(
+        29, "a folder of four images", folder(make_pictures(2)), 5, ("4 images are too few", "at least 10 are needed")
+    ),
     Case(30, "labels out of range", judged(labelled(2, 7)), 5, ("labels run from 2 to 7", "0 to 4")),
     Case(
         30,
@@ -93,7 +95,7 @@ CASES = (
     ),
     Case(30, "labels that are text", judged([(images(), ("cat", "dog"))]), 5, ("(Tensor, tuple)", "(x, y)")),
     Case(31, "batches without labels", judged([images()]), 5, ("not Tensor", "(x, y)")),
-    Case(31, "a loader without an end", endless, 5, ("Endless, which has no length", "itertools.islice")),
+    Case(31, "a loader without an end", endless, 5, ("Endless yields more than 100 batches", "itertools.islice")),
     Case(
         31,
         "a generator, which can be read once",

@@ -176,7 +176,7 @@ CASES = (
         foreign=r"(?<=weights \().*(?=\)\.)",
     ),
     Case(37, "a `.pt2`", weights("w.pt2", lambda name: Path(name).touch()), 6, ("w.pt2", ".safetensors")),
-    Case(37, "TorchScript, called `.pt`", weights("w.pt", scripted), 6, ("w.pt: is a TorchScript", "save_model")),
+    Case(37, "TorchScript, called `.pt`", weights("w.pt", scripted), 6, ("but a TorchScript", "save_model")),
     Case(
         38, "`../` in a manifest", tampered(sha256={"../secret": "0" * 64}), 6, ("small/manifest.json", "nothing else")
     ),

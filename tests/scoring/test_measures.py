@@ -144,10 +144,13 @@ def test_outputs_that_are_not_finite_are_an_error(value: float) -> None:
         ([], "no batches to judge"),
         ([torch.zeros(2, 3)], r"tensors \(x, y\), or .* not Tensor"),
         ([(torch.zeros(2, 3), ["cat", "dog"])], "must be tensors"),
-        ([(torch.zeros(2, 3), torch.zeros(3, 3), torch.zeros(2, dtype=torch.int64))], "have 2, 3 samples"),
+        (
+            [(torch.zeros(2, 3), torch.zeros(3, 3), torch.zeros(2, dtype=torch.int64))],
+            "different numbers of samples: 2, 3",
+        ),
         ([(torch.zeros(2, 3), torch.zeros(2))], r"labels must be 2 integers, not torch\.float32"),
         ([(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64))], r"labels must be 2 integers, not .* \[3\]"),
-        ([(torch.zeros(2, 3), torch.tensor([0, 3]))], "labels run from 0 to 3, but the network tells 3 classes apart"),
+        ([(torch.zeros(2, 3), torch.tensor([0, 3]))], "labels run from 0 to 3, but the network has 3 classes"),
     ],
 )
 def test_unusable_batches_are_described(batches: list[object], message: str) -> None:

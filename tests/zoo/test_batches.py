@@ -28,6 +28,6 @@ def test_flip_mirrors_about_half_of_the_images() -> None:
 
 
 def test_only_images_are_augmented() -> None:
-    with pytest.raises(DataError, match=r"not inputs of shape \[2, 3\]"):
+    with pytest.raises(DataError, match=r"not inputs of the shape \[2, 3\]"):
         augmented(torch.zeros(2, 3), "crop")
     assert augmented(torch.zeros(2, 3), "none").shape == (2, 3)

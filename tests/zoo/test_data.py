@@ -93,8 +93,8 @@ def test_grey_networks_get_one_channel(tmp_path: Path) -> None:
     ("files", "message"),
     [
         ({}, "there is no image in it"),
-        ({"a.png": encode((1, 2, 3)), "b/c.png": encode((1, 2, 3))}, r"a\.png lies in no class folder"),
-        (make_pictures(20, ("cat",)), "all images lie in one class folder, 'cat'"),
+        ({"a.png": encode((1, 2, 3)), "b/c.png": encode((1, 2, 3))}, r"a\.png is not in a class folder"),
+        (make_pictures(20, ("cat",)), "all images are in one class folder, 'cat'"),
         (make_pictures(2), "4 images are too few"),
         (make_pictures(10, under="train/") | make_pictures(2, ("cow", "dog"), "test/"), "train/ lacks .* cow"),
     ],
@@ -125,7 +125,7 @@ def test_dataset_behaves_like_a_sequence(tmp_path: Path) -> None:
 
 def test_labels_without_a_logit_are_refused() -> None:
     check_labels(torch.tensor([0, 9]), 10)
-    with pytest.raises(DataError, match="labels run from 0 to 9, but the network tells 8 classes apart"):
+    with pytest.raises(DataError, match="labels run from 0 to 9, but the network has 8 classes"):
         check_labels(torch.tensor([0, 9]), 8)
     with pytest.raises(DataError, match="labels run from -1 to 3"):
         check_labels(torch.tensor([3, -1]), 8)

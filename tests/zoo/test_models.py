@@ -90,7 +90,7 @@ def test_weights_that_cannot_be_downloaded_are_an_error_of_the_artifact(monkeypa
         raise OSError("no network")
 
     monkeypatch.setattr(torchvision.models, "get_model", offline)
-    with pytest.raises(ArtifactError, match=r"torchvision:resnet18 .* \(no network\)\. Fetch them by hand"):
+    with pytest.raises(ArtifactError, match=r"torchvision:resnet18 .* \(no network\)\. Download them yourself"):
         resolve_model("torchvision:resnet18", pretrained=True)
 
 

@@ -93,22 +93,22 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused_with_the_first_five_differences(tmp_path: Path) -> None:
     save_file(cifar_resnet(20).state_dict(), tmp_path / "w.safetensors")
-    message = refused(digits_resnet(), tmp_path / "w.safetensors", "weights of another network than ResidualNetwork")
+    message = refused(digits_resnet(), tmp_path / "w.safetensors", "the weights do not fit ResidualNetwork")
     assert "conv1.weight is [16, 3, 3, 3] in the file, [16, 1, 3, 3] in the network" in message
     assert "layer1.2.bn1.bias is unknown to the network" in message
     assert message.count("\n  - ") == 6
     assert "and 32 more" in message
-    assert "Give the network that the weights were made for" in message
+    assert "Give the network of these weights" in message
 
 
 def test_a_network_with_other_outputs_is_told_how_to_get_there(tmp_path: Path) -> None:
     source = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
     save_file(source.state_dict(), tmp_path / "w.safetensors")
-    message = refused(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 10)), tmp_path / "w.safetensors", "another network")
+    message = refused(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 10)), tmp_path / "w.safetensors", "do not fit")
     assert "Only the outputs differ, 3 instead of 10" in message
     assert "from torchvision.models import resnet18\n      return resnet18(num_classes=3)" in message
     inner = nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 3))
-    assert "Give the network" in refused(inner, tmp_path / "w.safetensors", "another network")
+    assert "Give the network" in refused(inner, tmp_path / "w.safetensors", "do not fit")
 
 
 def test_missing_tensor_is_named(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", bytes(1000)])
 def test_damaged_file_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"w.{suffix}").write_bytes(content)
-    refused(small(0), tmp_path / f"w.{suffix}", "damaged or no file of weights|holds more than tensors")
+    refused(small(0), tmp_path / f"w.{suffix}", "damaged, or not a file of weights|holds more than tensors")
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
@@ -138,13 +138,13 @@ def test_truncated_file_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w.{suffix}"
     (torch.save if suffix == "pt" else save_file)(small(0).state_dict(), path)
     path.write_bytes(path.read_bytes()[:-200])
-    refused(small(1), path, "damaged or no file of weights")
+    refused(small(1), path, "damaged, or not a file of weights")
 
 
 def test_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     attack = Attack(f"touch {tmp_path / 'executed'}")
     torch.save({"0.weight": attack}, tmp_path / "w.pt")
-    refused(small(0), tmp_path / "w.pt", "could run any code hidden in it, so it was not loaded")
+    refused(small(0), tmp_path / "w.pt", "could run any code, so it was not loaded")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(attack, protocol=2))
     refused(small(0), tmp_path / "plain.pth", "could run any code")
     assert not (tmp_path / "executed").exists()
