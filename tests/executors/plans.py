@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 from torch import nn
 
-from gnnrl.scoring.plans import Judge
+from gnnrl.scoring.plans import Executor, Judge
 from tests.topologies import traced
 
 CASE = traced("residual")
@@ -57,3 +57,7 @@ def judge(evaluate) -> Judge:
 
 def locked() -> Judge:
     return judge(Locked(Lock()))
+
+
+def scores(executor: Executor, *plans: tuple[int, int]) -> list[float]:
+    return [judgement.score for judgement in executor.map([(*plan, 3) for plan in plans])]

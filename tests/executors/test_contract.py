@@ -1,20 +1,17 @@
 """One contract for all executors."""
 
-import os
-import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 from gnnrl.errors import ConfigError, EvaluationError
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.executors.table import find_executor
 from gnnrl.scoring.plans import Executor
-from tests.executors.plans import DIES, DIES_ONCE, FAILS, HANGS, NAN, SLOW_ONCE, Moody, judge, locked
+from tests.executors.plans import DIES, DIES_ONCE, FAILS, NAN, SLOW_ONCE, Moody, judge, locked, scores
 
 RAY = pytest.param(
     "ray",
@@ -23,7 +20,11 @@ RAY = pytest.param(
         pytest.mark.filterwarnings("ignore"),  # ray's own, at its start and at its end
     ],
 )
+
+
 PARALLEL = ["process", RAY]
+
+
 EVERY = ["serial", *PARALLEL]
 
 
@@ -48,23 +49,9 @@ def executor(request: pytest.FixtureRequest, moody: Moody) -> Iterator[Executor]
     found.close()
 
 
-def scores(executor: Executor, *plans: tuple[int, int]) -> list[float]:
-    return [judgement.score for judgement in executor.map([(*plan, 3) for plan in plans])]
-
-
 def skip_serial(executor: Executor) -> None:
     if isinstance(executor, SerialExecutor):
         pytest.skip("there is no other process")
-
-
-def test_prints_of_processes_reach_the_stderr_of_this_process(capsys: pytest.CaptureFixture[str]) -> None:
-    """That of Python, not the terminal itself, where a stage may be shown live."""
-    with ProcessExecutor(workers=1) as executor:
-        executor.start(judge(print))
-        with pytest.raises(EvaluationError):
-            scores(executor, (1, 3))
-    told = capsys.readouterr()
-    assert (told.out, "(conv1): Sequential" in told.err) == ("", True), told.err
 
 
 def test_answers_are_those_of_one_by_one(executor: Executor, moody: Moody) -> None:
@@ -130,48 +117,6 @@ def test_what_cannot_be_sent_is_refused_by_name(kind: str) -> None:
 def test_an_executor_that_was_not_started_judges_nothing(kind: str) -> None:
     with pytest.raises(ConfigError, match="has to be started"):
         find_executor(kind).map([(3, 3, 3)])
-
-
-def children() -> set[int]:
-    """Processes of this one."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state != "Z":
-            found.add(int(stat.parent.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
-def test_one_worker_that_ctrl_c_does_not_reach_and_that_ends_with_its_executor(tmp_path: Path) -> None:
-    before = children()
-    with ProcessExecutor(1, timeout=6.0, retries=0) as executor:
-        executor.start(judge(Moody(tmp_path)))
-        assert scores(executor, (3, 5)) == [5.0]
-        begun = children() - before
-        for process in begun:
-            os.kill(process, signal.SIGINT)
-        assert scores(executor, (4, 1), (1, 12)) == [1.0, 12.0]
-        with pytest.raises(EvaluationError, match=r"widths \[12, 1, 3\].*may take 6 s and took longer"):
-            scores(executor, (HANGS, 1))
-        list(zip(range(1), executor.map([(2, 2, 2), (HANGS, 2, 2)]), strict=False))
-    assert begun
-    assert not [process for process in children() - before if is_worker(process)]
-
-
-def is_worker(process: int) -> bool:
-    return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
-
-
-def test_a_network_of_this_module_only_is_refused_before_it_is_sent() -> None:
-    class Inner(nn.Module):
-        pass
-
-    with ProcessExecutor(1) as executor, pytest.raises(ConfigError, match="Inner"):
-        executor.start(judge(Inner))
 
 
 def test_unknown_executors_and_numbers_are_refused() -> None:

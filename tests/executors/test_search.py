@@ -17,8 +17,8 @@ from gnnrl.compression.result import CompressionResult
 from gnnrl.errors import ConfigError
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.serial import SerialExecutor
+from tests.executors.children import children, is_worker
 from tests.executors.plans import CASE
-from tests.executors.test_contract import children, is_worker
 
 
 def spread(model: nn.Module) -> float:
