@@ -1,7 +1,6 @@
 """How stages are told, and where the text of users' code goes meanwhile."""
 
 import os
-import re
 import subprocess
 import sys
 from itertools import count
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import gnnrl
 from gnnrl.cli.console import PAUSE, Lines
 from gnnrl.cli.streams import console_on
 from tests.cli.terminal import Terminal, surroundings
@@ -177,11 +175,3 @@ def test_many_short_stages_do_not_flood(capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().err
     assert len(told.splitlines()) <= 1 + 200 / PAUSE
     assert all(f"stage {number}" in told for number in range(95))
-
-
-def test_streams_are_redirected_in_one_place_that_knows_the_display() -> None:
-    """And in worker processes, which show nothing live."""
-    package = Path(gnnrl.__file__).parent
-    pattern = re.compile(r"redirect_std\w+\(|os\.dup2|sys\.std(out|err) = ")
-    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if pattern.search(path.read_text())}
-    assert found == {"cli/streams.py", "executors/output.py", "executors/ray_cluster.py"}
