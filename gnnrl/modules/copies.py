@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError
 
@@ -37,3 +38,8 @@ def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) 
             f"{type(model).__name__} cannot be copied ({error}): one of its attributes is a lock, an open file or the "
             "like. Keep it out of the network, or define how its class is copied (__deepcopy__)"
         ) from error
+
+
+def copied(values: Any) -> Any:
+    """Return the same structure with copies of its tensors: a forward may write to its inputs."""
+    return tree_map_only(Tensor, Tensor.clone, values)

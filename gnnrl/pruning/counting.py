@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from gnnrl.modules.copies import copied
 from gnnrl.modules.modes import evaluating
 from gnnrl.network.labelling.operations.products import letters_of
 from gnnrl.network.labelling.operations.recurrent import RULES
@@ -33,7 +34,7 @@ def count_macs(model: nn.Module, example_inputs: Any) -> int:
 
 def run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
     """Outputs of a forward pass in evaluation mode; a network that draws random numbers draws the same each time."""
-    args, kwargs = as_arguments(example_inputs)
+    args, kwargs = as_arguments(copied(example_inputs))
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices):
         torch.manual_seed(seed)

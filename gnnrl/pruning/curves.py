@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
-from gnnrl.pruning.calibration.dense import Calibration, LayerRecord
+from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.calibration.records import LayerRecord
 
 _DAMPING = 1e-4
 

@@ -13,20 +13,31 @@ import math
 import torch
 from torch import Tensor
 
+PER_INPUT = 0.1
 _STRIP, _STRIPS = 64, 8
 
 
 def solve(
-    inputs: Tensor, target: Tensor, weight: Tensor, *, ridge: float, groups: int = 1, centred: bool = True
+    inputs: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    *,
+    ridge: float,
+    groups: int = 1,
+    centred: bool = True,
+    images: int | None = None,
+    per_input: float = PER_INPUT,
 ) -> tuple[Tensor, Tensor]:
     """Weights [O, p] and shift [O] that map inputs [n, g · p] to a target [n, O], near the old weights [O, p].
 
-    The pull is stronger where there are few samples for each input.
+    The pull is stronger where there are few images for each input: samples of one image are not independent.
 
     Args:
         ridge: pull towards the old weights, relative to the mean variance of an input.
         groups: outputs of a group read only the inputs of that group.
         centred: the layer can shift its outputs; otherwise the shift is 0.
+        images: number of images that the samples come from; by default one sample each.
+        per_input: what the pull grows by for each input, divided by the number of images.
     """
     count, exact = len(inputs), torch.promote_types(inputs.dtype, torch.float32)
     x = inputs.to(exact).reshape(count, groups, -1).transpose(0, 1)
@@ -36,7 +47,7 @@ def solve(
     if not centred:
         mean, goal = torch.zeros_like(mean), torch.zeros_like(goal)
     x = x - mean
-    strength = ridge + 0.1 * x.shape[2] / count
+    strength = ridge + per_input * x.shape[2] / min(images or count, count)
     step = (_primal if x.shape[2] <= count else _dual)(x, y - goal, old, strength)
     solved = old + step
     shift = goal - mean @ solved

@@ -27,9 +27,11 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError
 from gnnrl.modules.parameters import Names
 from gnnrl.network.structure import Network
-from gnnrl.pruning.calibration.dense import Calibration, LayerRecord, norm_scale
-from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, normalise, watching
-from gnnrl.pruning.least_squares import solve
+from gnnrl.pruning.calibration.dense import Calibration, norm_scale
+from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
+from gnnrl.pruning.calibration.records import LayerRecord
+from gnnrl.pruning.calibration.watch import Observer, watching
+from gnnrl.pruning.least_squares import PER_INPUT, solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Repair:
         stream: solve branches for the residual stream instead of their own dense output.
         new_variance: let batch normalisation take the variance of the pruned network also after a layer that is solved.
         ridge: pull towards the old weights, relative to the mean variance of an input.
+        per_input: what is added to it for each input, divided by the number of images.
     """
 
     least_squares: bool = True
     stream: bool = True
     new_variance: bool = False
     ridge: float = 1e-3
+    per_input: float = PER_INPUT
 
 
 REPAIRS = {"none": None, "bn": Repair(least_squares=False), "ls": Repair()}
@@ -88,16 +92,43 @@ def repair(
     Returns:
         Seconds spent on algebra, that is on everything but the network's own forward pass.
     """
-    for defer in (True, False):
-        pass_ = _RepairPass(small, network, kept, calibration, settings or Repair(), defer)
-        with watching(small, pass_.observer):
-            calibration.feed.run(small, calibration.inputs)
-        if not pass_.deferred:
-            break
+    pass_, _ = run_pass(small, network, kept, calibration, settings or Repair())
     return pass_.algebra_seconds
 
 
-class _RepairPass:
+def run_pass(
+    small: nn.Module,
+    network: Network,
+    kept: Sequence[ArrayLike],
+    calibration: Calibration,
+    settings: Repair,
+    fitted: int | None = None,
+) -> tuple["RepairPass", Any]:
+    """Repair in place; returns the pass and the outputs of the network on all calibration images.
+
+    Args:
+        fitted: how many images are fitted, from the first on; the others only run through.
+    """
+    before = [value.clone() for value in (*small.parameters(), *small.buffers())]
+    for defer in (True, False):
+        pass_ = RepairPass(small, network, kept, calibration, settings, defer)
+        pass_.fitted = fitted or calibration.images
+        with watching(small, pass_.observer):
+            outputs = calibration.feed.run(small, calibration.inputs)
+        if not pass_.deferred:
+            break
+        for value, old in zip((*small.parameters(), *small.buffers()), before, strict=True):
+            value.copy_(old)
+    return pass_, outputs
+
+
+class RepairPass:
+    """What is done at each call while a pruned network runs.
+
+    Attributes:
+        fitted: how many of the calibration images are fitted, from the first on.
+    """
+
     def __init__(
         self,
         small: nn.Module,
@@ -109,6 +140,7 @@ class _RepairPass:
     ) -> None:
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(small)
+        self._tensors = {id(value): name for name, value in (*small.named_parameters(), *small.named_buffers())}
         self._calibration = calibration
         self._settings = settings
         self._rows = {
@@ -121,15 +153,23 @@ class _RepairPass:
         self.deferred: set[int] = set()
         self._defer = defer and not settings.new_variance
         self.algebra_seconds = 0.0
+        self.fitted = calibration.images
 
     def _record(self, call: LayerCall) -> LayerRecord | None:
         """The dense network's record of a layer that may be solved: its weights are called once, on as many rows."""
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
+        if self._shares(record.name, record.centre, call.bias):
+            return None
         found = self._names.find(call.weight)
         kept = found is not None and found[0] == record.name and len(call.weight) == len(self._outputs(record))
         return record if kept and call.rows == record.rows else None
+
+    def _shares(self, *values: str | Tensor | None) -> bool:
+        """Whether anything else reads one of these parameters or buffers: then all of them are left as they are."""
+        names = {value if isinstance(value, str | None) else self._tensors.get(id(value)) for value in values}
+        return not names.isdisjoint(self._calibration.shared)
 
     def _outputs(self, record: LayerRecord) -> Tensor:
         """Which of the dense layer's outputs are left."""
@@ -173,22 +213,37 @@ class _RepairPass:
         self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         old = call.matrix if scale is None else call.matrix * scale[:, None]
-        return solve(inputs, target, old, ridge=self._settings.ridge, groups=call.groups, centred=shifts)
+        inputs, target = self._fitted(inputs), self._fitted(target)
+        return solve(
+            inputs,
+            target,
+            old,
+            ridge=self._settings.ridge,
+            per_input=self._settings.per_input,
+            groups=call.groups,
+            centred=shifts,
+            images=self.fitted,
+        )
+
+    def _fitted(self, rows: Tensor) -> Tensor:
+        """Those of the fitted images, of rows in the order of the images."""
+        return rows[: round(len(rows) * self.fitted / self._calibration.images)]
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         value: Tensor = arguments["input"]
         if call is not None and call.order in self.deferred:
             return value
         mean, variance = arguments["running_mean"], arguments["running_var"]
-        if mean is not None and variance is not None:
+        if mean is not None and variance is not None and not self._shares(mean, variance):
+            seen = self._fitted(value)
             dims = [dim for dim in range(value.ndim) if dim != 1]
             record = self._record(call) if call is not None and call.norm is not None else None
             if record is None or self._settings.new_variance:
-                variance.copy_(value.var(dims, correction=0))
+                variance.copy_(seen.var(dims, correction=0))
             if record is None:
-                mean.copy_(value.mean(dims))
+                mean.copy_(seen.mean(dims))
             else:
-                mean += value.mean(dims) - self._kept_rows(record, record.target).mean(0)
+                mean += seen.mean(dims) - self._kept_rows(record, self._fitted(record.target)).mean(0)
         return normalise(value, arguments)
 
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:

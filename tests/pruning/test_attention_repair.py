@@ -144,7 +144,7 @@ def test_queries_and_keys_of_different_tensors_are_rows_of_one_weight() -> None:
         small.attention.in_proj_weight *= 1 + torch.rand(24, 1)
         small.attention.in_proj_bias += 1
 
-    repair(small, network, kept, record, Repair(ridge=1e-12))
+    repair(small, network, kept, record, Repair(ridge=1e-12, per_input=0.0))
 
     assert [(entry.name, entry.first) for entry in record.layers.values() if "in_proj" in entry.name] == [
         ("attention.in_proj_weight", 0),

@@ -13,7 +13,7 @@ from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.reconstruction import REPAIRS, Repair, find_repair, repair
 from tests.topologies import TOPOLOGIES, Traced, conv, images, randomise, topology, traced
 
-EXACT = Repair(ridge=1e-12)
+EXACT = Repair(ridge=1e-12, per_input=0.0)
 
 
 def pruned(case: Traced, keep: float = 0.5) -> tuple[nn.Module, list[np.ndarray]]:

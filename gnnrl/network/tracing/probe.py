@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import first_line
 from gnnrl.modules.attention import narrow_all
-from gnnrl.modules.copies import copy_network
+from gnnrl.modules.copies import copied, copy_network
 from gnnrl.modules.locations import user_location
 from gnnrl.modules.modes import drop_caches, training
 from gnnrl.network.labels import Component
@@ -59,7 +59,7 @@ class Rehearsal:
         narrow_all(dense)
         drop_caches(dense)
         with log:
-            self.shapes = shapes_of(dense(*args, **kwargs))
+            self.shapes = shapes_of(dense(*copied(args), **copied(kwargs)))
         self.dense, self.calls = dense, log
 
 
@@ -151,7 +151,7 @@ class Probe:
         calls = CallLog()
         with _watched(small) as watch, _quiet(), mode, training(small), calls:
             try:
-                shapes = shapes_of(small(*args, **kwargs))
+                shapes = shapes_of(small(*copied(args), **copied(kwargs)))
             except Exception as error:
                 message = f"in training mode, {first_line(error)}"[:200]
                 read = _attributes_read(error, small)
@@ -180,7 +180,7 @@ class Probe:
                 with warnings.catch_warnings():
                     # an instance normalisation without weights only warns about a wrong size
                     warnings.filterwarnings("error", ".*does not match num_features")
-                    shapes = shapes_of(small(*args, **kwargs))
+                    shapes = shapes_of(small(*copied(args), **copied(kwargs)))
             except Exception as error:
                 location = user_location(error)
                 message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -36,7 +36,11 @@ class Feed:
         return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
 
     def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
-        """Call a network; where there are fewer inputs than in the example, the first ones by position."""
+        """Call a network; where there are fewer inputs than in the example, the first ones by position.
+
+        It gets copies, for a network may write to its inputs.
+        """
+        inputs = [value.clone() for value in inputs]
         if self.structure is None or len(inputs) != len(self.places):
             return model(*inputs)
         leaves = list(self.leaves)

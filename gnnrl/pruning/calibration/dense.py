@@ -4,61 +4,24 @@ For every layer call the outputs at sampled positions (what a repaired layer sho
 covariance of the inputs (what the error curves need), and the energy of the tensor that the result is added to.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import DataError, wants_contiguous
 from gnnrl.modules.parameters import Names
 from gnnrl.pruning.calibration.batches import Feed, gather
-from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, normalise, watching
+from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
+from gnnrl.pruning.calibration.readers import Readers
+from gnnrl.pruning.calibration.records import LayerRecord, Moments, check_alike, check_finite, energy
 from gnnrl.pruning.calibration.sampling import Sampler
+from gnnrl.pruning.calibration.watch import Observer, watching
 
 _ACTIVATION_BUDGET = 8e8
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Mean [p] and covariance [p, p] of a layer's inputs, p = input channels · kernel positions, float32."""
-
-    mean: Tensor
-    covariance: Tensor
-
-
-@dataclass(slots=True)
-class LayerRecord:
-    """What the dense network did in one layer call.
-
-    Attributes:
-        name: name of the weight.
-        first: the first row of the weight that is meant; there are as many as outputs.
-        rows: rows that the layer read.
-        target: outputs at the sampled positions [n, O].
-        shapes: of the input and the output.
-        branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
-        energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
-            addition, the normalised output, or the output itself.
-        deferrable: nothing but one addition reads the output, so it need not be there before.
-        scale: factor that the normalisation or layer scale after the layer applies to each output [O].
-        shifts: whether the layer can shift its outputs, by a bias or by the batch normalisation that follows.
-    """
-
-    name: str
-    first: int
-    rows: int
-    samples: int
-    target: Tensor
-    energy: float
-    scale: Tensor
-    shifts: bool
-    shapes: tuple[torch.Size, torch.Size]
-    deferrable: bool = False
-    branch_target: tuple[int, Tensor] | None = None
-    moments: Moments | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +33,8 @@ class Calibration:
         labels: their labels, where the data has some.
         layers: records by the number of the layer call.
         feed: how a network takes the inputs.
+        outputs: what the dense network computes of the held-out images.
+        shared: names of parameters and buffers that more than one layer reads, or anything that is not a layer.
     """
 
     inputs: tuple[Tensor, ...]
@@ -77,6 +42,13 @@ class Calibration:
     layers: dict[int, LayerRecord]
     sampler: Sampler = field(default_factory=Sampler)
     feed: Feed = field(default_factory=Feed)
+    outputs: tuple[Tensor, ...] = ()
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def fitted(self) -> int:
+        """Images that are fitted where some are held out: the first three quarters, or all of fewer than 8."""
+        return fitted_of(self.images)
 
     @property
     def images(self) -> int:
@@ -97,6 +69,11 @@ class Calibration:
             raise DataError("the calibration data has no labels; give batches of (x, y) or choose another criterion")
         starts = range(0, self.images, size)
         return [tuple(value[k : k + size] for value in (*self.inputs, self.labels)) for k in starts]
+
+
+def fitted_of(images: int) -> int:
+    """How many of so many images are fitted where some are held out."""
+    return images if images < 8 else images - images // 4
 
 
 @torch.no_grad()
@@ -135,12 +112,28 @@ def calibrate(
             "of the network's inputs in the order of its forward, labels last"
         ) from error
     inputs = tuple(_laid_out(value[:bound], layout) for value in inputs)
-    recorder = _Recorder(model, sampler, moments)
-    with watching(model, recorder.observer):
-        feed.run(model, inputs)
+    recorder, readers = _Recorder(model, sampler, moments), Readers(model)
+    with watching(model, recorder.observer, readers):
+        outputs = feed.run(model, inputs)
     recorder.finish()
-    _check_finite(recorder.layers.values(), inputs)
-    return Calibration(inputs, None if labels is None else labels[:bound], recorder.layers, sampler, feed)
+    check_finite(recorder.layers.values(), inputs)
+    check_alike(recorder.layers.values(), bound)
+    return Calibration(
+        inputs,
+        None if labels is None else labels[:bound],
+        recorder.layers,
+        sampler,
+        feed,
+        _held(outputs, bound),
+        readers.shared,
+    )
+
+
+def _held(outputs: Any, images: int) -> tuple[Tensor, ...]:
+    """The outputs of the held-out images."""
+    leaves = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    numbers = [leaf for leaf in leaves if leaf.is_floating_point() and leaf.ndim and len(leaf) % images == 0]
+    return tuple(leaf[len(leaf) // images * fitted_of(images) :].clone() for leaf in numbers)
 
 
 def _layout(model: nn.Module, inputs: Sequence[Tensor], feed: Feed) -> torch.memory_format:
@@ -186,6 +179,7 @@ class _Recorder:
         self.layers: dict[int, LayerRecord] = {}
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(model)
+        self._buffers = {id(value): name for name, value in (*model.named_parameters(), *model.named_buffers())}
         self._branches: dict[int, LayerCall] = {}
         self._sampler = sampler
         self._moments = moments
@@ -209,11 +203,12 @@ class _Recorder:
             call.rows,
             samples,
             target,
-            _energy(target),
+            energy(target),
             scale,
             call.bias is not None,
             (call.input.shape, output.shape),
         )
+        record.bias = self._buffers.get(id(call.bias))
         if self._moments and call.groups == 1 and inputs <= _WIDEST:
             record.moments = _moments(self._sampler.patches(call, samples))
         self.layers[call.order] = record
@@ -229,14 +224,15 @@ class _Recorder:
         before, after = (self._sampler.outputs(x, call, source.samples) for x in (call.input, output))
         if before.shape[1] == source.target.shape[1]:
             source.scale = after.std(0) / before.std(0).clamp_min(1e-12)
-            source.energy = _energy(after, centred=True)
+            source.energy = energy(after, centred=True)
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         output = normalise(arguments["input"], arguments)
         record = self.layers.get(call.order) if call is not None and call.norm is not None else None
         if call is not None and record is not None:
             record.scale, record.shifts = norm_scale(arguments), True
-            record.energy = _energy(self._sampler.outputs(output, call, record.samples), centred=True)
+            record.centre = self._buffers.get(id(arguments["running_mean"]))
+            record.energy = energy(self._sampler.outputs(output, call, record.samples), centred=True)
         return output
 
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
@@ -246,7 +242,7 @@ class _Recorder:
         total = self._sampler.outputs(branch + other, call, record.samples)
         record.branch_target = (number, total)
         self._branches[call.order] = call
-        record.energy = _energy(total)
+        record.energy = energy(total)
         if call.scale is not None:
             record.scale = call.scale.flatten()
         source = self.layers.get(call.source.order) if call.source is not None else None
@@ -263,31 +259,6 @@ def norm_scale(norm: dict[str, Any]) -> Tensor:
     scale: Tensor = norm["weight"] if norm["weight"] is not None else torch.ones_like(variance)
     factor: Tensor = (variance + norm["eps"]).rsqrt()
     return scale * factor
-
-
-def _check_finite(records: Iterable[LayerRecord], inputs: Sequence[Tensor]) -> None:
-    """Refuse activations that cannot be squared, which least squares needs; infinite masks that do no harm may be."""
-    for record in records:
-        spread = 0.0 if record.moments is None else float(record.moments.covariance.diagonal().sum())
-        if math.isfinite(_energy(record.target)) and math.isfinite(spread):
-            continue
-        for value in inputs:
-            sound = torch.isfinite(value).reshape(len(value), -1).all(1)
-            if not sound.all():
-                raise DataError(
-                    f"the calibration data hold NaN or infinite numbers, first in sample {int(sound.int().argmin())} "
-                    f"of {len(value)} (counted from 0), and so does what {record.name} computes; leave such samples out"
-                )
-        raise DataError(
-            f"what {record.name} computes from the calibration data overflows: it is NaN, infinite or too large to "
-            "be squared; look at its weights, and at the scale of the data"
-        )
-
-
-def _energy(value: Tensor, *, centred: bool = False) -> float:
-    value = value.to(torch.promote_types(value.dtype, torch.float32))
-    shifted = value - value.mean(0) if centred else value
-    return max(float(shifted.square().mean(0).sum()), 1e-12)
 
 
 def _moments(rows: Tensor) -> Moments:

@@ -1,50 +1,36 @@
-"""Watch a network while it runs: every call of a layer with weights, normalisation and addition, in order.
+"""Calls of layers with weights, and of normalisations, as data.
 
-A `TorchFunctionMode` sees the calls of `torch.nn.functional`, whoever makes them, so any user's module is covered and
-no hook has to find the right place. A dense network and its pruned copy run the same Python code, so the same number
-names the same call in both. Group, layer and root-mean-square normalisations count as layers: their scale and shift
-are weights of one input for each output, the normalised value.
+Group, layer and root-mean-square normalisations count as layers: their scale and shift are weights of one input for
+each output, the normalised value.
 """
 
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-
-from gnnrl.modules.attention import NarrowMultiheadAttention, narrowed
-from gnnrl.modules.modes import evaluating
-from gnnrl.pruning.calibration.recurrent_calls import is_recurrent, run_layers
+from torch import Tensor
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 SCALINGS = ("group_norm", "layer_norm", "rms_norm")
 _CHANNELS_LAST = ("linear", "layer_norm", "rms_norm")
-_ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
-_PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
-_PERMUTATIONS = {"permute", "transpose", "movedim", "swapaxes"}
-_LOOKS = {"__get__", "size", "dim", *_PERMUTATIONS}
 _CONVOLUTION_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _CONVOLUTION_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-_NAMES = {
+NAMES = {
     **dict.fromkeys(CONVOLUTIONS, _CONVOLUTION_NAMES),
     "linear": _CONVOLUTION_NAMES[:3],
     "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
     "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
     "rms_norm": ("input", "normalized_shape", "weight", "eps"),
 }
-_DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(CONVOLUTIONS, _CONVOLUTION_DEFAULTS),
     "linear": {"bias": None},
     "group_norm": {"weight": None, "bias": None, "eps": 1e-5},
     "layer_norm": {"weight": None, "bias": None, "eps": 1e-5},
     "rms_norm": {"weight": None, "eps": None},
 }
-_NORM_NAMES = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-_NORM_DEFAULTS = {"weight": None, "bias": None, "training": False, "momentum": 0.1, "eps": 1e-5}
+NORM_NAMES = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+NORM_DEFAULTS = {"weight": None, "bias": None, "training": False, "momentum": 0.1, "eps": 1e-5}
 
 
 @dataclass(slots=True, eq=False)
@@ -122,177 +108,15 @@ class LayerCall:
 
 
 def normalise(value: Tensor, norm: dict[str, Any]) -> Tensor:
-    """Batch normalisation by running statistics."""
+    """Batch normalisation by running statistics, which stay, or by those of the batch where the network says so."""
     return torch.batch_norm(
         value,
         norm["weight"],
         norm["bias"],
         norm["running_mean"],
         norm["running_var"],
-        False,
+        norm["training"],
         0.0,
         norm["eps"],
         torch.backends.cudnn.enabled,
     )
-
-
-@dataclass(slots=True)
-class _Origin:
-    """Which layer call made a tensor, for as long as the tensor lives unchanged, and how it was permuted since."""
-
-    tensor: "weakref.ReferenceType[Tensor]"
-    version: int
-    call: LayerCall
-    dims: tuple[int, ...]
-
-    def restored(self, value: Tensor) -> Tensor:
-        """A tensor of the permuted layout in the layout of the call: a view."""
-        return value.permute([self.dims.index(dim) for dim in range(value.ndim)])
-
-
-@dataclass(slots=True)
-class Observer:
-    """What to do when a call is seen; each returns what the call returns to the network.
-
-    Attributes:
-        layer: called with a layer call.
-        norm: called with the arguments of a batch normalisation and the layer call it follows, if any.
-        addition: called with the number of the addition, the sum's operands, both in the layout of the layer call
-            that made the first, and that call; may change the first operand in place.
-    """
-
-    layer: Callable[[LayerCall], Tensor]
-    norm: Callable[[dict[str, Any], LayerCall | None], Tensor]
-    addition: Callable[[int, Tensor, Tensor, LayerCall], None]
-
-
-class Watch(TorchFunctionMode):
-    """Shows an observer every layer call of a forward pass, those inside of a narrow attention too."""
-
-    def __init__(self, observer: Observer) -> None:
-        super().__init__()
-        self._observer = observer
-        self._layers = self._additions = 0
-        self._origins: dict[int, _Origin] = {}
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Intercept one function of torch."""
-        kwargs = kwargs or {}
-        if func is NarrowMultiheadAttention.forward:
-            with self:
-                return args[0].compute(*args[1:])
-        name = getattr(func, "__name__", "")
-        if name not in _LOOKS:
-            self._count_reads(args, kwargs)
-        if name in _NAMES and len(args) <= len(_NAMES[name]) + 1:
-            call = self._call(name, args, kwargs)
-            if call is not None:
-                return self._layer(call)
-        if is_recurrent(name, args):
-            return run_layers(func, args, self._see_reading)
-        if name == "batch_norm" and len(args) + len(kwargs) <= len(_NORM_NAMES):
-            return self._norm(args, kwargs)
-        if len(args) == 2 and all(isinstance(arg, Tensor) for arg in args) and not kwargs:
-            if name in _ADDITIONS:
-                self._add(*args)
-            elif name in _PRODUCTS:
-                return self._multiply(func(*args), *args)
-        output = func(*args, **kwargs)
-        if name in _PERMUTATIONS and args and self._origin(args[0]) is not None:
-            self._permute(output, func, args, kwargs)
-        return output
-
-    def _count_reads(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for value in (*args, *kwargs.values()):
-            for tensor in value if isinstance(value, tuple | list) else (value,):
-                origin = self._origin(tensor)
-                if origin is not None:
-                    origin.call.reads += 1
-
-    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LayerCall | None:
-        """The call as data; None for a normalisation without a scale for each channel."""
-        given = {**_DEFAULTS[name], **dict(zip(_NAMES[name], args, strict=False)), **kwargs}
-        arguments = {key: given[key] for key in _NAMES[name]}
-        if name in SCALINGS and (arguments["weight"] is None or arguments["weight"].ndim != 1):
-            return None
-        call = LayerCall(self._layers, name, arguments)
-        origin = self._origin(call.input) if name in SCALINGS else None
-        if origin is not None and origin.dims[call.channel_dim] == origin.call.channel_dim % len(origin.dims):
-            call.source = origin.call
-        self._layers += 1
-        return call
-
-    def _layer(self, call: LayerCall) -> Tensor:
-        output = self._observer.layer(call)
-        self._remember(output, call)
-        return output
-
-    def _see_reading(self, arguments: dict[str, Any]) -> None:
-        self._observer.layer(LayerCall(self._layers, "linear", arguments))
-        self._layers += 1
-
-    def _norm(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        norm = {**_NORM_DEFAULTS, **dict(zip(_NORM_NAMES, args, strict=False)), **kwargs}
-        origin = self._origin(norm["input"])
-        call = None if origin is None or origin.dims != tuple(range(len(origin.dims))) else origin.call
-        plain = call is not None and call.scale is None and call.kind not in SCALINGS
-        if call is not None and plain and norm["running_mean"] is not None and norm["weight"] is not None:
-            call.norm = {key: value for key, value in norm.items() if key != "input"}
-        output = self._observer.norm(norm, call)
-        if call is not None and call.norm is not None:
-            call.reads -= 1
-            self._remember(output, call)
-        return output
-
-    def _add(self, first: Tensor, second: Tensor) -> None:
-        if first.shape != second.shape or first is second:
-            return
-        found = [(self._origin(a), a, b) for a, b in ((first, second), (second, first))]
-        origins = [(origin, a, b) for origin, a, b in found if origin is not None]
-        if origins:
-            origin, branch, other = max(origins, key=lambda entry: entry[0].call.order)
-            self._observer.addition(self._additions, origin.restored(branch), origin.restored(other), origin.call)
-        self._additions += 1
-
-    def _multiply(self, output: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        for value, factor in ((first, second), (second, first)):
-            origin = self._origin(value)
-            if origin is None or origin.call.norm is not None or origin.call.scale is not None:
-                continue
-            if origin.call.kind in SCALINGS or factor.ndim > value.ndim or output.shape != value.shape:
-                continue
-            scale = origin.restored(factor.reshape((1,) * (value.ndim - factor.ndim) + factor.shape))
-            channels = len(origin.call.weight)
-            if scale.numel() == channels == scale.shape[origin.call.channel_dim]:
-                origin.call.scale = scale
-                origin.call.reads -= 1
-                self._remember(output, origin.call, origin.dims)
-                break
-        return output
-
-    def _permute(self, output: Tensor, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        origin = self._origin(args[0])
-        assert origin is not None
-        sized = torch.empty(tuple(range(1, args[0].ndim + 1)))
-        dims = tuple(origin.dims[size - 1] for size in func(sized, *args[1:], **kwargs).shape)
-        self._remember(output, origin.call, dims)
-
-    def _remember(self, output: Tensor, call: LayerCall, dims: tuple[int, ...] | None = None) -> None:
-        key = id(output)
-        reference = weakref.ref(output, lambda _: self._origins.pop(key, None))
-        self._origins[key] = _Origin(reference, output._version, call, dims or tuple(range(output.ndim)))
-
-    def _origin(self, tensor: Tensor) -> _Origin | None:
-        origin = self._origins.get(id(tensor))
-        if origin is None or origin.tensor() is not tensor or origin.version != tensor._version:
-            return None
-        return origin
-
-
-@contextmanager
-def watching(model: nn.Module, observer: Observer) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and an observer sees what it calls."""
-    with evaluating(model), narrowed(model), Watch(observer):
-        yield

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, Watch, normalise
+from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
+from gnnrl.pruning.calibration.watch import Observer, Watch
 
 
 class Notes:

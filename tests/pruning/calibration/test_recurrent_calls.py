@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.calibration.layer_calls import LayerCall, Observer, normalise, watching
+from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
+from gnnrl.pruning.calibration.watch import Observer, watching
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.reconstruction import repair

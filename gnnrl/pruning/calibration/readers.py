@@ -1,0 +1,73 @@
+"""Who reads the parameters and buffers of a network: what is read in two places must not be solved for one of them.
+
+Functions of torch are seen as they are called. A script function or an extension is not, but the operations that it
+runs are: whatever they read outside of a function that was seen is read by something unknown.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_OWN = ("weight", "bias", "running_mean", "running_var")
+
+
+class Readers:
+    """Counts who reads each parameter and buffer of a network in one forward pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {id(value): name for name, value in (*model.named_parameters(), *model.named_buffers())}
+        self._own: Counter[str] = Counter()
+        self._others: set[str] = set()
+
+    def name(self, value: object) -> str | None:
+        """Name of the parameter or buffer that this is, or is a view of."""
+        if not isinstance(value, Tensor):
+            return None
+        return self._names.get(id(value)) or self._names.get(id(value._base))
+
+    def see_layer(self, arguments: dict[str, Any], solvable: bool = True) -> None:
+        """Count a layer or normalisation that reads what belongs to it."""
+        for key, value in arguments.items():
+            name = self.name(value)
+            if name is None:
+                continue
+            if key not in _OWN or (key == "weight" and not solvable):
+                self._others.add(name)
+            elif key != "weight" or value._base is None:  # of rows of a weight, each may have its reader
+                self._own[name] += 1
+
+    def see_function(self, arguments: Iterable[object], output: object) -> None:
+        """Count a function; one that makes a view reads nothing yet."""
+        made = {name for leaf in tree_leaves(output) if (name := self.name(leaf)) is not None}
+        tensors = any(isinstance(leaf, Tensor) for leaf in tree_leaves(output))
+        if tensors:
+            self._others |= {name for value in arguments if (name := self.name(value)) is not None} - made
+
+    def see_unknown(self, values: Iterable[object]) -> None:
+        """Count what reads tensors unseen."""
+        self._others |= {name for value in values if (name := self.name(value)) is not None}
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Names of what more than one layer reads, or anything that is not a layer."""
+        return frozenset(self._others | {name for name, count in self._own.items() if count > 1})
+
+
+class Unseen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Reports the tensors that operations read while no function of torch is being called."""
+
+    def __init__(self, within: Callable[[], bool], report: Callable[[Sequence[object]], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._within, self._report = within, report
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operation."""
+        if not self._within():
+            self._report(tree_leaves((args, kwargs)))
+        return func(*args, **(kwargs or {}))
