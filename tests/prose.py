@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REWRITTEN = (
+    "gnnrl/_seed_api",
     "gnnrl/agent",
     "gnnrl/environment",
     "gnnrl/errors.py",

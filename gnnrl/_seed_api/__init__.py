@@ -1,1 +1,1 @@
-"""The paper's interface, translated: gnnrl.lib.RL.agent and gnnrl.graph_env.graph_environment open onto this."""
+"""The paper's interface. `gnnrl.lib`, `gnnrl.graph_env` and `gnnrl.models` import it under the paper's names."""

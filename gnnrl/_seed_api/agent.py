@@ -1,4 +1,4 @@
-"""The paper's agent: PPO with one probability ratio a step, over any actor-critic with `act` and `evaluate`.
+"""The paper's agent: PPO with one probability ratio for each step, for any actor-critic with `act` and `evaluate`.
 
 T = steps of finished episodes, A = numbers in an action.
 """
@@ -22,13 +22,16 @@ MAX_GRAD_NORM = 0.5
 
 
 class Agent:
-    """Acts with `policy_old`, learns with `policy`.
+    """Agent that acts with `policy_old` and trains `policy`.
 
-    Any module can be the actor-critic: `act(state, memory)` appends the state, the action and its log-probability to
-    the memory and returns the action; `evaluate(states, actions)` returns log-probability, value and entropy of each of
-    a list of states. Give its class as `actor_critic`, or assign a module to `policy`, which also starts a new
-    optimizer. Policies are kept in evaluation mode: with dropout the same action would have another probability each
-    time it is asked for.
+        agent = Agent(state_dim=30, action_dim=env.action_dim)
+        action = agent.select_action(state, memory)
+        agent.update(memory)
+
+    Any module can be the actor-critic. `act(state, memory)` appends the state, the action and its log-probability to
+    the memory, and returns the action. `evaluate(states, actions)` returns log-probabilities, values and entropies of a
+    list of states. Give the class as `actor_critic`, or assign a module to `policy`, which also resets the optimizer.
+    Policies stay in evaluation mode, because dropout would change the probability of an action from call to call.
 
     Args:
         state_dim: features of a node of the state, the environment's `g_in_size`.
@@ -37,8 +40,8 @@ class Agent:
         lr: step size of Adam.
         betas: Adam's decay rates.
         gamma: discount per step.
-        K_epochs: gradient steps in an update, each over all steps of the memory.
-        eps_clip: how far the probability of an action may move in an update.
+        K_epochs: gradient steps in an update, each with all steps of the memory.
+        eps_clip: largest change of an action's probability in an update.
         actor_critic: called with (state_dim, action_dim, action_std).
     """
 
@@ -66,7 +69,7 @@ class Agent:
 
     @property
     def policy(self) -> Any:
-        """The actor-critic that is trained."""
+        """Trained actor-critic."""
         return self._policy
 
     @policy.setter
@@ -78,22 +81,22 @@ class Agent:
 
     @torch.no_grad()
     def select_action(self, state: Any, memory: Memory) -> NDArray[np.float32]:
-        """Draw an action [A] in a state and remember it."""
+        """Draw an action [A] in a state, and append it to the memory."""
         action: Tensor = self.policy_old.act(state, memory)
         return action.cpu().numpy().flatten()
 
     def update(self, memory: Memory) -> PPOStats:
-        """Improve the policy with the finished episodes of the memory, every step of them.
+        """Improve the policy with all steps of the memory's finished episodes.
 
             L = −mean_t min(ρ_t A_t, clip(ρ_t, 1 − ε, 1 + ε) A_t) + ½ mean_t (v_t − R_t)² − 0.01 mean_t H_t
 
         R_t is the discounted sum of the rewards to the end of the episode, normalised over the memory; A_t = R_t − v_t.
-        Steps of an episode that is not over yet are left out, because nobody knows what it will be worth.
+        Steps of an unfinished episode are left out, because its return is not known.
 
         Raises:
-            ConfigError: the memory's lists do not fit together or hold no finished episode, or `evaluate` does not
-                judge every state.
-            RuntimeError: before the first gradient step a ratio is not 1.
+            ConfigError: the memory's lists have different lengths or hold no finished episode, or `evaluate` does not
+                return one row for each state.
+            RuntimeError: a ratio is not 1 before the first gradient step.
         """
         steps = _finished(memory)
         states = memory.states[:steps]
@@ -102,7 +105,7 @@ class Agent:
         returns = _returns(memory, steps, self.gamma).to(self.device)
         policy_losses, value_losses, deviations = [], [], []
         for _ in range(self.K_epochs):
-            log_prob, value, entropy = self._judged(states, actions)
+            log_prob, value, entropy = self._evaluated(states, actions)
             deviations.append((torch.exp(log_prob - old) - 1).abs().detach())
             _check_first_ratio(float(deviations[0].max()))
             policy_loss = clipped_surrogate(log_prob, old, returns - value.detach(), self.eps_clip)
@@ -123,14 +126,14 @@ class Agent:
             stop="epochs",
         )
 
-    def _judged(self, states: list[Any], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probability and value [T] and the entropy, from whatever actor-critic this is."""
+    def _evaluated(self, states: list[Any], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities [T], values [T] and entropies of any actor-critic."""
         log_prob, value, entropy = self._policy.evaluate(states, actions)
         found = log_prob.numel(), value.numel()
         if found != (len(states), len(states)):
             raise ConfigError(
                 f"evaluate(states, actions) got {len(states)} states and returned {found[0]} log-probabilities and "
-                f"{found[1]} values; it must judge every state: one row for each, in order"
+                f"{found[1]} values; it must return one of each for every state, in order"
             )
         return log_prob.reshape(-1), value.reshape(-1), entropy
 
@@ -142,23 +145,23 @@ class Agent:
 
 
 def _finished(memory: Memory) -> int:
-    """Number of steps up to the end of the last finished episode."""
+    """Return the number of steps up to the end of the last finished episode."""
     lengths = {name: len(getattr(memory, name)) for name in ENTRIES}
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{count} {name}" for name, count in lengths.items())
         raise ConfigError(
-            f"the memory has {found}; after every select_action append one reward and one is_terminal, and call "
+            f"the memory has {found}; append one reward and one is_terminal after every select_action, and call "
             "clear_memory() after an update"
         )
     if not any(memory.is_terminals):
-        raise ConfigError(f"none of the {len(memory.states)} steps of the memory ends an episode; play one to its end")
+        raise ConfigError(f"none of the memory's {len(memory.states)} steps ends an episode; play one to its end")
     return max(step for step, terminal in enumerate(memory.is_terminals) if terminal) + 1
 
 
 def _returns(memory: Memory, steps: int, gamma: float) -> Tensor:
-    """Discounted sums of rewards to the end of each step's episode [T], normalised.
+    """Return normalised discounted sums of rewards to the end of each step's episode [T].
 
-    GAE with λ = 1 and without a critic is just that. In double precision, lest rounding makes equal returns differ.
+    This is GAE with λ = 1 and without a critic. Double precision keeps rounding from making equal returns differ.
     """
     reward = torch.tensor([float(reward) for reward in memory.rewards[:steps]], dtype=torch.float64)
     terminal = torch.tensor([bool(terminal) for terminal in memory.is_terminals[:steps]])
@@ -171,8 +174,8 @@ def _check_first_ratio(deviation: float) -> None:
     if not deviation <= RATIO_TOLERANCE:
         raise RuntimeError(
             f"Before the first gradient step a ratio is {deviation:.1e} away from 1, so evaluate() disagrees with the "
-            "logprobs in the memory: the policy has a random part (dropout), or the memory holds steps from before an "
-            "update; call clear_memory() after each."
+            "logprobs in the memory. The policy has a random part (dropout), or the memory has steps from before an "
+            "update: call clear_memory() after each update."
         )
 
 

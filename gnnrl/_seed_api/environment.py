@@ -1,6 +1,6 @@
-"""The paper's environment: prune by ratios until the FLOPs are few enough, then judge the pruned network.
+"""The paper's environment: prune by ratios until the FLOPs are within the limit, then score the pruned network.
 
-G = groups of channels that go together, one number of the action each. F1, F2 = features of operations and nodes.
+G = groups of channels, with one number of the action for each. F1, F2 = features of operations and nodes.
 """
 
 import dataclasses
@@ -43,40 +43,44 @@ BEST = "best_network"
 
 
 class GraphEnv:
-    """A network on its way to fewer FLOPs, as the paper plays it: any network that `torch.export` accepts.
+    """The paper's environment of one network and one limit, for any network that `torch.export` accepts.
 
-    The action is a vector of pruning ratios: number g removes the share `clip(a_g, 0, 1)` of what is left of group g.
-    So 0 and below (tanh goes down to -1) keep the group as it is, and nothing grows back. A group keeps a tenth of its
-    channels, and at least one. Ratios add up over the steps of an episode until the limit holds or `max_timesteps` are
-    over. The state is the graph of the network as it is now: every feature is a fact, none is random.
+        env = GraphEnv(net, None, "cifar10", val_loader, 0.5, g_in_size=30, log_dir=None, input_x=example_input)
+        state = env.reset()
+        state, reward, done = env.step(action)
 
-    The reward is 0 until the episode ends, then minus the top-1 error in percent, in [-100, 0], of the really pruned
-    and repaired network on `val_loader`; -100 where the limit was missed. Nothing is trained on `val_loader`: the
-    repair reads the inputs of its first batches without their labels, unless `calibration` gives others.
+    The action is a vector of pruning ratios: number g removes the share `clip(a_g, 0, 1)` of group g's channels. So 0
+    and below (tanh goes down to -1) keep the group unchanged, and no group grows. A group keeps at least a tenth of its
+    channels, and at least one channel. Ratios accumulate over the steps of an episode until the limit holds or
+    `max_timesteps` are over. The state is the graph of the network at its current widths, without random features.
+
+    The reward is 0 until the episode ends. Then it is minus the top-1 error in percent, in [-100, 0], of the pruned and
+    repaired network on `val_loader`, or -100 if the limit is missed. Nothing is trained on `val_loader`. The repair
+    reads the inputs of its first batches without labels, unless `calibration` is given.
 
     Args:
         net: the network to prune; it is not changed.
-        n_layer: length of the action, one number a group; None or -1 to take it from the network (`action_dim`).
-        dataset: a name for your own use; the reward is top-1 for every dataset.
-        val_loader: batches (inputs, labels) that can be read again and again. Hold them out of the training data, and
-            keep the test set for the end: after a search it would measure nothing any more.
+        n_layer: length of the action, one number for each group; None or -1 for the network's (`action_dim`).
+        dataset: a name that is saved with the result; the reward is top-1 for every dataset.
+        val_loader: batches (inputs, labels) that can be iterated several times. Hold them out of the training data, and
+            do not use the test set: after a search it would no longer be an unbiased test.
         compression_ratio: share of the FLOPs to remove, in (0, 1); the limit is macs <= (1 - ratio) of the network's.
-        g_in_size: features of a node that the policy expects. Smaller states are padded with zeros, larger ones
-            projected by a fixed orthonormal matrix; from `feature_size` on nothing is lost.
-        log_dir: the best network so far is written to `log_dir/best_network`; None writes nothing.
+        g_in_size: features of a node that the policy reads. States with fewer are padded with zeros, states with more
+            are projected by a fixed orthonormal matrix. With `feature_size` or more no feature is lost.
+        log_dir: folder whose `best_network` gets the best network so far; None to write nothing.
             `gnnrl.load(fresh_net, log_dir + "/best_network")` reads it.
         input_x: example input, batch dimension first.
-        device: where networks are judged.
+        device: device on which networks are scored.
         args: parsed arguments as in the paper's scripts; only `max_timesteps` is read.
-        max_timesteps: steps in an episode at most; 5 unless `args` says otherwise.
-        model_name: not read, because the graph comes from the network itself.
-        calibration: batches of inputs for the repair, instead of those of `val_loader`.
+        max_timesteps: largest number of steps in an episode; by default that of `args`, or 5.
+        model_name: not read, because the graph is traced from the network.
+        calibration: batches of inputs for the repair instead of those of `val_loader`.
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
 
     Raises:
-        ConfigError: arguments are out of their range, or `n_layer` is not the number of groups.
+        ConfigError: arguments are out of range, or `n_layer` is not the number of groups.
         NothingToPrune: no channel of the network may be removed.
-        UnreachableConstraint: the ratio is out of reach; the message says which is not.
+        UnreachableConstraint: the ratio cannot be met. The message says the largest ratio that can.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class GraphEnv:
         repair: str = "ls",
     ) -> None:
         if model_name is not None:
-            warnings.warn(f"model_name={model_name!r} is not read: the graph comes from the network", stacklevel=2)
+            warnings.warn(f"model_name={model_name!r} is not read: the graph is traced from the network", stacklevel=2)
         self.dataset = dataset
         self.g_in_size = g_in_size
         self.max_timesteps = max_timesteps or int(getattr(args, "max_timesteps", None) or MAX_TIMESTEPS)
@@ -113,36 +117,36 @@ class GraphEnv:
         self.n_layer = self.action_dim
         self._projection = projection
         self._hierarchy = find_hierarchy(network)
-        self._evaluator, self._signals = _judging(dense, projection, batched(val_loader, 250), calibration, repair)
+        self._evaluator, self._signals = _scoring(dense, projection, batched(val_loader, 250), calibration, repair)
         self.dense_accuracy = 100 * judged(self._evaluator.judge.evaluate, dense)
         self.best_accuracy = 0.0
         self.reset()
 
     @property
     def feature_size(self) -> int:
-        """Number of real features: with this `g_in_size` or a larger one the state is not projected."""
+        """Number of features: with this `g_in_size` or a larger one the state is not projected."""
         state = self._observation()
         return max(state.operation_x.shape[1], state.x.shape[1])
 
     @property
     def widths(self) -> Component:
-        """Channels left in each group [G]."""
+        """Current number of channels in each group [G]."""
         return _widths(self._projection.network, self.preserve_ratio)
 
     @property
     def flops_ratio(self) -> float:
-        """FLOPs of the network as it is now, as a share of the original's."""
+        """Current FLOPs of the network as a share of the original's."""
         network = self._projection.network
         return network.cost.measure(self.widths).macs / network.cost.measure(network.widths).macs
 
     @property
     def pruned_model(self) -> nn.Module | None:
-        """The network at the end of an episode that met the limit, really pruned and repaired; None before."""
+        """Pruned and repaired network at the end of an episode that met the limit; None in any other state."""
         met = self.done and self._projection.holds(self.widths)
         return self._evaluator.build(self._evaluator.plan(self.widths)) if met else None
 
     def reset(self) -> Observation:
-        """Start again from the original network and return its state."""
+        """Return to the original network, and return its state."""
         self.preserve_ratio: NDArray[np.float64] = np.ones(self.action_dim)
         self.done = False
         self._time = 0
@@ -150,11 +154,11 @@ class GraphEnv:
         return self.current_states
 
     def step(self, action: ArrayLike | Tensor, time_step: int | None = None) -> tuple[Observation, float, bool]:
-        """Prune once.
+        """Prune the network by one step.
 
         Args:
             action: pruning ratios [G].
-            time_step: number of the step in the episode, from 1; the environment counts as well.
+            time_step: number of the step in the episode, from 1; by default the environment counts.
 
         Returns:
             The state of the smaller network, the reward, and whether the episode is over.
@@ -167,7 +171,7 @@ class GraphEnv:
         self.preserve_ratio = np.clip(self.preserve_ratio * (1 - ratios), LEAST_KEPT, 1)
         met = self._projection.holds(self.widths)
         self.done = met or self._time >= self.max_timesteps
-        reward = self._judge() if met else MISSED if self.done else 0.0
+        reward = self._reward() if met else MISSED if self.done else 0.0
         self.current_states = self._state()
         return self.current_states, reward, self.done
 
@@ -182,8 +186,8 @@ class GraphEnv:
             raise ConfigError("the action holds NaN or infinite numbers; the policy has diverged")
         return np.clip(ratios, 0.0, 1.0)
 
-    def _judge(self) -> float:
-        """Reward of the network as it is now; the best one is kept."""
+    def _reward(self) -> float:
+        """Return the reward at the current widths, and save the network if it is the best one."""
         accuracy = 100 * self._evaluator.score(self.widths)
         if accuracy > self.best_accuracy or len(self._evaluator.trials) == 1:
             self.best_accuracy = accuracy
@@ -208,10 +212,10 @@ class GraphEnv:
 
 
 def fitted(x: Tensor, size: int) -> Tensor:
-    """Give features [N, F] another length: padded with zeros, or projected by a fixed orthonormal matrix [F, size].
+    """Pad features [N, F] with zeros to a length, or project them by a fixed orthonormal matrix [F, size].
 
-    A projection x Q keeps what lies in a space of `size` dimensions: a group has 26 features of its own and an instance
-    10, so 30 numbers lose nothing of the 32.
+    A projection x Q loses nothing of features in a space of at most `size` dimensions. A group has 26 features of its
+    own and an instance 10, so 30 numbers suffice for the 32 columns.
     """
     missing = size - x.shape[1]
     if missing >= 0:
@@ -228,36 +232,36 @@ def _widths(network: Network, ratio: ArrayLike) -> Component:
 
 
 def _reachable(network: Network, ratio: float) -> Projection:
-    """The limit of a compression ratio, refused where groups of a tenth of their channels do not meet it."""
+    """Return the projection onto the limit of a compression ratio, and refuse a ratio that cannot be met."""
     dense, floor = (network.cost.measure(_widths(network, left)).macs for left in (1.0, LEAST_KEPT))
     limit = dense - math.ceil(dense * ratio)
     if network.groups and floor > limit:
         largest = math.floor(1000 * (1 - floor / dense)) / 1000
         raise UnreachableConstraint(
             f"compression_ratio={ratio} cannot be met: with a tenth of every group {network.model_class} still has "
-            f"{floor:,} of {dense:,} MACs. The largest ratio within reach is {largest}."
+            f"{floor:,} of {dense:,} MACs. The largest possible ratio is {largest}."
         )
     return Projection.build(network, Budget((("macs", limit),)))
 
 
-def _judging(
+def _scoring(
     dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None, repair: str
 ) -> tuple[Evaluator, NDArray[np.float32]]:
-    """What judges pruned networks, and what the closed form knows of each group."""
+    """Return the evaluator of pruned networks, and the signals of each group."""
     network, device = projection.network, next(dense.parameters()).device
-    record = calibrate(dense, _inputs(batches) if calibration is None else calibration)
-    curves = error_curves(dense, network, record)
+    statistics = calibrate(dense, _inputs(batches) if calibration is None else calibration)
+    curves = error_curves(dense, network, statistics)
     orders = [curve.order for curve in curves]
-    judge = Evaluator(Judge(dense, network, evaluator(batches, device=str(device)), orders, record, repair))
+    scorer = Evaluator(Judge(dense, network, evaluator(batches, device=str(device)), orders, statistics, repair))
     scores = importance("l2", dense, network)
-    return judge, Task(projection, judge, curves, scores, evaluations=0, seed=0).signals()
+    return scorer, Task(projection, scorer, curves, scores, evaluations=0, seed=0).signals()
 
 
 def _wrong_length(what: str, found: int | None, network: Network) -> str:
     names = [group.name for group in network.groups]
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return (
-        f"{what} is {found}, but {network.model_class} has {len(names)} groups of channels to decide about "
+        f"{what} is {found}, but {network.model_class} has {len(names)} groups of channels "
         f"({listed}): give n_layer=None and Agent(action_dim={len(names)}), which is env.action_dim"
     )
 
@@ -265,19 +269,19 @@ def _wrong_length(what: str, found: int | None, network: Network) -> str:
 def _check(ratio: float, g_in_size: int, max_timesteps: int, repair: str, val_loader: object) -> None:
     wrong = []
     if not 0 < ratio < 1:
-        wrong.append(f"compression_ratio is the share of the FLOPs to remove, in (0, 1), not {ratio}")
+        wrong.append(f"compression_ratio must be the share of the FLOPs to remove, in (0, 1), not {ratio}")
     if g_in_size < 1 or max_timesteps < 1:
         wrong.append(f"g_in_size and max_timesteps must be at least 1, not {g_in_size} and {max_timesteps}")
     if repair not in REPAIRS:
-        wrong.append(f"repair is one of {', '.join(REPAIRS)}, not {repair!r}")
+        wrong.append(f"repair must be one of {', '.join(REPAIRS)}, not {repair!r}")
     if wrong:
         raise ConfigError(f"graph_env: {'; '.join(wrong)}")
     if isinstance(val_loader, Iterator):
-        raise DataError("val_loader is read for every reward, but a generator runs dry; give a DataLoader or a list")
+        raise DataError("val_loader is read for every reward, but a generator ends; give a DataLoader or a list")
 
 
 def _target(directory: Path) -> Path:
-    """Refuse a directory that holds anything but a saved result, before any work is done."""
+    """Return a directory, unless it holds anything but a saved result."""
     check_target(directory, force=(directory / MANIFEST).is_file())
     return directory
 
@@ -287,5 +291,5 @@ def _moved(input_x: Any, device: torch.device | str) -> Any:
 
 
 def _inputs(batches: Iterable[Any]) -> Iterator[Any]:
-    """The inputs of labelled batches, without the labels."""
+    """Yield the inputs of labelled batches."""
     return (batch[:-1] if isinstance(batch, list | tuple) else batch for batch in batches)

@@ -1,6 +1,6 @@
-"""The paper's actor, critic and actor-critic over the graphs of `graph_env`, and the memory that they write into.
+"""The paper's actor, critic and actor-critic for graphs of `graph_env`, and their memory.
 
-B = states, E = width of the embedding, A = numbers in an action, one a group.
+B = states, E = width of the embedding, A = numbers in an action, one for each group.
 """
 
 import os
@@ -21,9 +21,9 @@ ENTRIES = ("actions", "states", "logprobs", "rewards", "is_terminals")
 
 
 class Memory:
-    """What happened since the last update: one entry a step in each list.
+    """Steps since the last update: each list has one entry for each step.
 
-    `act` appends to the first three lists, the training loop to the last two.
+    `act` appends to the first three lists, and the training loop to the last two.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Memory:
         self.is_terminals: list[bool] = []
 
     def clear_memory(self) -> None:
-        """Forget everything, after an update."""
+        """Empty all lists after an update."""
         for name in ENTRIES:
             getattr(self, name).clear()
 
@@ -43,9 +43,9 @@ State = Observation | Sequence[Observation] | Memory | ObservationBatch
 
 
 class MultiStageGraphEncoder(nn.Module):
-    """Embed whole networks: stage 1 embeds each motif, stage 2 the graph made of motifs and groups, then the mean.
+    """Embed whole networks: stage 1 embeds motifs, stage 2 the graph of instances and groups, whose mean is returned.
 
-    There is no dropout, and a state is embedded in the same way alone and among others.
+    There is no dropout, and a state has the same embedding alone and among others.
 
     Args:
         g_in_size: features of a node, the `g_in_size` of the environment.
@@ -59,17 +59,17 @@ class MultiStageGraphEncoder(nn.Module):
         self.encoder = MultiStageEncoder(g_in_size, g_in_size, g_hidden_size, g_embedding_size)
 
     def forward(self, state: State) -> Tensor:
-        """Return one row a state [B, E]: for one state, a list of states or a memory.
+        """Return one row for each state [B, E] of a list or memory, or for a single state.
 
         Raises:
-            ConfigError: this is no state, or one with another number of features.
+            ConfigError: the argument is not a state, or has another number of features.
         """
         device = next(self.parameters()).device
         graphs = _joined(state).to(device)
         for level, x in (("operation", graphs.operation_x), ("node", graphs.x)):
             if x.shape[1] != self.g_in_size:
                 raise ConfigError(
-                    f"the encoder was built for {self.g_in_size} features, but the {level}s of the state have "
+                    f"the encoder was built for {self.g_in_size} features, but the state's {level}s have "
                     f"{x.shape[1]}; give graph_env(g_in_size) and Agent(state_dim) the same number"
                 )
         return graph_embedding(self.encoder(graphs), graphs)[graphs.observation_graph]
@@ -83,13 +83,13 @@ def _joined(state: State) -> ObservationBatch:
     states = [state] if isinstance(state, Observation) else state
     if not isinstance(states, list | tuple) or not all(isinstance(one, Observation) for one in states):
         raise ConfigError(
-            f"the encoder reads what graph_env.reset() and step() return, or a list of that, not {type(state).__name__}"
+            f"the encoder reads states of graph_env.reset() and step(), or a list of them, not {type(state).__name__}"
         )
     return batch(states)
 
 
 class _Checkpointed(nn.Module):
-    """Where the paper's networks keep their weights: `chkpt_dir`, read as tensors alone."""
+    """Networks with a file for their weights in `chkpt_dir`."""
 
     checkpoint_file: str
 
@@ -99,12 +99,12 @@ class _Checkpointed(nn.Module):
         torch.save(self.state_dict(), self.checkpoint_file)
 
     def load_checkpoint(self) -> None:
-        """Read what `save_checkpoint` wrote; nothing in the file is executed."""
+        """Load the file of `save_checkpoint`. Nothing in it is executed."""
         self.load_state_dict(torch.load(self.checkpoint_file, map_location="cpu", weights_only=True))
 
 
 class ActorNetwork(_Checkpointed):
-    """Means of the action in [-1, 1] from the embedding of the whole network, [B, A]."""
+    """Actor: means of the action in [-1, 1] from the embedding of the whole network, [B, A]."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class ActorNetwork(_Checkpointed):
 
 
 class CriticNetwork(_Checkpointed):
-    """Value of each state in [-1, 1], the scale of normalised returns, [B, 1]."""
+    """Critic: value of each state in [-1, 1], the scale of normalised returns, [B, 1]."""
 
     def __init__(self, g_in_size: int, g_hidden_size: int, g_embedding_size: int, chkpt_dir: str = "tmp/rl") -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class ActorCritic(nn.Module):
     Args:
         state_dim: features of a node, the environment's `g_in_size`.
         action_dim: numbers in an action, the environment's `action_dim`.
-        action_std: standard deviation of every number.
+        action_std: standard deviation of every number of the action.
     """
 
     action_var: Tensor
@@ -159,12 +159,12 @@ class ActorCritic(nn.Module):
         self.register_buffer("action_var", torch.full((action_dim,), float(action_std) ** 2))
 
     def forward(self) -> None:
-        """Raise: an actor-critic is asked by `act` and `evaluate`."""
+        """Raise NotImplementedError, because only `act` and `evaluate` are called."""
         raise NotImplementedError("call act(state, memory) or evaluate(state, action)")
 
     @torch.no_grad()
     def act(self, state: State, memory: Memory) -> Tensor:
-        """Draw an action [1, A] and remember the state, the action and its log-probability [1]."""
+        """Draw an action [1, A], and append the state, the action and its log-probability [1] to the memory."""
         mean: Tensor = self.actor(state)
         action = mean + self.action_var.sqrt() * torch.randn(mean.shape).to(mean)
         memory.states.append(state)

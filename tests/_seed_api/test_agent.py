@@ -118,7 +118,7 @@ class OfTheFirstState(paper.ActorCritic):
 
 @pytest.mark.parametrize(
     ("actor_critic", "error", "message"),
-    [(Dropping, RuntimeError, "away from 1"), (OfTheFirstState, ConfigError, "must judge every state")],
+    [(Dropping, RuntimeError, "away from 1"), (OfTheFirstState, ConfigError, "of each for every state")],
 )
 def test_faults_of_an_actor_critic_are_refused(env: graph_env, actor_critic: Any, error: Any, message: str) -> None:
     agent, memory = Agent(30, 4, actor_critic=actor_critic), Memory()
@@ -144,7 +144,7 @@ def test_a_memory_that_does_not_fit_together_is_refused(env: graph_env) -> None:
         agent.update(memory)
     memory.rewards.append(0.0)
     memory.is_terminals.append(False)
-    with pytest.raises(ConfigError, match="none of the 1 steps"):
+    with pytest.raises(ConfigError, match="none of the memory's 1 steps"):
         agent.update(memory)
 
 

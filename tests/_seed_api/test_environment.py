@@ -121,11 +121,13 @@ def test_the_keywords_of_the_released_script_are_accepted() -> None:
 
 
 def test_wrong_arguments_are_refused_together() -> None:
-    with pytest.raises(ConfigError, match=r"not 1.5; g_in_size and max_timesteps .* not 0 and 5; repair is one of"):
+    with pytest.raises(
+        ConfigError, match=r"not 1.5; g_in_size and max_timesteps .* not 0 and 5; repair must be one of"
+    ):
         environment(ratio=1.5, g_in_size=0, repair="magic")
-    with pytest.raises(DataError, match="runs dry"):
+    with pytest.raises(DataError, match="a generator ends"):
         graph_env(Residual(), None, "", iter(images()), 0.5, 30, None, torch.randn(1, 3, 8, 8))
-    with pytest.raises(UnreachableConstraint, match=r"largest ratio within reach is 0\.9"):
+    with pytest.raises(UnreachableConstraint, match=r"largest possible ratio is 0\.9"):
         environment(ratio=0.999)
     with pytest.raises(NothingToPrune):
         environment(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)))

@@ -56,7 +56,7 @@ def test_both_levels_of_the_hierarchy_reach_the_embedding(env: graph_env) -> Non
 
 
 def test_the_encoder_says_what_it_cannot_read(env: graph_env) -> None:
-    with pytest.raises(ConfigError, match=r"built for 20 features, but the operations of the state have 30"):
+    with pytest.raises(ConfigError, match=r"built for 20 features, but the state's operations have 30"):
         multi_stage_graph_encoder(20, 16, 7)(env.reset())
     with pytest.raises(ConfigError, match="not dict"):
         multi_stage_graph_encoder(30, 16, 7)({})
