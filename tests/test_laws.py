@@ -8,30 +8,29 @@
 import copy
 import zlib
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch import nn
 
 from gnnrl.modules.attention import NarrowMultiheadAttention
 from gnnrl.network.cost import Budget, measure
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracing.tracer import as_arguments, trace
+from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.verification import mask, verify
+from tests.laws import LeaveOut, double, run
 from tests.topologies import NOTHING_TO_PRUNE, TOPOLOGIES, Traced, fresh, topology, traced
 
 PRUNABLE = sorted(set(TOPOLOGIES) - NOTHING_TO_PRUNE)
+
+
 PLANS = ("uniform", "ranked", "narrowest", "one_group")
 
 
@@ -68,39 +67,6 @@ def pruned(name: str, kind: str) -> tuple[Traced, Plan, nn.Module]:
 @pytest.fixture(params=[(name, kind) for name in PRUNABLE for kind in PLANS], ids="-".join)
 def small(request: pytest.FixtureRequest) -> tuple[Traced, Plan, nn.Module]:
     return pruned(*request.param)
-
-
-def run(model: nn.Module, example_inputs: Any) -> list[Tensor]:
-    args, kwargs = as_arguments(example_inputs)
-    return [leaf for leaf in tree_leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
-
-
-def double(inputs: Any) -> Any:
-    return tree_map_only(Tensor, lambda value: value.double() if value.is_floating_point() else value, inputs)
-
-
-class LeaveOut(TorchFunctionMode):
-    """Normalisations over channels leave out those whose scale was masked."""
-
-    NAMES = ("input", "size", "weight", "bias", "eps")
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.rms_norm:
-            value, _, weight, eps = (*args, *(kwargs or {}).values())
-            keep = (weight != 0).nonzero().flatten()
-            kept = func(value.index_select(-1, keep), (len(keep),), weight[keep], eps)
-            return torch.zeros_like(value).index_copy(-1, keep, kept)
-        if func not in (F.layer_norm, F.group_norm):
-            return func(*args, **(kwargs or {}))
-        given = {"eps": 1e-5, **dict(zip(self.NAMES, args, strict=False)), **(kwargs or {})}
-        value, weight, bias, eps = (given[name] for name in ("input", "weight", "bias", "eps"))
-        dim = -1 if func is F.layer_norm else 1
-        scale = value.movedim(dim, -1).flatten(0, -2).abs().amax(0) if weight is None else weight
-        keep = (scale != 0).nonzero().flatten()
-        size = (len(keep),) if func is F.layer_norm else given.get("num_groups", given.get("size"))
-        affine = (None, None) if weight is None else (weight[keep], bias[keep])
-        kept = func(value.index_select(dim, keep), size, *affine, eps)
-        return torch.zeros_like(value).index_copy(dim, keep, kept)
 
 
 def test_predicted_size_is_the_real_size(small: tuple[Traced, Plan, nn.Module]) -> None:

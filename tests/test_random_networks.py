@@ -14,7 +14,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.verification import mask
-from tests.test_laws import LeaveOut
+from tests.laws import LeaveOut
 from tests.topologies import conv, images, randomise
 
 

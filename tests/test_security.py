@@ -34,7 +34,7 @@ from gnnrl.storage.layout import MANIFEST
 from gnnrl.storage.layout import PLAN as PLAN_FILE
 from gnnrl.storage.snapshots import Snapshots
 from gnnrl.zoo.sources import read_images
-from tests.artifacts.test_bundle import small
+from tests.artifacts.networks import small
 from tests.topologies import topology
 from tests.zoo.pictures import write_tar, write_zip
 

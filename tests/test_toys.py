@@ -12,7 +12,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.counting import count_macs
 from gnnrl.pruning.verification import mask
-from tests.test_laws import LeaveOut, double, run
+from tests.laws import LeaveOut, double, run
 from tests.topologies import Traced
 from tests.toys import TOYS, traced_toy
 

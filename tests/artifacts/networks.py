@@ -1,5 +1,6 @@
 """Small networks to export: pruned to half of every group, where there is something to prune."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,3 +69,10 @@ def unsaved() -> tuple[nn.Module, nn.Module]:
     randomise(dense)
     network = trace(dense, torch.randn(2, 4))
     return dense, remove(dense, network, [[0, 2, 4]])
+
+
+def small(name: str = "residual") -> tuple[nn.Module, Plan]:
+    case = traced(name)
+    kept = [np.arange((group.size + 1) // 2) for group in case.network.groups]
+    widths = [len(units) for units in kept]
+    return remove(case.model, case.network, kept), Plan.of_widths(case.network, widths, [k[::-1] for k in kept])

@@ -3,7 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,17 +11,10 @@ import gnnrl
 from gnnrl.artifacts import bundle
 from gnnrl.errors import ArtifactError, ConfigError
 from gnnrl.network.surgery import remove
-from gnnrl.pruning.plan import Plan
+from tests.artifacts.networks import small
 from tests.topologies import TOPOLOGIES, topology, traced
 
 PRUNABLE = sorted(name for name in TOPOLOGIES if traced(name).network.groups)
-
-
-def small(name: str = "residual") -> tuple[nn.Module, Plan]:
-    case = traced(name)
-    kept = [np.arange((group.size + 1) // 2) for group in case.network.groups]
-    widths = [len(units) for units in kept]
-    return remove(case.model, case.network, kept), Plan.of_widths(case.network, widths, [k[::-1] for k in kept])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gnnrl.cli import torchrun as company
 from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
-from tests.training.test_team import torchrun
+from tests.training.processes import torchrun
 
 NETWORK = ("--model", "digits-resnet", "--data", "digits", "--threads", "1")
 PRUNE = ("prune", *NETWORK, "--weights", str(DIGITS_WEIGHTS), "--searcher", "uniform", "--finetune-epochs", "0")

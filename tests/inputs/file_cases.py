@@ -17,7 +17,7 @@ from gnnrl.pruning.plan import Plan
 from gnnrl.storage.layout import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
-from tests.artifacts.test_bundle import small
+from tests.artifacts.networks import small
 from tests.inputs.case import Case, Said, call, command
 from tests.inputs.setting_cases import DIGITS
 from tests.test_security import NOTHING, OPTIONS, Attack

@@ -21,7 +21,7 @@ from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS
 from gnnrl.searchers.task import Task
 from gnnrl.storage.journal import Journal
 from tests.compression.test_pipeline import batches, compressed, near
-from tests.storage.test_files import full_disk
+from tests.storage.disks import full_disk
 from tests.topologies import topology, traced
 
 EPISODES = 10

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gnnrl.searchers.reward_model import RewardModel
-from tests.pruning.test_allocation import NETWORK, allocation
+from tests.pruning.curves import NETWORK, allocation
 
 GROUPS = len(NETWORK.groups)
 TRUE = np.linspace(0.02, 0.2, GROUPS)

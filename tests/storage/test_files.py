@@ -2,12 +2,9 @@
 
 import errno
 import os
-import resource
 import stat
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,18 +13,8 @@ from torch import nn
 from gnnrl.artifacts import bundle
 from gnnrl.errors import ConfigError, ResourceError
 from gnnrl.storage import files
-from tests.artifacts.test_bundle import small
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes: what writers meet on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from tests.artifacts.networks import small
+from tests.storage.disks import full_disk
 
 
 def test_a_file_is_replaced_as_a_whole_and_readable_by_all(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gnnrl.errors import ArtifactError, ResourceError, RunWarning
 from gnnrl.storage.journal import Journal, decode, encode
-from tests.storage.test_files import full_disk
+from tests.storage.disks import full_disk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 
 from gnnrl.errors import ResourceError, RunWarning
 from gnnrl.storage.snapshots import Snapshots
-from tests.storage.test_files import full_disk
+from tests.storage.disks import full_disk
 
 
 def state(number: int) -> dict[str, torch.Tensor]:

@@ -7,8 +7,9 @@
     TinyNeuralNetwork's cats.
 `cuts` for ModelOpt ExampleModel4; Torch-Pruning's split, concat_split; TinyNeuralNetwork's splits and shuffles;
     FasterNet, InceptionNeXt.
-`tokens` for ModelOpt LinearModel 1-11, Passthrough, BertQA, GPTJ; MMRazor SelfAttention; Torch-Pruning's
-    fully_connected_layers, customized_layer, reshape, lenet; TinyNeuralNetwork's transformers.
+`tokens` for ModelOpt LinearModel 1-11, Passthrough; Torch-Pruning's fully_connected_layers, customized_layer, reshape,
+    lenet; TinyNeuralNetwork's linear layers of images.
+`heads` for ModelOpt BertQA, GPTJ; MMRazor SelfAttention; TinyNeuralNetwork's transformers.
 `flow` for ModelOpt ExampleModel 12, 15-21, GetattrShape, DepthModel 1-4; Torch-Pruning's pruner, single_channel_output;
     TinyNeuralNetwork's outputs and recurrent layers.
 
@@ -18,7 +19,7 @@ TinyNeuralNetwork's pixel_shuffle and mbv2_block, Torch-Pruning's unused_paramet
 decorator.
 """
 
-from tests.toys import concatenations, cuts, flow, sums, tokens
+from tests.toys import concatenations, cuts, flow, heads, sums, tokens
 from tests.toys.cases import TOYS, Toy, traced_toy
 
-__all__ = ["TOYS", "Toy", "concatenations", "cuts", "flow", "sums", "tokens", "traced_toy"]
+__all__ = ["TOYS", "Toy", "concatenations", "cuts", "flow", "heads", "sums", "tokens", "traced_toy"]

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gnnrl.errors import ArtifactError, ConfigError, ResourceError, RunWarning
-from tests.storage.test_files import full_disk
+from tests.storage.disks import full_disk
 from tests.training.pictures import EPOCHS, network, pictures, tuned, weights
 
 EXTRAS: dict[str, dict[str, Any]] = {

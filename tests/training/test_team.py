@@ -1,10 +1,7 @@
 """Several processes train one network: as one would, together to the end, and on from where they were."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gnnrl.training.team import Team
+from tests.training.processes import SIZE, torchrun
 from tests.training.team_work import WORKS, outcome
-
-ROOT = Path(__file__).parents[2]
-
-
-SIZE = 2
-
 
 ENDED = ("begun", "broken", "damaged", "different", "killed")
 """Works that raise an error."""
@@ -34,15 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     assert not re.search(r"[a-z]Warning", done.stderr), done.stderr[-3000:]
     return found
-
-
-def torchrun(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run two processes on this machine."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(SIZE)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [*command, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
 
 
 def told(folder: Path, name: str, rank: int = 0) -> dict[str, Any]:
