@@ -67,39 +67,6 @@ def test_data_that_do_not_fit_are_refused_with_their_shapes(batches: list[object
         calibrate(traced("chain").model, batches)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_data_that_are_not_finite_are_refused_with_the_sample(bad: float) -> None:
-    broken = images(batch=4)
-    broken[1] = bad
-
-    with pytest.raises(DataError, match="hold NaN or infinite numbers, first in sample 5 of 8"):
-        calibrate(traced("chain").model, [images(batch=4), broken])
-
-
-@pytest.mark.parametrize("scale", [1e30, float("nan")])
-def test_a_layer_whose_outputs_overflow_is_named(scale: float) -> None:
-    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
-    with torch.no_grad():
-        model[2].weight.mul_(scale)
-
-    with pytest.raises(DataError, match=r"what 2\.weight computes from the calibration data overflows"):
-        calibrate(model, [torch.randn(8, 4)])
-
-
-def test_an_infinite_mask_that_does_no_harm_is_calibrated() -> None:
-    class Masked(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(4, 3)
-
-        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-            return (self.linear(x) + mask).softmax(-1)
-
-    mask = torch.tensor([0.0, 0.0, -torch.inf]).expand(8, 3)
-
-    assert calibrate(Masked(), [(torch.randn(8, 4), mask)]).images == 8
-
-
 def test_more_inputs_than_the_network_was_traced_with_are_refused() -> None:
     class Optional(nn.Module):
         def __init__(self) -> None:

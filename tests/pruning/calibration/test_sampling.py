@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnnrl.pruning.calibration.sampling import Sampler
-from tests.pruning.calibration.test_layer_calls import watched
+from tests.pruning.calibration.notes import watched
 
 EVERYTHING = 10**9
 
