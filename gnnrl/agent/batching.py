@@ -94,6 +94,7 @@ def batch(observations: Sequence[Observation]) -> ObservationBatch:
     nodes = Batch.from_data_list([_node_graph(graph) for graph in graphs])
     device = nodes.x.device
 
+    # Number motifs across blocks: shift each node's motif by the number of motifs in the blocks before its own.
     motif_start = (operations.num_motifs.cumsum(0) - operations.num_motifs).to(device)
     start_of_node = motif_start[torch.tensor(graph_block, device=device)][nodes.batch]
     graph_groups = nodes.group_nodes.split([graph.num_groups for graph in graphs])

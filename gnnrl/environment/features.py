@@ -52,6 +52,7 @@ def observe(
     shared = np.array([budget.excess(cost) - 1, 1 / budget.excess(full), time])
     depth = np.linspace(0, 1, count)
     first = np.array([found[0] if found else 0 for found in hierarchy.members], np.int64)
+    # Rows: instances, then groups. Columns: features of instances, of groups, depth, shared ones, signals.
     x = np.zeros((count + len(dense), NODE_FEATURES + known.shape[1]), np.float32)
     wide, narrow = len(INSTANCE_FEATURES), len(GROUP_FEATURES)
     x[:count, :wide] = instances

@@ -18,21 +18,8 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network, Operation
 
 KINDS = (
-    "convolution",
-    "depthwise",
-    "grouped",
-    "transposed",
-    "linear",
-    "product",
-    "norm",
-    "activation",
-    "add",
-    "multiply",
-    "concatenate",
-    "pool",
-    "reshape",
-    "reduce",
-    "other",
+    *("convolution", "depthwise", "grouped", "transposed", "linear", "product", "norm", "activation"),
+    *("add", "multiply", "concatenate", "pool", "reshape", "reduce", "other"),
 )
 _KIND_OF = {
     **dict.fromkeys(["linear", "embedding"], "linear"),
@@ -115,12 +102,14 @@ def _blocks(network: Network) -> list[tuple[str, list[int]]]:
     for operation in network.operations:
         for path, _ in operation.modules:
             inside.setdefault(path, []).append(operation.index)
+    # Count the modules of each signature that have several layers.
     counts: dict[tuple[Any, ...], int] = {}
     signatures = {}
     for path, operations in inside.items():
         if path and sum(_is_dense(network.operations[number]) for number in operations) > 1:
             signatures[path] = _signature(network, operations)
             counts[signatures[path]] = counts.get(signatures[path], 0) + 1
+    # Assign each operation to its innermost repeated module, to itself if it is a layer, or to its last source's block.
     found: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     whole: set[str] = set()

@@ -17,7 +17,7 @@ def incidence(arrays: Sequence[NDArray[np.int64]], units: int) -> csr_array:
 
 
 def equal_rows(matrix: csr_array) -> NDArray[np.int64]:
-    """Number the rows [rows] so that two rows have the same number only if they are equal."""
+    """Number the rows [rows] so that two rows have the same number if and only if they are equal."""
     lengths = np.diff(matrix.indptr)
     row = np.repeat(np.arange(len(lengths)), lengths)
     # Compare every row with the one before: if both have one length, their entries are that many positions apart.

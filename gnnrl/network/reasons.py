@@ -7,7 +7,7 @@ operation that freezes the channels, and `{detail}` for the part that differs fr
 from dataclasses import dataclass
 from enum import Enum
 
-_FOLLOW = "let the code follow the size of its input here, or accept that these channels stay"
+_FOLLOW = "let this code take its sizes from its input, or accept that these channels stay"
 _NEEDS_ALL = "nothing: the operation needs all of its channels"
 _NORMALISE = "normalise over channels alone (BatchNorm, LayerNorm of the last dimension)"
 _BY_SHARES = "cut by shares (chunk) instead of by positions"
@@ -43,18 +43,18 @@ class Kind(Enum):
     )
     TRAINING_ONLY = (
         "training-only",
-        "a part that runs in training alone reads this ({detail})",
-        "take that part out before pruning, or let these channels stay",
+        "a part that only training runs reads these channels ({detail})",
+        "remove that part before pruning, or accept that these channels stay",
     )
     SEVERAL_USES = (
         "several-uses",
         "{detail} is used in several ways, in one with a fixed size",
-        "give each use a parameter of its own",
+        "give each use its own parameter",
     )
     UNEQUAL_PARTS = (
         "unequal-parts",
         "{operation} cuts channels into parts of unequal, constant sizes",
-        "cut into equal parts (chunk), or give each part a layer of its own",
+        "cut into equal parts (chunk), or give each part its own layer",
     )
     CONSTANT_POSITIONS = "constant-positions", "{operation} takes channels by constant positions", _BY_SHARES
     PUT_AT_POSITIONS = "put-at-positions", "{operation} puts elements at positions of these channels", _BY_SHARES
@@ -62,42 +62,42 @@ class Kind(Enum):
     PADDED = (
         "padded",
         "{operation} inserts a constant number of channels",
-        "a convolution instead of the padding (a projection shortcut) sets these channels free",
+        "use a convolution instead of the padding (a projection shortcut)",
     )
     CROPPED = "cropped", "{operation} cuts or mirrors channels", _FOLLOW
     WORKED_ALONG = "worked-along", "{operation} works along these channels", _NEEDS_ALL
     TAKEN_OVER = "taken-over", "{operation} is taken over these channels", _NEEDS_ALL
-    COUNTED = "counted", "{operation} sums these channels, which count even where they are zero", _FOLLOW
+    COUNTED = "counted", "{operation} sums these channels, and a channel of zeros changes its result", _FOLLOW
     NORMALISED_TOGETHER = "normalised-together", "normalises over several dimensions at once", _NORMALISE
     NORMALISED_ALONE = "normalised-alone", "normalises each channel as a group of its own", _NORMALISE
-    NORMALISED_FIXED = "normalised-fixed", "{operation} normalises channels of fixed number", _NORMALISE
+    NORMALISED_FIXED = "normalised-fixed", "{operation} normalises a fixed number of channels", _NORMALISE
     INSIDE_GROUPS = (
         "inside-groups",
-        "{operation} loses whole groups, not channels inside a group",
+        "{operation} can lose whole groups, but not channels inside a group",
         "nothing: channels inside a group of a grouped layer belong together",
     )
     HEAD_SCALE = (
         "head-scale",
         "attention scales by the square root of the width of a head",
-        "state the scale as a constant of its own",
+        "make the scale a constant",
     )
-    FIXED_HEADS = "fixed-heads", "attention has heads of fixed number", _FOLLOW
+    FIXED_HEADS = "fixed-heads", "attention has a fixed number of heads", _FOLLOW
     FIXED_MASK = "fixed-mask", "attention has a mask of fixed size", _FOLLOW
     FIXED_OPERAND = "fixed-operand", "{operation} combines these channels with a tensor of fixed size", _FOLLOW
     FIXED_INPUT = (
         "fixed-input",
-        "{operation} reads channels of fixed number (the network's input, or an operation without a rule)",
+        "{operation} reads a fixed number of channels (the network's input, or an operation without a rule)",
         _FOLLOW,
     )
     FIXED_STATE = "fixed-state", "{operation} starts from a state of fixed size", _FOLLOW
-    FIXED_KERNEL = "fixed-kernel", "{operation} has a fixed kernel", "nothing: only the channels of a layer can go"
-    FIXED_PART = "fixed-part", "{operation} concatenates channels of fixed number", _FOLLOW
+    FIXED_KERNEL = "fixed-kernel", "{operation} has a fixed kernel", "nothing: only channels of a layer can be removed"
+    FIXED_PART = "fixed-part", "{operation} concatenates a fixed number of channels", _FOLLOW
     OTHER_DIMENSIONS = "other-dimensions", "concatenates tensors that vary along other dimensions", _FOLLOW
     SEVERAL_DIMENSIONS = "several-dimensions", "{operation} needs these channels in one dimension", _FOLLOW
-    REPEATED = "repeated", "repeats channels a number of times that is not a constant", _FOLLOW
-    EQUATION = "equation", "is an equation of more than two operands, or with repeated letters", _FOLLOW
-    PACKED = "packed", "{operation} reads packed sequences, and keeps its widths", _FOLLOW
-    PROJECTED = "projected", "{operation} projects its outputs, and keeps its widths", _FOLLOW
+    REPEATED = "repeated", "repeats channels a variable number of times", _FOLLOW
+    EQUATION = "equation", "has an equation with more than two operands, or with repeated letters", _FOLLOW
+    PACKED = "packed", "{operation} reads packed sequences", _FOLLOW
+    PROJECTED = "projected", "{operation} projects its outputs", _FOLLOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,13 @@ class RewardModel:
     @classmethod
     def fit(cls, allocation: Allocation, widths: Sequence[Component], rewards: Sequence[float]) -> "RewardModel":
         """Fit the model to `LEAST_PLANS` or more scored plans. Plans with rewards far below the median are left out."""
+        # Leave out outliers: rewards more than four quartile distances below the median.
         y = np.asarray(rewards, np.float64)
         good = y >= np.median(y) - 4 * (np.median(y) - np.quantile(y, 0.25)) - _JITTER
         y, plans = y[good], np.asarray(widths)[good]
         reference = allocation.errors_at(allocation.widths())
         x = allocation.errors_at(plans) - reference
+        # Choose c, τ and σ from a grid by the evidence; `scale` turns errors into rewards.
         spread = max(float(y.std()), _JITTER)
         scale = spread / max(float(np.sqrt(np.square(x).sum(1).mean())), _JITTER)
         best = max(
@@ -92,9 +94,11 @@ def _posterior(
     x: NDArray[np.float64], y: NDArray[np.float64], slope: float, tau: float, noise: float
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """Return the level, and mean [G] and root of the covariance [G, G] of the weights, given the rewards."""
+    # Add a column for the level, which has an almost flat prior around the mean reward.
     design = np.column_stack([np.ones(len(y)), -x])
     precision = np.diag([1e-2 / max(float(y.var()), _JITTER**2), *([(tau * slope) ** -2] * x.shape[1])])
     start = np.array([y.mean(), *([slope] * x.shape[1])])
+    # Update the prior N(start, precision⁻¹) by the rewards.
     covariance = np.linalg.inv(design.T @ design / noise**2 + precision)
     mean = start + covariance @ (design.T @ (y - design @ start)) / noise**2
     root = np.linalg.cholesky(covariance[1:, 1:] + _JITTER**2 * np.eye(x.shape[1]))

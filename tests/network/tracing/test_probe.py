@@ -37,7 +37,7 @@ def test_what_is_read_in_training_alone_stays_and_the_network_can_be_trained(sam
 
     assert {group.name for group in network.groups} == {"first.0", "third.0"}
     (kept,) = (group for group in network.frozen if group.name == "second.0")
-    assert "a part that runs in training alone reads this" in str(kept.reasons[0])
+    assert "a part that only training runs reads these channels" in str(kept.reasons[0])
     small = prune(model, x, Plan.uniform(network, "macs<=80%"))
     outputs = small.train()(images(batch=4))
     torch.autograd.backward([output.sum() for output in outputs])

@@ -19,16 +19,19 @@ def matmul(call: Call) -> Value:
     if len(a.shape) < 2 or len(b.shape) < 2:
         return _by_vector(call, len(a.shape), len(b.shape))
     _state_work(call, a, b)
+    # Tie K of the left to K of the right operand.
     left = [_contract(call, _batched(c, a, call), -1) for c in a.components if c.shape[-1] > 1]
     right = [_contract(call, _batched(c, b, call), -2) for c in b.components if c.shape[-2] > 1]
     for x in left:
         for y in right:
             call.space.tie(x, y.swapaxes(-1, -2) if y.shape[-2] > 1 else y)
+    # Freeze K if only one operand has labels there, or if removed channels add to the sum.
     for component in (*left, *right):
         if bool(left) != bool(right):
             call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
         elif max(component.shape[-2:]) > 1 and not (call.vanishes(first) or call.vanishes(second)):
             call.space.freeze(component, call.reason(Kind.COUNTED))
+    # Keep the labels of M, N and the batch dimensions.
     kept = [_batched(c, a, call) for c in a.components if c.shape[-1] == 1]
     kept += [_batched(c, b, call) for c in b.components if c.shape[-2] == 1]
     return _unified(call, [*kept, *(_dropped(x) for x in (*left, *right))])
@@ -92,7 +95,7 @@ def _unified(call: Call, components: list[Component]) -> Value:
 
 
 def attention(call: Call) -> Value:
-    """Attend [..., H, T, D]. Whole heads are removed or, without heads, channels of the values."""
+    """Compute attention [..., H, T, D]. Whole heads are removed or, without heads, channels of the values."""
     query, key, value = (call.value(name) for name in ("query", "key", "value"))
     heads = [_heads(call, item) for item in (query, key, value)]
     for item, total in ((query, prod(query.shape) * key.shape[-2]), (value, prod(value.shape) * query.shape[-2])):

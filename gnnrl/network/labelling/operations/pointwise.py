@@ -49,6 +49,7 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
     known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
+    # Find the last dimensions of components that vary along several, and freeze stored tensors along them.
     rows = [dims for value in known for dims in map(_wide, value.components) if len(dims) > 1]
     inner = {dims[-1] for dims in rows}
     for number, node in enumerate(computed, len(others)):
@@ -56,6 +57,7 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
             call.freeze(known[number], Kind.FIXED_OPERAND, sorted(inner))
             kept = [component for component in known[number].components if not inner & set(_wide(component))]
             known[number] = Value(known[number].shape, tuple(kept))
+    # Label parameters along the dimensions with labels; if all other operands are scalars, along all dimensions.
     labelled = set().union(*(value.labelled() for value in known))
     if all(prod(value.shape) == 1 for value in known):
         labelled = set(range(rank))
@@ -64,6 +66,7 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
             offset = rank - len(call.shape_of(node))
             dims = [dim - offset for dim in sorted(labelled - inner) if dim >= offset]
             known.append(_align(call.value(node, dims), rank))
+    # Freeze labels that meet a fixed size in another operand, and tie all others.
     fixed = [{dim for other in known if other is not value for dim in _fixed(other)} for value in known]
     known = [
         call.whole(value, dims & value.labelled(), Kind.FIXED_OPERAND) for value, dims in zip(known, fixed, strict=True)

@@ -75,15 +75,18 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
         counted: whether torch counts the MACs of the product.
     """
     letters = sorted(set("".join(terms)))
+    # Give each operand one dimension for every letter, so that positions correspond.
     values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
     summed = {position for position, letter in enumerate(letters) if letter not in output}
     if counted and (contracted := summed & _shared(letters, terms, values)):
         _state_work(call, [_without(value, summed - contracted) for value in values])
+    # Tie the labels of both operands, and freeze those that cannot be removed.
     merged: list[Component] = []
     for value in values:
         for component in value.components:
             _check(call, component, value, values, [call.vanishes(node) for node in nodes], summed)
             merged = merge(call, merged, component)
+    # Drop the summed dimensions; a component that varies along one and along others is tied along it.
     kept = []
     for component in merged:
         wide = {dim for dim, size in enumerate(component.shape) if size > 1}

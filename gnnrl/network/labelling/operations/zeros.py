@@ -11,76 +11,20 @@ from gnnrl.network.labelling.operations import indexing, recurrent, reductions, 
 from gnnrl.network.labelling.operations.call import Call
 from gnnrl.network.labels import Value
 
-_KEEP_ZERO = {
-    *[
-        "relu",
-        "relu6",
-        "gelu",
-        "silu",
-        "hardswish",
-        "tanh",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "celu",
-        "mish",
-        "hardshrink",
-        "softshrink",
-        "tanhshrink",
-        "rrelu",
-    ],
-    *[
-        "expm1",
-        "log1p",
-        "sqrt",
-        "abs",
-        "neg",
-        "sign",
-        "square",
-        "sin",
-        "erf",
-        "ceil",
-        "floor",
-        "round",
-        "trunc",
-        "frac",
-        "prelu",
-        "positive",
-    ],
-    *[
-        "dropout",
-        "feature_dropout",
-        "contiguous",
-        "clone",
-        "alias",
-        "detach",
-        "to",
-        "_to_copy",
-        "type_as",
-        "float",
-        "half",
-        "nan_to_num",
-    ],
-    *(name for name in reductions.RULES if name not in ("prod", "logsumexp")),
-    *shapes.RULES,
-    *indexing.RULES,
-}
-_ALL = {
-    "add",
-    "sub",
-    "maximum",
-    "minimum",
-    "matmul",
-    "bmm",
-    "mm",
-    "einsum",
-    "tensordot",
-    "mv",
-    "outer",
-    "addmm",
-    "baddbmm",
-}
-_ALL |= {"_weight_norm", "cumsum", "tril", "triu", "im2col", "col2im", "repeat_interleave", "channel_shuffle"}
+_FUNCTIONS = """
+    relu relu6 gelu silu hardswish tanh leaky_relu elu selu celu mish hardshrink softshrink tanhshrink rrelu
+    expm1 log1p sqrt abs neg sign square sin erf ceil floor round trunc frac prelu positive
+    dropout feature_dropout contiguous clone alias detach to _to_copy type_as float half nan_to_num
+"""
+_REDUCTIONS = {*reductions.RULES} - {"prod", "logsumexp"}
+_KEEP_ZERO = {*_FUNCTIONS.split(), *_REDUCTIONS, *shapes.RULES, *indexing.RULES}
+"""Operations whose output is zero if their inputs are zero."""
+_SUMS = """
+    add sub maximum minimum matmul bmm mm einsum tensordot mv outer addmm baddbmm
+    _weight_norm cumsum tril triu im2col col2im repeat_interleave channel_shuffle
+"""
+_ALL = {*_SUMS.split()}
+"""The same, unless an operand is a number other than zero."""
 _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "embedding"}
 
 
