@@ -194,6 +194,8 @@ class Searcher(Protocol):
 def search(searcher: Searcher, task: Task) -> Trial:
     """Search until the searcher returns or the evaluations are spent, and return the best trial.
 
+        best = search(find_searcher("ppo"), task)
+
     Raises:
         ConfigError: see `check_search`; or the user's searcher failed, or asked for a plan that is not allowed.
     """

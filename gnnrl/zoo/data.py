@@ -115,6 +115,8 @@ def load_data(
 ) -> DataSplits:
     """Read labelled images, and divide them into splits.
 
+        data = load_data("pictures", image_size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
     Args:
         path: a folder or archive (tar, zip) of class folders, a folder with train and test as folders or archives,
             or "digits" for the embedded digits, whose splits do not depend on the seed.

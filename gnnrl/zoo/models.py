@@ -45,6 +45,8 @@ class InputSpec:
 def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
     """Build the network of a name.
 
+        model = resolve_model("torchvision:resnet18", pretrained=True)
+
     Args:
         spec: a name of one of the six kinds in the module's table.
         pretrained: load published weights: those in the package for the digits, a download for torchvision and timm.

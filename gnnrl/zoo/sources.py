@@ -71,9 +71,7 @@ def _read_folder(path: Path, progress: OnProgress | None) -> Iterator[tuple[str,
 
 
 def _read_archive(
-    path: Path,
-    read: Callable[[Path, OnProgress | None], Iterator[tuple[str, bytes]]],
-    progress: OnProgress | None,
+    path: Path, read: Callable[[Path, OnProgress | None], Iterator[tuple[str, bytes]]], progress: OnProgress | None
 ) -> Iterator[tuple[str, bytes]]:
     """Read an archive with a limit on its images' bytes, and one kind of error for all formats."""
     total = 0

@@ -13,10 +13,7 @@ _Layers = Mapping[str, Sequence[Operation]]
 
 
 def kinds_of(
-    groups: Sequence[Group],
-    operations: Sequence[Operation],
-    offsets: Component,
-    shapes: Mapping[str, tuple[int, ...]],
+    groups: Sequence[Group], operations: Sequence[Operation], offsets: Component, shapes: Mapping[str, tuple[int, ...]]
 ) -> list[str]:
     """Return each group's kind, by the operations that its units pass through.
 

@@ -182,10 +182,7 @@ class CallCheck(_TorchCalls):
     """
 
     def __init__(
-        self,
-        dense: CallLog,
-        predicted: Mapping[tuple[str, _Shape], set[_Shape]],
-        cuts: Mapping[Cut, Sequence[Cut]],
+        self, dense: CallLog, predicted: Mapping[tuple[str, _Shape], set[_Shape]], cuts: Mapping[Cut, Sequence[Cut]]
     ) -> None:
         super().__init__()
         self.calls = 0

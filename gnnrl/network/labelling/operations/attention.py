@@ -135,7 +135,4 @@ def _heads(call: Call, value: Value) -> Component | None:
     return found
 
 
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(["matmul", "bmm", "mm"], matmul),
-    "scaled_dot_product_attention": attention,
-}
+RULES: dict[str, Rule] = {**dict.fromkeys(["matmul", "bmm", "mm"], matmul), "scaled_dot_product_attention": attention}
