@@ -182,18 +182,17 @@ def _seconds(call: Callable[[], Any]) -> float:
 def _reward(model: nn.Module, inputs: tuple[Tensor, ...], network: Network, images: int) -> float:
     """Seconds of one evaluation of the closed-form plan on random images."""
     data = [(torch.randn(min(images, 250), *inputs[0].shape[1:]), torch.zeros(min(images, 250), dtype=torch.int64))]
-    study = Study.prepare(
+    study = Study(
         model,
         inputs,
-        LIMIT,
         evaluate=evaluator(data * max(images // 250, 1), precision="bfloat16"),
         calibration=data * (CALIBRATION // 250),
         calibration_images=min(images, CALIBRATION),
         rules=machine.EVERY_WIDTH,
         network=network,
     )
-    task = study.task(1, 0)
-    task.score(task.prior(study.projection))
+    task = study.task(study.goal(LIMIT), 1)
+    task.score(task.prior(task.projection))
     return task.evaluator.trials[0].seconds
 
 

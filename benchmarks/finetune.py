@@ -38,11 +38,10 @@ from marks import Arm, found_mark
 from marks import search as search_for
 from recipes import PLAIN, RECIPES, train
 from safetensors.torch import load_file
-from subject import Subject, announce, parser, printed
+from subject import Prepared, Subject, announce, parser, printed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnnrl.compression.study import Study
 from gnnrl.network.cost import Budget
 from gnnrl.zoo.batches import batched
 
@@ -129,20 +128,22 @@ def pruned(subject: Subject, arm: str, seed: int) -> nn.Module:
     if arm.startswith(PEER):
         return _by_torch_pruning(subject, arm.removeprefix(PEER))
     chosen = Arm.parse(arm.removesuffix(UNREPAIRED))
-    study = subject.prepared(chosen.importance, chosen.repair).study
-    widths = _widths(subject, chosen, study, seed)
-    evaluator = (replace(study, repair="none") if arm.endswith(UNREPAIRED) else study).evaluator()
+    prepared = subject.prepared(chosen.importance, chosen.repair)
+    widths = _widths(subject, chosen, prepared, seed)
+    evaluator = prepared.study.evaluator()
+    if arm.endswith(UNREPAIRED):
+        evaluator.judge = replace(evaluator.judge, repair="none")
     return evaluator.build(evaluator.plan(widths))
 
 
-def _widths(subject: Subject, chosen: Arm, study: Study, seed: int) -> Sequence[int]:
+def _widths(subject: Subject, chosen: Arm, prepared: Prepared, seed: int) -> Sequence[int]:
     """The best plan of an arm: the only one, or that of the search, which is run where it is not there.
 
     Raises:
         NotRunError: another process runs the search.
     """
     if chosen.closed:
-        task = study.task(1, seed)
+        task = prepared.task(1, seed)
         chosen.searcher(task)
         return task.evaluator.best.widths
     ledger, evaluations = subject.ledger("search"), subject.options.evaluations

@@ -131,7 +131,8 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
         forward.append(task.evaluator.seconds.forward)
         algebra.append(task.evaluator.seconds.algebra)
 
-    task = prepared.study.task(budget, seed, note)
+    task = prepared.task(budget, seed)
+    task.on_trial = note
     run_search(arm.searcher, task)
     trials = list(task.evaluator.trials)
     row: Row = {

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from ledger import Row, read, unmeasured
 from scipy.stats import kendalltau
-from subject import Subject, announce, parser, printed
+from subject import Prepared, Subject, announce, parser, printed
 from torch import Tensor, nn
 
 from gnnrl.compression.study import Study
@@ -58,35 +58,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     subject = Subject.load(options)
     ledger = subject.ledger("reward", {"epochs": options.epochs, "images": options.images})
     announce(ledger)
-    study = subject.prepared().study
+    prepared = subject.prepared()
     keys = [f"plan {number}" for number in range(options.plans)]
     ledger.plan(keys)
     dense = {
         precision: logits(subject.model, subject.splits.reward, precision == "bfloat16") for precision in PRECISIONS
     }
     for key in ledger.claim(keys):
-        row = measure(subject, study, plan(study, keys.index(key)), dense)
+        row = measure(subject, prepared, plan(prepared, keys.index(key)), dense)
         ledger.keep(key, row)
         print(f"  {key}: {_told(row)}", flush=True)
     report(ledger.path)
 
 
-def plan(study: Study, number: int) -> Component:
+def plan(prepared: Prepared, number: int) -> Component:
     """Widths of a plan; number 0 is the closed form, every sixth one has nothing to do with it."""
     rng = np.random.default_rng(number)
-    wishes = Wishes(study.task(1, 0))
+    task = prepared.task()
+    wishes = Wishes(task)
     if number % UNIFORM_EVERY == UNIFORM_EVERY - 1:
-        return study.projection.of_logits(rng.normal(0.0, 1.0, wishes.size))
+        return task.projection.of_logits(rng.normal(0.0, 1.0, wishes.size))
     spread = SPREADS[number % UNIFORM_EVERY] if number else 0.0
     return wishes.plan(spread * rng.standard_normal(wishes.size))
 
 
-def measure(subject: Subject, study: Study, widths: Component, dense: Mapping[str, tuple[Tensor, Tensor]]) -> Row:
+def measure(subject: Subject, prepared: Prepared, widths: Component, dense: Mapping[str, tuple[Tensor, Tensor]]) -> Row:
     """Every reward of a plan, and its test accuracy after fine-tuning."""
     options, rewards = subject.options, dict[str, Any]()
     for name, settings in REPAIRS.items():
         start = perf_counter()
-        small = repaired(study, widths, settings)
+        small = repaired(prepared.study, widths, settings)
         rewards[name] = {"repair_seconds": perf_counter() - start}
         for precision, (expected, labels) in dense.items():
             start = perf_counter()
@@ -115,12 +116,12 @@ def measure(subject: Subject, study: Study, widths: Component, dense: Mapping[st
 
 def repaired(study: Study, widths: Component, settings: Repair | None) -> nn.Module:
     """Really prune, and repair."""
-    kept = study.task(1, 0).evaluator.plan(widths).kept
+    kept = study.evaluator().plan(widths).kept
     assert kept is not None
     small = remove(study.model, study.network, kept)
     if settings is not None:
-        assert study.record is not None
-        repair(small, study.network, kept, study.record, settings)
+        assert study.evidence.record is not None
+        repair(small, study.network, kept, study.evidence.record, settings)
     return small
 
 

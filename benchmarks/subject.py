@@ -18,10 +18,12 @@ from pretrain import build
 from stopwatch import timed
 from torch import nn
 
-import gnnrl.compression.study
+import gnnrl.compression.evidence
+from gnnrl.compression.goal import Goal
 from gnnrl.compression.study import Study
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.tracer import trace
+from gnnrl.searchers.task import Task
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import DataSplits, load_data
@@ -38,8 +40,13 @@ class Prepared:
     """A study, and what its preparation cost: calibration is its only forward pass."""
 
     study: Study
+    goal: Goal
     seconds: float
     forward: float
+
+    def task(self, budget: int = 1, seed: int = 0) -> Task:
+        """Return a search of the limit that has scored nothing yet."""
+        return self.study.task(self.goal, budget, seed)
 
 
 @dataclass
@@ -91,13 +98,12 @@ class Subject:
         if key not in self._prepared:
             start = perf_counter()
             with (
-                timed(gnnrl.compression.study, "calibrate") as calibration,
-                timed(gnnrl.compression.study, "judged") as dense,
+                timed(gnnrl.compression.evidence, "calibrate") as calibration,
+                timed(gnnrl.compression.evidence, "judged") as dense,
             ):
-                study = Study.prepare(
+                study = Study(
                     self.model,
                     self.inputs,
-                    self.options.constraint,
                     evaluate=self.reward,
                     calibration=batched(self.splits.calibration, 125),
                     importance=importance,
@@ -106,8 +112,10 @@ class Subject:
                     network=self.network,
                     calibration_images=self.options.calibration_images,
                 )
+                goal = study.goal(self.options.constraint)
+                assert study.evidence
             seconds = perf_counter() - start - sum(dense)
-            self._prepared[key] = Prepared(study, seconds, sum(calibration))
+            self._prepared[key] = Prepared(study, goal, seconds, sum(calibration))
         return self._prepared[key]
 
     def settings(self) -> dict[str, Any]:
@@ -117,8 +125,8 @@ class Subject:
         """
         if self._settings:
             return dict(self._settings)
-        study = self.prepared().study
-        task = study.task(1, 0)
+        prepared = self.prepared()
+        task = prepared.task()
         self._settings = {
             "model": QUICK if self.options.quick else self.options.model,
             "weights": digest(self.model),
@@ -129,8 +137,8 @@ class Subject:
             "calibration_images": self.options.calibration_images,
             **({} if self.options.reward_images == REWARD_IMAGES else {"reward_images": self.options.reward_images}),
             "threads": self.options.threads,
-            "dense_reward": study.dense,
-            "closed_form_reward": float(task.score(task.prior(study.projection))),
+            "dense_reward": prepared.study.evidence.dense,
+            "closed_form_reward": float(task.score(task.prior(task.projection))),
         }
         return dict(self._settings)
 

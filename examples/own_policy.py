@@ -17,11 +17,11 @@ from digits import judges, load_digits
 from torch import Tensor, nn
 from torch_geometric.nn import TransformerConv
 
+from gnnrl import compare
 from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.heads import Critic, NodeActor
 from gnnrl.agent.observation import Observation
 from gnnrl.agent.policy import ActorCritic, Policy
-from gnnrl.compression.comparison import compare
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.zoo.models import example_inputs
 

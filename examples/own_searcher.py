@@ -12,7 +12,7 @@ A package offers it to everybody under a name with an entry point in its pyproje
 import numpy as np
 from digits import judges, load_digits
 
-from gnnrl.compression.comparison import compare
+from gnnrl import compare
 from gnnrl.searchers.task import Task
 from gnnrl.zoo.models import example_inputs
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from gnnrl.artifacts.onnx import export_onnx as export_onnx
     from gnnrl.artifacts.patch import export_patch as export_patch
     from gnnrl.artifacts.program import export_program as export_program
+    from gnnrl.compression.pipeline import compare as compare
     from gnnrl.compression.pipeline import compress as compress
+    from gnnrl.compression.pipeline import sweep as sweep
     from gnnrl.compression.result import CompressionResult as CompressionResult
-    from gnnrl.compression.sweep import sweep as sweep
+    from gnnrl.compression.study import Study as Study
     from gnnrl.environment import PruningEnv as PruningEnv
     from gnnrl.errors import GnnrlError as GnnrlError
     from gnnrl.latency.measurement import measure_latency as measure_latency
@@ -34,6 +36,8 @@ _HOMES = {
     "Plan": "gnnrl.pruning.plan",
     "PruningEnv": "gnnrl.environment",
     "WidthRules": "gnnrl.pruning.rules",
+    "Study": "gnnrl.compression.study",
+    "compare": "gnnrl.compression.pipeline",
     "compress": "gnnrl.compression.pipeline",
     "export_onnx": "gnnrl.artifacts.onnx",
     "export_patch": "gnnrl.artifacts.patch",
@@ -43,7 +47,7 @@ _HOMES = {
     "measure": "gnnrl.network.cost",
     "measure_latency": "gnnrl.latency.measurement",
     "prune": "gnnrl.pruning.pruner",
-    "sweep": "gnnrl.compression.sweep",
+    "sweep": "gnnrl.compression.pipeline",
     "trace": "gnnrl.network.tracing.tracer",
 }
 
@@ -57,7 +61,7 @@ register(
 
 _MOVED = {
     "gnnrl.bundle": "gnnrl.artifacts.bundle",
-    "gnnrl.comparison": "gnnrl.compression.comparison",
+    "gnnrl.comparison": "gnnrl.compression.pipeline",
     "gnnrl.evaluation": "gnnrl.scoring.plans",
     "gnnrl.exporting.formats": "gnnrl.artifacts.formats",
     "gnnrl.exporting.onnx": "gnnrl.artifacts.onnx",
@@ -69,7 +73,7 @@ _MOVED = {
     "gnnrl.network.tracer": "gnnrl.network.tracing.tracer",
     "gnnrl.per_class": "gnnrl.scoring.classes",
     "gnnrl.study": "gnnrl.compression.study",
-    "gnnrl.tradeoff": "gnnrl.compression.sweep",
+    "gnnrl.tradeoff": "gnnrl.compression.pipeline",
 }
 sys.meta_path.insert(0, MovedModules(_MOVED))
 
@@ -79,8 +83,10 @@ __all__ = [
     "Network",
     "Plan",
     "PruningEnv",
+    "Study",
     "WidthRules",
     "__version__",
+    "compare",
     "compress",
     "export_onnx",
     "export_patch",

@@ -111,10 +111,9 @@ def test_every_part_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_long_runs_begin_like_short_ones_unless_they_are_said_not_to() -> None:
-    study = Study.prepare(
+    study = Study(
         topology("residual").model,
         images(),
-        "macs<=50%",
         evaluate=lambda model: sum(parameter.sum().item() for parameter in model.parameters()),
         importance="l2",
         repair="none",
@@ -122,7 +121,7 @@ def test_long_runs_begin_like_short_ones_unless_they_are_said_not_to() -> None:
     )
 
     def widths(name: str, evaluations: int) -> list[tuple[int, ...]]:
-        task: Task = study.task(evaluations, 0)
+        task: Task = study.task(study.goal("macs<=50%"), evaluations)
         search(SEARCHERS[name], task)
         return [trial.widths for trial in task.evaluator.trials]
 

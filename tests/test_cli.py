@@ -18,10 +18,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import console, options, tables
+from gnnrl.cli import console, follower, options, tables
 from gnnrl.cli import training_options as tuning_options
 from gnnrl.cli.app import app
-from gnnrl.cli.commands import compare as comparing
 from gnnrl.errors import GnnrlError
 from gnnrl.network.description import describe
 from gnnrl.network.tracing.tracer import trace
@@ -368,18 +367,18 @@ def test_compare_prints_a_table_draws_a_figure_and_goes_on() -> None:
 
 
 def test_compare_says_what_is_kept_when_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stopping(comparing.Best):
+    class Stopping(follower.Follower):
         plans = 0
 
-        def __call__(self, trial: Trial) -> None:
-            super().__call__(trial)
+        def judged(self, trial: Trial) -> None:
+            super().judged(trial)
             Stopping.plans += 1
             if Stopping.plans in (1, 5):
                 signal.raise_signal(signal.SIGINT if Stopping.plans == 1 else signal.SIGTERM)
 
     settings = ("compare", *prune()[1:], "--metric", "loss", "--episodes", "3", "--seeds", "1", "--out", "arms")
     settings = (*settings, "--searchers", "random,annealing", "--calibration-images", "32")
-    monkeypatch.setattr(comparing, "Best", Stopping)
+    monkeypatch.setattr(follower, "Follower", Stopping)
     told = [" ".join(stopped.stderr.split()) for stopped in (run(*settings), run(*settings))]
     assert "No run was finished; the same command goes on with the others." in told[0]
     assert "Finished runs are kept in arms/comparison.json; the same command goes on with the others." in told[1]
@@ -522,7 +521,7 @@ def test_more_plans_than_anybody_can_judge_are_refused() -> None:
 
 
 def test_a_dry_run_tells_range_rules_and_time_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnnrl.compression.pipeline.compress", lambda *_, **__: pytest.fail("it searched"))
+    monkeypatch.setattr("gnnrl.compression.study.Study.compress", lambda *_, **__: pytest.fail("it searched"))
     arguments = prune("--dry-run", "--out", "small", "--keep", "layer1.0", "--threads", "1")
     told = run(*arguments)
     assert told.exit_code == 0, told.output

@@ -6,21 +6,16 @@ One plan is judged, the closed form's, so that its time and what it reaches are 
 from functools import partial
 from textwrap import wrap
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gnnrl.cli.console import Narrator, Stopwatch
-from gnnrl.cli.inputs import Fed, is_own, load_splits
-from gnnrl.cli.jobs import Job, check_written, prepare, shared_arguments, show_score, tell_stage
+from gnnrl.cli.inputs import has_weights
+from gnnrl.cli.jobs import Job, Prepared, check_written, executor_of, prepare
 from gnnrl.cli.runs import telling_warnings
 from gnnrl.cli.startup import import_engine, limited_threads
 from gnnrl.cli.width_rules import show_rules
 from gnnrl.report.names import plural
 from gnnrl.storage.layout import check_target
-
-if TYPE_CHECKING:
-    from gnnrl.latency.ledger import Ledger
-    from gnnrl.network.structure import Network
-    from gnnrl.zoo.data import DataSplits
 
 _TRAINING_PASS = 3  # a step of training costs about three forward passes
 
@@ -36,72 +31,55 @@ def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
     check_target(job.out, force=job.force)
     import_engine(narrator)
     with limited_threads(job.threads):
-        from gnnrl.latency.ledger import Ledger
-        from gnnrl.network.cost import Budget
         from gnnrl.network.description import Description
 
-        times = Ledger()
-        fed, network = prepare(job, narrator, trained=False, ledger=times)
-        data = load_splits(job.data, fed, narrator)
-        description = Description.of(network, job.widths.rules().ladders(network))
+        work = prepare(job, narrator, [job.constraint], trained=False)
+        data, network = work.data, work.goal.network
+        description = Description.of(network, work.study.rules.ladders(network))
         return {
             "model": job.source.model,
             "data": job.data,
             "constraint": job.constraint,
-            "limits": dict(Budget.of(job.constraint, description.dense).limits),
+            "limits": dict(work.goal.projection.budget.limits),
             **description.to_dict(),
             "rules": job.widths.facts(network),
             "images": {"train": len(data.train), "reward": len(data.reward), "test": len(data.test)},
-            **_measured(job, fed, network, data, times, narrator, watch),
+            **_measured(work, narrator, watch),
             "text": str(description),
         }
 
 
-def _measured(
-    job: Job,
-    fed: Fed,
-    network: "Network",
-    data: "DataSplits",
-    times: "Ledger",
-    narrator: Narrator,
-    watch: Stopwatch,
-) -> dict[str, Any]:
+def _measured(work: Prepared, narrator: Narrator, watch: Stopwatch) -> dict[str, Any]:
     """Seconds of the stages, and the reward of a closed form where the network has weights.
 
     All that comes before the search and one plan are measured; all plans are taken to cost what that one does, and a
     step of training three forward passes.
     """
-    from gnnrl.compression.sweep import prepare_all
-    from gnnrl.searchers.table import CLOSED_FORM, evaluations_of, find_searcher
+    from gnnrl.compression.search import Search
+    from gnnrl.searchers.table import CLOSED_FORM, evaluations_of
 
-    shared = shared_arguments(job, fed.model, network, data)
-    judge = shared["evaluate"]
+    job, study, data = work.job, work.study, work.data
     forward: list[float] = []
+    judge = study.evaluate
 
     def timed(model: Any) -> float:
         start = perf_counter()
-        score: float = judge(model)
+        score = judge(model)
         forward.append(perf_counter() - start)
         return score
 
     with telling_warnings(narrator):
-        study = prepare_all(
-            fed.model,
-            fed.example_inputs,
-            [job.constraint],
-            ledger=times,
-            on_stage=partial(tell_stage, narrator=narrator),
-            on_calibration=narrator.advance,
-            **{**shared, "evaluate": timed},
-        )
+        study.provide(timed, study.calibration)
+        dense = study.evidence.dense
         prepared = watch.seconds()
         narrator.begin("judging one plan")
         closed = job.searcher if job.searcher in CLOSED_FORM else "curves"
-        found = study.search(find_searcher(closed), 1, job.seed).best
+        search = Search(closed, 1, job.seed)
+        found = search.run(study.evaluator(), partial(study.task, work.goal), None).best
     once = watch.seconds() - prepared
     image = min(forward) / max(len(data.judging(job.reward_images)), 1)
     plans = evaluations_of(job.searcher, job.episodes)
-    workers = getattr(shared["executor"], "workers", 1) or 1
+    workers = getattr(executor_of(job), "workers", 1) or 1
     seconds = {
         "preparation": prepared,
         "evaluation": once,
@@ -109,12 +87,11 @@ def _measured(
         "finetune": job.finetune_epochs * _TRAINING_PASS * image * len(data.train),
         "test": (4 if job.finetune_epochs else 3) * image * len(data.test),
     }
-    source = job.source
-    trained = bool(source.weights or source.pretrained or is_own(source.model))
+    trained = has_weights(job.source)
     return {
         "evaluations": plans,
         "metric": job.metric,
-        "closed_form": {"searcher": closed, "dense": study.dense, "reward": found.score} if trained else None,
+        "closed_form": {"searcher": closed, "dense": dense, "reward": found.score} if trained else None,
         "estimated_seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
 
@@ -142,6 +119,8 @@ def _show_closed_form(facts: dict[str, Any]) -> list[str]:
     found = facts["closed_form"]
     if found is None:
         return []
+    from gnnrl.cli.follower import show_score
+
     dense, reached = (show_score(facts["metric"], found[name]) for name in ("dense", "reward"))
     told = f"The plan of {found['searcher']}, without search and fine-tuning: {reached} on the reward images"
     return [f"{told}." if facts["metric"] == "kl" else f"{told}, dense {dense}."]

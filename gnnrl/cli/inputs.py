@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gnnrl.cli import options
 from gnnrl.cli.console import Narrator
 from gnnrl.errors import ArtifactError, ConfigError, DataError, GnnrlError, first_line
 
@@ -22,18 +23,23 @@ _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 class Source:
     """A network and how it is fed; None where the network's own settings hold."""
 
-    model: str
-    weights: Path | None = None
-    pretrained: bool = False
-    input_shape: str | None = None
-    mean: str | None = None
-    std: str | None = None
+    model: options.ModelOption
+    weights: options.WeightsOption = None
+    pretrained: options.PretrainedOption = False
+    input_shape: options.InputShapeOption = None
+    mean: options.MeanOption = None
+    std: options.StdOption = None
 
 
 def is_own(model: str) -> bool:
     """Whether a name stands for a factory of the user's, which may load its weights itself."""
     origin, colon, _ = model.rpartition(":")
     return bool(colon) and origin not in ("torchvision", "timm")
+
+
+def has_weights(source: Source) -> bool:
+    """Whether a network can have trained weights: given, published, or loaded by a factory of the user's."""
+    return bool(source.weights or source.pretrained or is_own(source.model))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ SEARCHERS = (
 """Names of `gnnrl.searchers.table`, which takes seconds to import; a test keeps them equal."""
 
 _MODEL = "digits-resnet, cifar-resnet20, torchvision:resnet18, timm:NAME, package.module:factory or file.py:factory."
-_SEARCH, _WIDTHS, _INPUT = "Search", "Widths", "Network and images"
+_SEARCH, _WIDTHS, _INPUT, TUNE = "Search", "Widths", "Network and images", "Fine-tuning"
+PANELS = (START, _INPUT, _SEARCH, _WIDTHS, TUNE)
+"""Panels of the help, in their order."""
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
 ModelOption = Annotated[
@@ -193,7 +195,7 @@ RoundToOption = Annotated[
     ),
 ]
 KeepOption = Annotated[
-    list[str] | None,
+    tuple[str, ...],
     typer.Option(
         metavar="PATTERN",
         rich_help_panel=_WIDTHS,
@@ -201,7 +203,7 @@ KeepOption = Annotated[
     ),
 ]
 BoundsOption = Annotated[
-    list[str] | None,
+    tuple[str, ...],
     typer.Option(
         metavar="PATTERN=LOW:HIGH",
         rich_help_panel=_WIDTHS,
@@ -209,7 +211,7 @@ BoundsOption = Annotated[
     ),
 ]
 OnlyOption = Annotated[
-    list[str] | None,
+    tuple[str, ...],
     typer.Option(
         metavar="KIND",
         rich_help_panel=_WIDTHS,

@@ -4,14 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
-from gnnrl.cli.inputs import Fed, load_splits
-from gnnrl.cli.jobs import Best, Job, prepare, searching, shared_arguments
+from gnnrl.cli.jobs import Job, Prepared, prepare
 from gnnrl.cli.runs import Session
 
 if TYPE_CHECKING:
     from gnnrl.compression.result import CompressionResult
-    from gnnrl.network.structure import Network
-    from gnnrl.zoo.data import DataSplits
 
 
 def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
@@ -20,41 +17,27 @@ def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
     Raises:
         GnnrlError: see `gnnrl.errors`.
     """
-    from gnnrl.runs.timings import ledger_of
-
-    fed, network = prepare(job, narrator, ledger=ledger_of(session.directory))
-    data = load_splits(job.data, fed, narrator)
-    result = _compress(job, fed, network, data, narrator, session)
-    return save_result(job, fed, result, data, narrator, session)
-
-
-def _compress(
-    job: Job, fed: Fed, network: "Network", data: "DataSplits", narrator: Narrator, session: Session
-) -> "CompressionResult":
-    from gnnrl.compression.pipeline import compress
-    from gnnrl.searchers.table import evaluations_of
-
-    best = Best(job.metric, evaluations_of(job.searcher, job.episodes), narrator)
-    settings = {**searching(job, fed, data, narrator, best, session), **shared_arguments(job, fed.model, network, data)}
-    return compress(fed.model, fed.example_inputs, job.constraint, **settings)
+    work = prepare(job, narrator, [job.constraint], session)
+    test = work.test
+    result = work.study.compress(work.goal, work.search(session), test=test, run=session.directory)
+    return save_result(job, work, result, session)
 
 
 def save_result(
     job: Job,
-    fed: Fed,
+    work: Prepared,
     result: "CompressionResult",
-    data: "DataSplits",
-    narrator: Narrator,
     session: Session,
     note: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> dict[str, Any]:
     """Write a result, end its run, and return all facts of it.
 
     Args:
+        job: whose result it is, one of a sweep's maybe.
         note: called with the facts before the result is there.
     """
     session.enter("save")
-    facts = facts_of(job, fed, result, data, narrator)
+    facts = facts_of(job, work, result)
     note(facts)
     about = {**facts, "commands": next_commands(job)}
     result.save(job.out, about=about, records=session.directory.records, force=job.force)
@@ -62,7 +45,7 @@ def save_result(
     return {**facts, "out": str(job.out)}
 
 
-def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits", narrator: Narrator) -> dict[str, Any]:
+def facts_of(job: Job, work: Prepared, result: "CompressionResult") -> dict[str, Any]:
     """What `--json` prints of a result; speed is measured here."""
     import torch
     from safetensors.torch import save
@@ -70,7 +53,8 @@ def facts_of(job: Job, fed: Fed, result: "CompressionResult", data: "DataSplits"
     from gnnrl.artifacts.bundle import tensors
     from gnnrl.cli.speed import measure_speed
 
-    narrator.begin("measuring speed")
+    fed, data = work.fed, work.data
+    work.narrator.begin("measuring speed")
     sizes = {
         stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
         for stage, model in (("dense", fed.model), ("pruned", result.model))

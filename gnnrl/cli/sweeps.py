@@ -15,19 +15,7 @@ from rich import box
 from rich.table import Table
 
 from gnnrl.cli.console import Narrator, Stopwatch, stdout
-from gnnrl.cli.inputs import load_splits
-from gnnrl.cli.jobs import (
-    Best,
-    Job,
-    Sweep,
-    check_settings,
-    check_written,
-    prepare,
-    refuse_unmet,
-    searching,
-    shared_arguments,
-    tell_stage,
-)
+from gnnrl.cli.jobs import Job, Sweep, check_settings, check_written, prepare
 from gnnrl.cli.results import save_result
 from gnnrl.cli.run_settings import naming, written
 from gnnrl.cli.runs import Session, is_part, run_path, running, running_part, tidy_part
@@ -149,39 +137,20 @@ def _work(
     repair: bool,
 ) -> None:
     """Search what is left of the limits, and add their points; what is shared is prepared for all, as at first."""
-    from gnnrl.compression.pipeline import compress
-    from gnnrl.compression.sweep import point, prepare_all
+    from gnnrl.compression.points import point
     from gnnrl.runs.timings import ledger_of
-    from gnnrl.searchers.table import evaluations_of
 
-    first = jobs[0]
-    times = ledger_of(session.directory)
-    fed, network = prepare(first, narrator, ledger=times)
-    for each in jobs:
-        refuse_unmet(each, network)
-    data = load_splits(first.data, fed, narrator)
-    shared = shared_arguments(first, fed.model, network, data)
-    study = prepare_all(
-        fed.model,
-        fed.example_inputs,
-        [each.constraint for each in jobs],
-        ledger=times,
-        on_stage=partial(tell_stage, narrator=narrator),
-        on_calibration=narrator.advance,
-        **shared,
-    )
-    best = Best(first.metric, evaluations_of(first.searcher, first.episodes), narrator)
+    work = prepare(jobs[0], narrator, [each.constraint for each in jobs], session)
+    test, goals = work.test, {goal.constraint: goal for goal in work.goals}
+    times = work.study.timing.ledger.measured
     for each in left:
-        best.restart()
         session.enter("limit")
         narrator.begin(f"limit {each.constraint}")
         session.directory.journal.append(_BEGUN, constraint=each.constraint)
         with running_part(session, each.out, written(each), force=each.force, repair=repair) as part:
-            ledger_of(part.directory, times.measured)
-            settings = {**searching(each, fed, data, narrator, best, part), **shared}
-            result = compress(fed.model, fed.example_inputs, each.constraint, study=study, **settings)
-            note = partial(_note, point(result), each, points, session)
-            save_result(each, fed, result, data, narrator, part, note)
+            ledger_of(part.directory, times)
+            result = work.study.compress(goals[each.constraint], work.search(part), test=test, run=part.directory)
+            save_result(each, work, result, part, partial(_note, point(result), each, points, session))
         _write(jobs, points)
 
 

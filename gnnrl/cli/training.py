@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnnrl.cli import torchrun as company
+from gnnrl.cli import options, torchrun, training_options
 from gnnrl.cli.console import Narrator, Silent
-from gnnrl.cli.inputs import Source, is_own, load_network, load_splits
-from gnnrl.cli.options import Precision
+from gnnrl.cli.inputs import Source, has_weights, load_network, load_splits
 from gnnrl.cli.runs import Session
-from gnnrl.cli.training_options import Augmentation
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.runs.interruption import Interruption
 
@@ -26,19 +24,19 @@ if TYPE_CHECKING:
 class Training:
     """How a network is trained further; each field is an option."""
 
-    finetune_epochs: int = 3
-    learning_rate: float = 0.03
-    batch_size: int = 128
-    augment: Augmentation = "crop"
-    label_smoothing: float = 0.0
-    distill: float = 0.0
-    temperature: float = 4.0
-    ema: float = 0.0
-    patience: int = 0
-    precision: Precision = "float32"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int | None = None
+    finetune_epochs: training_options.FinetuneOption = 3
+    learning_rate: training_options.LearningRateOption = 0.03
+    batch_size: training_options.BatchSizeOption = 128
+    augment: training_options.AugmentOption = "crop"
+    label_smoothing: training_options.SmoothingOption = 0.0
+    distill: training_options.DistillOption = 0.0
+    temperature: training_options.TemperatureOption = 4.0
+    ema: training_options.EmaOption = 0.0
+    patience: training_options.PatienceOption = 0
+    precision: options.PrecisionOption = "float32"
+    seed: options.SeedOption = 0
+    device: options.DeviceOption = "cpu"
+    threads: options.ThreadsOption = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +44,11 @@ class Tuning(Training):
     """What `gnnrl finetune` is asked to do; each field is an option."""
 
     source: Source
-    data: str
+    data: options.DataOption
     result: Path
     out: Path
-    force: bool = False
+    force: options.ForceOption = False
+    finetune_epochs: training_options.EpochsOption = 10
 
 
 def tune(
@@ -66,8 +65,8 @@ def tune(
         narrator.advance(done, total, f"loss {loss:.3f}")
         session.interruption.check()
 
-    narrator.begin("fine-tuning" + (f" in {company.size()} processes" if company.size() > 1 else ""), "steps")
-    with company.joined():
+    narrator.begin("fine-tuning" + (f" in {torchrun.size()} processes" if torchrun.size() > 1 else ""), "steps")
+    with torchrun.joined():
         result = _train(settings, model, dense, data, session.directory.snapshots(), advance)
     if result.diverged:
         narrator.warn(f"fine-tuning diverged at learning rate {settings.learning_rate:g}; its best epoch is kept")
@@ -130,7 +129,7 @@ def check_tuning(job: Tuning) -> None:
     check_target(job.out, force=job.force)
     bundle.read_manifest(job.result)
     source = job.source
-    if job.distill and not (source.weights or source.pretrained or is_own(source.model)):
+    if job.distill and not has_weights(source):
         raise ConfigError("--distill needs the dense network's weights: give --weights FILE, or --pretrained")
 
 
@@ -181,7 +180,7 @@ def help_tuning(job: Tuning) -> int:
     data = load_splits(job.data, fed, Silent(), judged=small)
     interruption = Interruption()
     try:
-        with company.joined(), interruption.handled():
+        with torchrun.joined(), interruption.handled():
             interruption.is_patient = True
             _train(job, small, fed.model, data, None, lambda *_: interruption.check())
     except (GnnrlError, KeyboardInterrupt) as error:

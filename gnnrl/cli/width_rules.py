@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from gnnrl.cli import options
 from gnnrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,17 +16,11 @@ if TYPE_CHECKING:
 class Widths:
     """Width rules as a command line writes them."""
 
-    min_width: int = 1
-    round_to: str = "auto"
-    keep: tuple[str, ...] = ()
-    bounds: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-
-    @classmethod
-    def take(cls, settings: dict[str, Any]) -> "Widths":
-        """Take the fields out of the arguments of a command."""
-        given: dict[str, Any] = {name: settings.pop(name) for name in cls.__dataclass_fields__}
-        return cls(**given | {name: tuple(given[name] or ()) for name in ("keep", "bounds", "only")})
+    min_width: options.MinWidthOption = 1
+    round_to: options.RoundToOption = "auto"
+    keep: options.KeepOption = ()
+    bounds: options.BoundsOption = ()
+    only: options.OnlyOption = ()
 
     def rules(self) -> "WidthRules":
         """Read them.

@@ -41,7 +41,7 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None
     """Draw score against size: a line for each stage that all points have, and the dense network as a level.
 
     Args:
-        points: see `gnnrl.compression.sweep.point`.
+        points: see `gnnrl.compression.points.point`.
     """
     metric, score = common_metric([point["metric"] for point in points]), points[0]["score"]
     places = [(point["shares"][metric], point["score"]) for point in points]

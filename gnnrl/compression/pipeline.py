@@ -1,38 +1,24 @@
-"""compress(model, example_inputs, constraint, ...): the whole way in one call."""
+"""compress, sweep and compare: the whole way in one call each, short forms of `Study`."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from gnnrl.compression.clock import Clock
+from gnnrl.compression.comparison import Comparison
+from gnnrl.compression.contest import Contest
+from gnnrl.compression.observer import Callbacks
 from gnnrl.compression.result import CompressionResult
-from gnnrl.compression.study import Study
-from gnnrl.errors import ConfigError
-from gnnrl.executors.table import find_executor
-from gnnrl.modules.copies import copy_network
-from gnnrl.modules.modes import outside_inference
-from gnnrl.network.cost import measure
+from gnnrl.compression.search import Search
+from gnnrl.compression.study import DEFAULT_SEARCHERS, Study
 from gnnrl.network.structure import Network
-from gnnrl.network.surgery import remove
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.verification import verify
-from gnnrl.runs.directory import RunDirectory, held
-from gnnrl.runs.memory import SearchMemory
-from gnnrl.runs.timings import ledger_of
+from gnnrl.runs.directory import RunDirectory
 from gnnrl.scoring.adapters import as_test
-from gnnrl.scoring.classes import ClassTally
-from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Trial, judged
-from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
-from gnnrl.searchers.task import Searcher, check_search
-from gnnrl.training.own_function import train_by
-
-STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
-"""Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
+from gnnrl.scoring.plans import Evaluate, Executor, Trial
+from gnnrl.searchers.task import Searcher
 
 
 def compress(
@@ -53,10 +39,9 @@ def compress(
     calibration_images: int = 500,
     seed: int = 0,
     device: str | torch.device | None = None,
-    study: Study | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
-    on_calibration: Callable[[int, int], None] = lambda done, total: None,
+    on_calibration: Callable[[int, int], None] | None = None,
     run: str | Path | RunDirectory | None = None,
     executor: str | Executor = "serial",
 ) -> CompressionResult:
@@ -72,122 +57,126 @@ def compress(
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
         test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
         finetune: trains the small network in place; `partial(gnnrl.training.finetune, train_data=..., snapshots=...)`
-            goes on after its last epoch where it was interrupted.
+            resumes after its last epoch if it was interrupted.
         searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or your own function of a `Task`, or its class.
-        episodes: reward evaluations that the search may use.
+        episodes: plans that the search may score.
         importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
         rules: allowed widths.
         network: what `trace` returned for this model, to save tracing it again.
         device: where to compute; by default where the model is.
-        study: what is known of this model and these data already; then nothing is traced or calibrated, and
-            `importance`, `repair` and `calibration_images` are those of the study.
         on_stage: called with the name of each stage as it begins.
-        on_trial: called after each evaluation.
-        on_calibration: called with (channels weighed, channels in all) while error curves are computed.
-        run: a directory that keeps every evaluation as it is made. Called again after any interruption with the same
-            arguments, the search goes on and ends as if it had never stopped; with more `episodes` it goes further.
-        executor: where plans are judged: "serial", here; "process", in as many processes as there are processors;
+        on_trial: called after each scored plan.
+        on_calibration: called with (done, total) while layers are measured and error curves are computed.
+        run: a directory that keeps every trial as it is made. Called again after any interruption with the same
+            arguments, the search resumes and ends as if it had never stopped; with more `episodes` it goes further.
+        executor: where plans are scored: "serial", here; "process", in as many processes as there are processors;
             "ray", on a cluster; or an executor of your own, see `gnnrl.executors`. The result does not depend on it.
 
     Raises:
         GnnrlError: see `gnnrl.errors`; nothing is written but `run`.
         RunInUse, ConfigError: another process works in `run`, or it was started with other arguments; it lists them.
     """
-    clock = Clock(on_stage)
+    search = Search(searcher, episodes, seed, finetune, executor)
     read = None if test is None else as_test(test, model, example_inputs)
-    search, where = find_searcher(searcher), find_executor(executor)
-    check_search(episodes, seed)
-    if finetune is not None and not callable(finetune):
-        raise ConfigError(f"finetune must be a function that trains a network in place, got {finetune!r}")
-    settings = {
-        "constraint": str(constraint),
-        "searcher": name_of(searcher),
-        "episodes": episodes,
-        "importance": importance if study is None else study.importance,
-        "repair": repair if study is None else study.repair,
-        "seed": seed,
-    }
-    with outside_inference(), held(run) as directory:
-        ledger = ledger_of(directory)
-        if study is not None:
-            study = study.onto(constraint, rules, ledger)
-        else:
-            study = Study.prepare(
-                model,
-                example_inputs,
-                constraint,
-                evaluate=evaluate,
-                calibration=calibration,
-                importance=importance,
-                repair=repair,
-                rules=rules,
-                network=network,
-                calibration_images=calibration_images,
-                seed=seed,
-                device=device,
-                begin=clock.begin,
-                progress=on_calibration,
-                ledger=ledger,
-            )
-        clock.begin("search")
-        memory = None if directory is None else _memory(directory, study, settings, rules, calibration_images)
-        evaluator = study.search(search, evaluations_of(searcher, episodes), seed, on_trial, memory, where)
-        return _finished(study, evaluator, clock, finetune, read, settings)
-
-
-def _finished(
-    study: Study,
-    evaluator: Evaluator,
-    clock: Clock,
-    finetune: Callable[[nn.Module], Any] | None,
-    read: Evaluate | None,
-    settings: dict[str, Any],
-) -> CompressionResult:
-    """Make the small network of the best plan: prune, verify, repair, fine-tune, test."""
-    dense, network = study.model, study.network
-    agreed = study.on_time(np.array(evaluator.best.widths))
-    widths = evaluator.best.widths if agreed is None else agreed.widths
-    reward = evaluator.score(widths)
-    clock.begin("verify")
-    plan = evaluator.plan(widths)
-    assert plan.kept is not None
-    pruned = remove(dense, network, plan.kept)
-    verification = verify(dense, pruned, network, plan.kept, study.inputs)
-    small = evaluator.build(plan)
-    final = study.judge if read is None else read
-    repaired = small if finetune is None else copy_network(small)
-    if finetune is not None:
-        clock.begin("finetune")
-        train_by(finetune, small)
-    clock.begin("test")
-    candidates = {"dense": dense, "pruned": pruned, "repaired": repaired} | (
-        {} if finetune is None else {"finetuned": small}
-    )
-    score = {name: judged(final, copy_network(candidate)) for name, candidate in candidates.items()}
-    clock.end()
-    return CompressionResult(
-        model=small,
-        plan=plan,
+    study = Study(
+        model,
+        example_inputs,
+        evaluate=evaluate,
+        calibration=calibration,
+        rules=rules,
+        importance=importance,
+        repair=repair,
+        calibration_images=calibration_images,
         network=network,
-        score=score,
-        reward=reward,
-        latency=None if agreed is None else agreed.check,
-        history=tuple(evaluator.trials),
-        cost={"dense": measure(network), "pruned": measure(network, plan)},
-        verification=verification,
-        seconds=clock.seconds,
-        search_seconds=evaluator.seconds,
-        classes=read.change(-len(score), -1) if isinstance(read, ClassTally) else None,
-        settings=settings,
+        seed=seed,
+        device=device,
+        observer=Callbacks(on_stage, on_trial, on_calibration),
     )
+    return study.compress(constraint, search, test=read, run=run)
 
 
-def _memory(
-    directory: RunDirectory, study: Study, settings: dict[str, Any], rules: WidthRules | None, calibration_images: int
-) -> SearchMemory:
-    """What a run remembers of this very search."""
-    asked = {name: value for name, value in settings.items() if name != "episodes"}
-    rest = {"rules": asdict(rules or WidthRules()), "calibration_images": calibration_images}
-    directory.identify({**asked, **rest, **study.identity()})
-    return SearchMemory(directory)
+def sweep(
+    model: nn.Module,
+    example_inputs: Any,
+    constraints: Sequence[str],
+    *,
+    on_limit: Callable[[str], None] | None = None,
+    on_result: Callable[[CompressionResult], None] | None = None,
+    **settings: Any,
+) -> tuple[CompressionResult, ...]:
+    """Compress one network to several limits; it is traced and calibrated once.
+
+    Args:
+        constraints: such as ["macs<=70%", "macs<=50%", "macs<=30%"].
+        on_limit: called with each limit before its search.
+        on_result: called with each result as soon as it is there, to save it.
+        settings: all others are those of `compress`, and the same for all limits. A `run` is a folder, which has a run
+            directory for each limit.
+
+    Returns:
+        one result for each limit, in order.
+
+    Raises:
+        ConfigError: no limits, or one twice.
+        UnreachableConstraint: a limit that cannot be met, before anything is searched.
+        GnnrlError: see `compress`.
+    """
+    study, rest = _study(model, example_inputs, settings)
+    return study.sweep(constraints, on_limit=on_limit, on_result=on_result, **rest)
+
+
+def compare(
+    model: nn.Module,
+    example_inputs: Any,
+    constraint: str,
+    *,
+    searchers: Sequence[str | type | Searcher] = DEFAULT_SEARCHERS,
+    seeds: Sequence[int] = (0, 1, 2),
+    episodes: int = 150,
+    path: str | Path | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Run every searcher with every seed on one network; closed forms once, since they do not depend on the seed.
+
+    A limit on latency is one on the model of it, which the closed-form plan corrected: the same for all searchers, so
+    that they compare. The plans themselves are not timed, as that of `compress` is.
+
+    Args:
+        searchers: names, `module:attribute`, or your own; see `compress`, as for all other arguments.
+        seeds: one run of each searcher for each.
+        episodes: plans that each run may score.
+        path: file that is written after each run; runs that it holds already are not run again.
+        settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `calibration_images`,
+            `device`, `executor`, `on_stage`, `on_calibration` and `on_trial` as in `compress`.
+
+    Raises:
+        ConfigError: two searchers have one name, or the file holds runs under other settings; the message names them.
+        GnnrlError: see `gnnrl.errors`.
+    """
+    contest = Contest.of(searchers, seeds, episodes, path)
+    study, rest = _study(model, example_inputs, settings)
+    return study.compare(constraint, contest, **rest)
+
+
+_CALLBACKS = {"on_stage": "on_stage", "on_trial": "on_trial", "on_calibration": "on_advance"}
+_OF_A_STUDY = (
+    "evaluate",
+    "calibration",
+    "rules",
+    "importance",
+    "repair",
+    "calibration_images",
+    "network",
+    "seed",
+    "device",
+)
+
+
+def _study(model: nn.Module, example_inputs: Any, settings: dict[str, Any]) -> tuple[Study, dict[str, Any]]:
+    """The study that arguments of `compress` ask for, and the other arguments."""
+    rest = dict(settings)
+    calls = {ours: rest.pop(given) for given, ours in _CALLBACKS.items() if given in rest}
+    known = {name: rest.pop(name) for name in _OF_A_STUDY if name in rest}
+    study = Study(model, example_inputs, observer=Callbacks(**calls), **known)
+    return study, rest

@@ -1,8 +1,9 @@
-"""What every search of one network shares: trace, calibration, curves, criterion, repair and reward, prepared once."""
+"""Study: everything that is known of a network before a limit, and the searches that start from it."""
 
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,281 +11,295 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import ConfigError, GnnrlWarning, first_line
-from gnnrl.executors.serial import SerialExecutor
-from gnnrl.executors.table import started
-from gnnrl.latency.agreement import Agreement, agree, limits_latency, scaled_onto, uncorrected
-from gnnrl.latency.ledger import Ledger
-from gnnrl.latency.measurement import measure_latency, time_plans
-from gnnrl.modules.copies import copy_network
-from gnnrl.network.cost import Constraint
-from gnnrl.network.labels import Component
+from gnnrl.compression.comparison import Comparison
+from gnnrl.compression.contest import Contest
+from gnnrl.compression.evidence import Criteria, Evidence
+from gnnrl.compression.finishing import finish
+from gnnrl.compression.goal import Goal
+from gnnrl.compression.observer import Clock, Observer
+from gnnrl.compression.result import CompressionResult
+from gnnrl.compression.search import Search
+from gnnrl.compression.timing import Timing
+from gnnrl.errors import ConfigError
+from gnnrl.executors.table import find_executor, started
+from gnnrl.modules.copies import copy_network, on_device
+from gnnrl.modules.modes import outside_inference
+from gnnrl.network.cost import Constraint, name_limit
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_weights
 from gnnrl.network.tracing.tracer import trace, unwrapped
-from gnnrl.pruning.allocation import Allocation
-from gnnrl.pruning.calibration.dense import Calibration, calibrate
-from gnnrl.pruning.curves import Curve, error_curves
-from gnnrl.pruning.importance import CRITERIA
-from gnnrl.pruning.importance import importance as score_units
-from gnnrl.pruning.plan import Scores, removal_orders
-from gnnrl.pruning.projection import Projection
-from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.pruning.unreachable import explain_met
+from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
-from gnnrl.scoring.adapters import as_evaluate
-from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Judge, Memory, Trial, judged
-from gnnrl.searchers.task import Searcher, Task, run
+from gnnrl.runs.timings import ledger_of
+from gnnrl.scoring.adapters import as_evaluate, as_test
+from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Judge, Memory
+from gnnrl.searchers.task import Task
 from gnnrl.storage.fingerprint import digest_of
 
+DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
+STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
+"""Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
 
-@dataclass(frozen=True, slots=True)
+
 class Study:
-    """A network with its limit, and everything that is known of it before a search.
+    """A network, its data, and what is known of both before a limit is given.
+
+        study = gnnrl.Study(model, inputs, evaluate=batches, calibration=batches)
+        goal = study.goal("macs<=50%")
+        result = study.compress(goal, searcher="ppo", episodes=150)
+
+    The network is traced at once; a `goal` needs nothing else, so a limit out of reach is refused before data are
+    read. Calibration and error curves are computed once, when they are first needed.
+
+    Args:
+        model, example_inputs, evaluate, calibration, rules, importance, repair, calibration_images, network, device:
+            see `gnnrl.compress`; `evaluate` and `calibration` may come later, by `provide`.
+        seed: of the criterion "random", and of searches that name none.
+        observer: told what is being done.
 
     Attributes:
         model: a copy of the dense network, in evaluation mode.
         inputs: example inputs on its device.
-        judge: the reward.
-        record: what the dense network computes on calibration data.
-        curves: error curves of the groups.
-        scores: importance of the units.
-        orders: removal order of each group's units.
-        importance: name of the criterion.
-        repair: see `Evaluator`.
-        dense: reward of the dense network.
-        latency: the limit on latency, if there is one.
-        ledger: times that are known.
+        network: the traced network.
+        calibration: the calibration data, None as long as there are none.
+        clock: seconds of the stages.
+        timing: the latency of the network and of its plans, for limits on it.
+
+    Raises:
+        GnnrlError: see `gnnrl.errors`.
     """
 
-    model: nn.Module
-    inputs: Any
-    projection: Projection
-    judge: Evaluate
-    record: Calibration | None
-    curves: list[Curve]
-    scores: Scores
-    orders: list[Component]
-    importance: str
-    repair: str
-    dense: float
-    latency: Constraint | None = None
-    ledger: Ledger = field(default_factory=Ledger)
-
-    @classmethod
-    def prepare(
-        cls,
+    def __init__(
+        self,
         model: nn.Module,
         example_inputs: Any,
-        constraint: str,
         *,
-        evaluate: Evaluate | Iterable[Any],
+        evaluate: Evaluate | Iterable[Any] | None = None,
         calibration: Iterable[Any] | None = None,
+        rules: WidthRules | None = None,
         importance: str = "curves",
         repair: str = "ls",
-        rules: WidthRules | None = None,
-        network: Network | None = None,
         calibration_images: int = 500,
+        network: Network | None = None,
         seed: int = 0,
         device: str | torch.device | None = None,
-        begin: Callable[[str], None] = lambda stage: None,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-        ledger: Ledger | None = None,
-    ) -> "Study":
-        """Trace, calibrate, judge the dense network, compute error curves; arguments are those of `compress`.
-
-        Where latency is limited, layers are measured, and the model of them is corrected by the closed-form plan.
-
-        Args:
-            begin: called with "trace", "latency", "calibrate" and "curves" as they begin.
-            progress: called with (channels weighed, channels in all) while error curves are computed.
-            ledger: times that are known, where latency is limited.
-
-        Raises:
-            GnnrlError: see `gnnrl.errors`. A limit that is met already is warned of.
-        """
-        judge = as_evaluate(evaluate, example_inputs)
-        _check(importance, calibration, repair, rules)
+        observer: Observer | None = None,
+    ) -> None:
+        if rules is not None and not isinstance(rules, WidthRules):
+            raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
+        self.rules = rules or WidthRules()
+        self.criteria = Criteria(importance, repair, calibration_images, seed)
+        self.inputs = example_inputs
+        self._evaluate: Evaluate | None = None
+        self.calibration: Iterable[Any] | None = None
+        if evaluate is not None:
+            self.provide(evaluate, calibration)
+        self.clock = Clock(observer or Observer())
         check_weights(unwrapped(model), network)
-        dense = copy_network(unwrapped(model)).eval()
-        dense = dense if device is None else _moved(dense, device)
-        place = _device(dense)
-        inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
-        begin("trace")
-        network = network or trace(dense, inputs)
-        limit, ledger = limits_latency(constraint), ledger or Ledger()
-        if limit is not None:
-            network = _timed(dense, network, inputs, ledger, begin)
-        projection = _projection(network, constraint, rules)
-        begin("calibrate")
-        record = None
-        if calibration is not None:
-            record = calibrate(dense, calibration, images=calibration_images, example_inputs=inputs)
-        scores = _scores(dense, network, record, importance, seed)
-        score = judged(judge, copy_network(dense), "the dense network")
-        begin("curves")
-        curves = error_curves(dense, network, record, progress)
-        orders = [curve.order for curve in curves] if importance == "curves" else removal_orders(scores)
-        known = (record, curves, scores, orders, importance, repair, score)
-        return cls(dense, inputs, projection, judge, *known, limit, ledger)._corrected()
+        with outside_inference():
+            dense = copy_network(unwrapped(model)).eval()
+            self.model = dense if device is None else on_device(dense, device)
+            place = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
+            self.inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
+            self.clock.begin("trace")
+            self.network = network or trace(self.model, self.inputs)
+            self.clock.end()
+        self.timing = Timing(self.model, self.network, self.inputs)
 
-    def onto(self, constraint: str, rules: WidthRules | None = None, ledger: Ledger | None = None) -> "Study":
-        """The same network with another limit; nothing is traced or calibrated again.
-
-        Args:
-            ledger: times that are known, where latency is limited.
+    def provide(self, evaluate: Evaluate | Iterable[Any], calibration: Iterable[Any] | None) -> None:
+        """Take the data, before the first search.
 
         Raises:
-            UnreachableConstraint: no plan within the rules meets it.
+            ConfigError: they are no data, or calibration data are missing.
         """
-        limit, network, ledger = limits_latency(constraint), self.network, ledger or Ledger()
-        if limit is not None:
-            network = _timed(self.model, network, self.inputs, ledger)
-        projection = _projection(network, constraint, rules)
-        return replace(self, projection=projection, latency=limit, ledger=ledger)._corrected()
-
-    def _corrected(self) -> "Study":
-        """The study with a model of the latency that is right for the closed-form plan."""
-        return self if self.latency is None else replace(self, projection=self._agreed(self._closed_form).projection)
+        self._evaluate = as_evaluate(evaluate, self.inputs)
+        self.criteria.check(calibration)
+        self.calibration = calibration
 
     @property
-    def network(self) -> Network:
-        """The network to prune."""
-        return self.projection.network
-
-    def on_time(self, widths: Component) -> Agreement | None:
-        """Measure a plan, and where it is not as fast as its limit says take the nearest one that is.
-
-        Returns:
-            None where latency is not limited.
-        """
-        if self.latency is None:
-            return None
-        return self._agreed(lambda onto: widths if onto is self.projection else scaled_onto(onto, widths))
-
-    def _agreed(self, choose: Callable[[Projection], Component]) -> Agreement:
-        assert self.latency is not None
-        return agree(self.projection, choose, self._milliseconds, relative=self.latency.relative)
-
-    def _closed_form(self, projection: Projection) -> Component:
-        return Allocation.build(projection, self.curves).widths()
-
-    def _milliseconds(self, widths: Component) -> tuple[float, float]:
-        """Latency of the dense and of the pruned network."""
-        plans = np.stack([self.network.widths, widths])
-        seconds = time_plans(self.model, self.network, self.inputs, plans, orders=self.orders, ledger=self.ledger)
-        dense, pruned = 1e3 * seconds
-        return float(dense), float(pruned)
-
-    def evaluator(self, memory: Memory | None = None) -> Evaluator:
-        """What judges plans; it has judged none yet."""
-        judge = Judge(self.model, self.network, self.judge, self.orders, self.record, self.repair)
-        return Evaluator(judge, memory=memory)
-
-    def task(
-        self,
-        evaluations: int,
-        seed: int,
-        on_trial: Callable[[Trial], None] | None = None,
-        evaluator: Evaluator | None = None,
-    ) -> Task:
-        """A search; one that has judged nothing yet, or goes on with what an evaluator knows."""
-        evaluator = evaluator or self.evaluator()
-        return Task(self.projection, evaluator, self.curves, self.scores, evaluations, seed, on_trial)
-
-    def search(
-        self,
-        searcher: Searcher,
-        evaluations: int,
-        seed: int,
-        on_trial: Callable[[Trial], None] | None = None,
-        memory: SearchMemory | None = None,
-        executor: Executor | None = None,
-    ) -> Evaluator:
-        """Search; the evaluator holds the trials.
-
-        Where the evaluations of a run were raised, the search of before is followed by one that knows its trials.
-
-        Args:
-            memory: what a run directory remembers of the search.
-            executor: where plans are judged; by default here. It is started for the search and closed after it.
+    def evaluate(self) -> Evaluate:
+        """The function that scores a network.
 
         Raises:
-            ArtifactError: the journal is of another search.
+            ConfigError: none was given.
         """
-        evaluator = self.evaluator(memory)
-        with started(executor or SerialExecutor(), evaluator.judge) as evaluator.executor:
-            for leg, budget in enumerate([evaluations] if memory is None else memory.budgets(evaluations)):
-                run(searcher, self.task(budget, _leg_seed(seed, leg), on_trial, evaluator))
-        evaluator.executor = None
-        if memory is not None:
-            memory.check_used(len(evaluator.trials))
-            evaluator.memory = None  # what is judged from here on is no part of the search
-        return evaluator
+        if self._evaluate is None:
+            raise ConfigError(
+                "a search needs a score: give evaluate= to Study, a function of a network or batches (x, y)"
+            )
+        return self._evaluate
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What is measured of the dense network, computed when it is first asked for."""
+        with outside_inference():
+            data = self.evaluate, self.calibration
+            found = Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
+            self.clock.end()
+        return found
+
+    def goal(self, constraint: str) -> Goal:
+        """Check a limit on this network; where it limits latency, measure the layers.
+
+        Raises:
+            ConfigError, NothingToPrune, UnreachableConstraint: it is not a limit, or cannot be met.
+        """
+        limits = Constraint.parse(constraint)
+        if all(limit.metric != "latency" for limit in limits):
+            return Goal.of(str(constraint), limits, self.network, self.rules)
+        with outside_inference():
+            network = self.timing.measured(self.clock)
+            self.clock.end()
+        return Goal.of(str(constraint), limits, network, self.rules)
+
+    def goals(self, constraints: Sequence[str]) -> list[Goal]:
+        """Check several limits.
+
+        Raises:
+            ConfigError: no limit, or one twice.
+            GnnrlError: as `goal`, before anything is searched.
+        """
+        names = [name_limit(constraint) for constraint in constraints]
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"a sweep needs limits, each of them once; got {', '.join(constraints) or 'none'}")
+        return [self.goal(constraint) for constraint in constraints]
+
+    def evaluator(self, memory: Memory | None = None) -> Evaluator:
+        """What scores plans; it has scored none yet."""
+        known = self.evidence
+        judge = Judge(self.model, self.network, self.evaluate, known.orders, known.record, self.criteria.repair)
+        return Evaluator(judge, memory=memory)
+
+    def task(self, goal: Goal, evaluations: int, seed: int = 0, evaluator: Evaluator | None = None) -> Task:
+        """What a searcher works on: a search that has scored nothing yet, or resumes with what an evaluator knows."""
+        known = self.evidence
+        evaluator = evaluator or self.evaluator()
+        return Task(goal.projection, evaluator, known.curves, known.scores, evaluations, seed, self.clock.judged)
+
+    def compress(
+        self,
+        goal: Goal | str,
+        search: Search | None = None,
+        *,
+        test: Evaluate | Iterable[Any] | None = None,
+        run: str | Path | RunDirectory | None = None,
+        **settings: Any,
+    ) -> CompressionResult:
+        """Search a limit, and make the small network.
+
+        Args:
+            goal: of this study, or a limit such as `macs<=50%`.
+            search: how; by default `Search(**settings)`, so that `episodes=50` may be written here.
+            test, run: see `gnnrl.compress`.
+        """
+        search = search or Search(**{"seed": self.criteria.seed, **settings})
+        read = None if test is None else as_test(test, self.model, self.inputs)
+        with outside_inference(), held(run) as directory:
+            goal = self._begun(goal, directory)
+            goal.warn_if_met()
+            known = self.evidence
+            goal = self.timing.corrected(goal, known.curves, known.orders)
+            asked = self._asked(goal, search)
+            self.clock.begin("search")
+            memory = None if directory is None else self._memory(directory, asked)
+            evaluator = search.run(self.evaluator(memory), partial(self.task, goal), memory)
+            agreed = self.timing.on_time(goal, np.array(evaluator.best.widths), known.orders)
+            final = read or self.evaluate
+            return finish(self.model, self.inputs, goal, evaluator, agreed, search.finetune, final, asked, self.clock)
+
+    def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
+        """The goal, under the times that a run remembers."""
+        if directory is not None:
+            self.timing.use(ledger_of(directory, self.timing.ledger.measured))
+        if isinstance(goal, str) or (directory is not None and goal.latency is not None):
+            return self.goal(goal if isinstance(goal, str) else goal.constraint)
+        return goal
+
+    def sweep(
+        self,
+        constraints: Sequence[str],
+        *,
+        run: str | Path | None = None,
+        on_limit: Callable[[str], None] | None = None,
+        on_result: Callable[[CompressionResult], None] | None = None,
+        **settings: Any,
+    ) -> tuple[CompressionResult, ...]:
+        """Search several limits; all are checked before the first search.
+
+        Args:
+            run: a folder, with a run directory for each limit.
+            on_limit, on_result, settings: see `gnnrl.sweep`.
+        """
+        results = []
+        for goal in self.goals(constraints):
+            if on_limit:
+                on_limit(goal.constraint)
+            place = None if run is None else Path(run) / name_limit(goal.constraint)
+            results.append(self.compress(goal, run=place, **settings))
+            if on_result:
+                on_result(results[-1])
+        return tuple(results)
+
+    def compare(
+        self,
+        goal: Goal | str,
+        contest: Contest | None = None,
+        *,
+        test: Evaluate | Iterable[Any] | None = None,
+        executor: str | Executor = "serial",
+        **settings: Any,
+    ) -> Comparison:
+        """Run several searchers on one limit.
+
+        Args:
+            contest: which; by default `Contest.of(**settings)`: searchers, seeds, episodes and path.
+            test, executor: see `gnnrl.compress`.
+        """
+        contest = contest or Contest.of(**{"searchers": DEFAULT_SEARCHERS, "seeds": (0, 1, 2), **settings})
+        read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
+        goal = self.goal(goal) if isinstance(goal, str) else goal
+        criteria = {"importance": self.criteria.importance, "repair": self.criteria.repair}
+        asked = {"constraint": goal.constraint, "episodes": contest.episodes, **criteria, **self._shared()}
+        before = contest.before(asked)
+        goal.warn_if_met()
+        known = self.evidence
+        goal = self.timing.corrected(goal, known.curves, known.orders)
+        comparison = contest.begin(asked | {"network": goal.network.fingerprint}, known.dense, before)
+        with outside_inference(), started(where, self.evaluator().judge):
+            contest.fill(comparison, partial(self.task, goal), where, self.clock)
+        if read is not None:
+            self.clock.begin("test")
+            contest.read_test(comparison, self.model, self.evaluator(), read)
+        self.clock.end()
+        return comparison
+
+    def _asked(self, goal: Goal, search: Search) -> dict[str, Any]:
+        """What a result says of how it was made."""
+        return {
+            "constraint": goal.constraint,
+            "searcher": search.name,
+            "episodes": search.episodes,
+            "importance": self.criteria.importance,
+            "repair": self.criteria.repair,
+            "seed": search.seed,
+        }
+
+    def _memory(self, directory: RunDirectory, asked: dict[str, Any]) -> SearchMemory:
+        """What a run remembers of this very search."""
+        kept = {name: value for name, value in asked.items() if name != "episodes"}
+        directory.identify({**kept, **self._shared(), **self.identity()})
+        return SearchMemory(directory)
+
+    def _shared(self) -> dict[str, Any]:
+        """What searches of this study have in common, as files write it down."""
+        return {"rules": asdict(self.rules), "calibration_images": self.criteria.images}
 
     def identity(self) -> dict[str, Any]:
         """What a search is on, as a run directory writes it down: weights, groups, limit, data as far as they show."""
         return {
             "weights": digest_of(self.model),
             "network": self.network.fingerprint,
-            "reward of the dense network": self.dense,
-            "error curves": [float(curve.error.max()) for curve in self.curves],
+            "reward of the dense network": self.evidence.dense,
+            "error curves": [float(curve.error.max()) for curve in self.evidence.curves],
         }
-
-
-def _timed(
-    model: nn.Module, network: Network, inputs: Any, ledger: Ledger, begin: Callable[[str], None] = lambda stage: None
-) -> Network:
-    """The network with the latency that was measured of it, now or before."""
-    if "latency" in network.cost.metrics:
-        return uncorrected(network)
-    begin("latency")
-    return measure_latency(model, network, inputs, ledger=ledger)
-
-
-def _projection(network: Network, constraint: str, rules: WidthRules | None) -> Projection:
-    """The projection onto a limit; a warning where the widest plan is within it."""
-    projection = Projection.build(network, constraint, rules)
-    if projection.holds(projection.widest):
-        warnings.warn(explain_met(network, projection.budget), GnnrlWarning, stacklevel=4)
-    return projection
-
-
-def _moved(model: nn.Module, device: str | torch.device) -> nn.Module:
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"device {str(device)!r} cannot be used here ({first_line(error)}); choose another"
-        ) from error
-
-
-def _check(criterion: str, calibration: Iterable[Any] | None, repair: str, rules: object) -> None:
-    if rules is not None and not isinstance(rules, WidthRules):
-        raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
-    known = ("curves", *CRITERIA)
-    if criterion not in known:
-        raise ConfigError(f"unknown importance criterion {criterion!r}; choose one of {', '.join(known)}")
-    find_repair(repair)
-    if calibration is None and (criterion in ("curves", "taylor") or repair != "none"):
-        raise ConfigError(
-            f"importance {criterion!r} and repair {repair!r} look at calibration data; give `calibration` (a few "
-            "hundred inputs), or choose importance='l2' and repair='none'"
-        )
-
-
-def _scores(model: nn.Module, network: Network, record: Calibration | None, criterion: str, seed: int) -> Scores:
-    """The scores of the criterion; for "curves", those of the norms."""
-    batches = record.batches() if record is not None and criterion == "taylor" else None
-    feed = None if record is None else record.feed
-    return score_units("l2" if criterion == "curves" else criterion, model, network, batches, seed, feed)
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
-def _leg_seed(seed: int, leg: int) -> int:
-    """The seed of the search that follows so many others."""
-    return seed if leg == 0 else int(np.random.SeedSequence([seed, leg]).generate_state(1)[0])

@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, first_line
 
 
 def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -43,3 +44,17 @@ def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) 
 def copied(values: Any) -> Any:
     """Return the same structure with copies of its tensors: a forward may write to its inputs."""
     return tree_map_only(Tensor, Tensor.clone, values)
+
+
+def on_device(model: nn.Module, device: str | torch.device) -> nn.Module:
+    """Move a model.
+
+    Raises:
+        ConfigError: nothing can be computed there.
+    """
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {str(device)!r} cannot be used here ({first_line(error)}); choose another"
+        ) from error

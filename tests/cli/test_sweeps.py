@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import sweeps as sweeping
+from gnnrl.cli import follower
 from gnnrl.cli.app import app
 from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
@@ -36,23 +36,23 @@ def stopped(*arguments: str, limit: int = 2, error: BaseException | None = None)
     """Run a sweep that gets Ctrl-C, or meets an error, while it judges the second plan of a limit."""
     judged = [0] * 9
 
-    class Stopping(sweeping.Best):
+    class Stopping(follower.Follower):
         limit = 0
 
-        def restart(self) -> None:
-            super().restart()
-            self.limit += 1
+        def begin(self, stage: str) -> None:
+            super().begin(stage)
+            self.limit += stage == "search"
 
-        def __call__(self, trial: Any) -> None:
-            super().__call__(trial)
+        def judged(self, trial: Any) -> None:
             judged[self.limit] += 1
             if (self.limit, judged[self.limit]) == (limit, 2):
                 if error is not None:
                     raise error
                 signal.raise_signal(signal.SIGINT)
+            super().judged(trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweeping, "Best", Stopping)
+        patch.setattr(follower, "Follower", Stopping)
         return run(*arguments)
 
 

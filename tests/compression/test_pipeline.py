@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import gnnrl
-from gnnrl.compression import study
-from gnnrl.compression.pipeline import STAGES, compress
+from gnnrl.compression import timing
+from gnnrl.compression.pipeline import compress
+from gnnrl.compression.study import STAGES
 from gnnrl.errors import (
     ConfigError,
     DataError,
@@ -301,7 +302,7 @@ def test_a_limit_on_latency_gives_a_network_that_is_so_fast(monkeypatch: pytest.
     model, stages = topology("residual").model, []
     with counting_clock() as clock:
         for name in ("measure_latency", "time_plans"):
-            monkeypatch.setattr(study, name, partial(getattr(study, name), clock=clock))
+            monkeypatch.setattr(timing, name, partial(getattr(timing, name), clock=clock))
         settings = {"model": model, "constraint": "latency<=60%, params<=90%", "rules": WidthRules(round_to=1)}
         result = compressed(**settings, on_stage=stages.append)
 

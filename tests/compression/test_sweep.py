@@ -7,9 +7,10 @@ import pytest
 
 import gnnrl
 from gnnrl import compression
-from gnnrl.compression import study
+from gnnrl.compression import evidence, study, timing
 from gnnrl.compression.figures import draw_tradeoff
-from gnnrl.compression.sweep import point, sweep
+from gnnrl.compression.pipeline import sweep
+from gnnrl.compression.points import point
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.network.cost import name_limit
 from tests.compression.test_pipeline import batches, near
@@ -37,9 +38,9 @@ def test_every_limit_is_met_by_a_network_of_its_own() -> None:
 
 def test_network_and_data_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    for name in ("trace", "calibrate", "error_curves"):
-        original = getattr(study, name)
-        monkeypatch.setattr(study, name, lambda *a, _f=original, _n=name, **k: (calls.append(_n), _f(*a, **k))[1])
+    for home, name in ((study, "trace"), (evidence, "calibrate"), (evidence, "error_curves")):
+        original = getattr(home, name)
+        monkeypatch.setattr(home, name, lambda *a, _f=original, _n=name, **k: (calls.append(_n), _f(*a, **k))[1])
 
     swept()
 
@@ -58,7 +59,7 @@ def test_a_limit_of_a_sweep_gives_what_it_gives_alone() -> None:
 def test_limits_on_latency_are_shares_of_one_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     with counting_clock() as clock:
         for name in ("measure_latency", "time_plans"):
-            monkeypatch.setattr(study, name, partial(getattr(study, name), clock=clock))
+            monkeypatch.setattr(timing, name, partial(getattr(timing, name), clock=clock))
         first, second = swept(["latency<=70%", "latency<=50%"], rules=gnnrl.WidthRules(round_to=1), searcher="curves")
 
     for result, share in ((first, 0.7), (second, 0.5)):

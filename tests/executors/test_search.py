@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from gnnrl import compare
 from gnnrl.cli.inputs import Source
 from gnnrl.cli.jobs import Job
 from gnnrl.cli.run_settings import naming, read_job, written
 from gnnrl.cli.runs import Found
-from gnnrl.compression.comparison import compare
 from gnnrl.compression.pipeline import compress
 from gnnrl.compression.result import CompressionResult
 from gnnrl.errors import ConfigError

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import gnnrl
-from gnnrl.compression import study
-from gnnrl.compression.sweep import prepare_all
+from gnnrl.compression import timing
+from gnnrl.compression.study import Study
 from gnnrl.errors import ArtifactError, ConfigError
-from gnnrl.latency.ledger import Ledger, Measured
+from gnnrl.latency.ledger import Measured
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
 from gnnrl.runs.timings import ledger_of, read_times
 from tests.latency.machine import counting_clock
 from tests.runs.test_resume import batches, model, near, outcome, search
-from tests.topologies import images
+from tests.topologies import images, traced
 
 LIMIT = "latency<=60%"
 
@@ -26,7 +26,7 @@ LIMIT = "latency<=60%"
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine whose time is its multiply-accumulates; a function says what may be timed from then on."""
-    originals = {name: getattr(study, name) for name in ("measure_latency", "time_plans")}
+    originals = {name: getattr(timing, name) for name in ("measure_latency", "time_plans")}
 
     def fail() -> float:
         pytest.fail("was timed again")
@@ -35,7 +35,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def let(*, layers: bool, networks: bool) -> None:
             for name, allowed in zip(originals, (layers, networks), strict=True):
-                monkeypatch.setattr(study, name, partial(originals[name], clock=clock if allowed else fail))
+                monkeypatch.setattr(timing, name, partial(originals[name], clock=clock if allowed else fail))
 
         let(layers=True, networks=True)
         yield let
@@ -74,12 +74,18 @@ def test_a_run_whose_search_is_over_times_nothing_again(machine: Any, tmp_path: 
 
 
 def test_a_run_of_a_sweep_goes_on_without_what_the_sweep_knew(machine: Any, tmp_path: Path) -> None:
-    times, judge = Ledger(), near(model())
-    shared = {"evaluate": judge, "calibration": batches(), "rules": WidthRules(round_to=1)}
-    known = prepare_all(model(), images(), ["macs<=70%", LIMIT, "latency<=50%"], ledger=times, **shared)
+    judge = near(model())
+    known = Study(
+        model(),
+        images(),
+        evaluate=judge,
+        calibration=batches(),
+        rules=WidthRules(round_to=1),
+        network=traced("residual").network,
+    )
+    goal = known.goals(["macs<=70%", LIMIT, "latency<=50%"])[1]
     with RunDirectory(tmp_path / "run") as directory:
-        ledger_of(directory, times.measured)
-        swept = limited(directory, study=known, evaluate=judge)  # type: ignore[arg-type]
+        swept = known.compress(goal, run=directory, searcher="evolution", episodes=4)
     machine(layers=False, networks=False)
     alone = limited(tmp_path / "run", evaluate=judge)
 

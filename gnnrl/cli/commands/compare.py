@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,10 @@ from rich.table import Table
 
 from gnnrl.cli import options
 from gnnrl.cli.console import Narrator, narration, stdout
-from gnnrl.cli.inputs import Source, load_network, load_splits
-from gnnrl.cli.jobs import STAGES, Best, Job, check_settings, check_written, refuse_unreachable, shared_arguments
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.jobs import Job, check_written, executor_of, prepare
 from gnnrl.cli.startup import import_engine, limited_threads
-from gnnrl.cli.width_rules import Widths
+from gnnrl.cli.training import Training
 from gnnrl.errors import ConfigError
 from gnnrl.runs.interruption import Interrupted, Interruption
 
@@ -42,57 +42,36 @@ FolderOption = Annotated[
 ]
 
 
+_ALONE = {each.name for each in fields(Training)} - {"precision", "device", "threads"} | {"searcher", "force"}
+"""Options of `gnnrl prune` that a comparison does not have."""
+
+
+@takes_fields(without=_ALONE)
 def compare(
-    model: options.ModelOption,
-    data: options.DataOption,
-    weights: options.WeightsOption = None,
-    pretrained: options.PretrainedOption = False,
-    constraint: options.ConstraintOption = "macs<=50%",
+    job: Job,
     searchers: SearchersOption = "ppo,ddpg,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
     seeds: SeedsOption = 3,
     out: FolderOption = Path("gnnrl-compare"),
     as_json: options.JsonOption = False,
-    device: options.DeviceOption = "cpu",
-    threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "float32",
-    episodes: options.EpisodesOption = 150,
-    importance: options.ImportanceOption = "curves",
-    repair: options.RepairOption = "ls",
-    metric: options.MetricOption = "top1",
-    reward_images: options.RewardImagesOption = None,
-    calibration_images: options.CalibrationOption = 500,
-    executor: options.ExecutorOption = "serial",
-    workers: options.WorkersOption = None,
-    address: options.AddressOption = None,
-    min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = "auto",
-    keep: options.KeepOption = None,
-    bounds: options.BoundsOption = None,
-    only: options.OnlyOption = None,
-    input_shape: options.InputShapeOption = None,
-    mean: options.MeanOption = None,
-    std: options.StdOption = None,
 ) -> None:
     """Run several searchers with equal numbers of evaluations: a table, best-so-far as a figure, all numbers as JSON.
 
     Nothing is fine-tuned. The test images are read once for the best plan of each run, after all runs. Interrupted, it
     goes on with the same command.
     """
-    settings = dict(locals())
-    as_json, names, count = settings.pop("as_json"), _read_names(settings.pop("searchers")), settings.pop("seeds")
-    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
-    job = Job(source=source, widths=Widths.take(settings), **settings)
+    names, asked = _read_names(searchers), replace(job, finetune_epochs=0)
     with narration(quiet=as_json) as narrator:
-        check_written(job)
+        check_written(asked)
         import_engine(narrator)
         with limited_threads(job.threads), _telling(out / _FILE):
-            comparison = _work(job, names, range(count), narrator)
-    facts = {"model": model, "data": data, "out": str(out), "missing": comparison.missing} | asdict(comparison)
+            comparison = _work(asked, names, range(seeds), narrator)
+    known = {"model": job.source.model, "data": job.data, "out": str(out), "missing": comparison.missing}
+    facts = known | asdict(comparison)
     facts["rows"] = [asdict(row) for row in comparison.rows()]
     if as_json:
         typer.echo(json.dumps(facts))
     else:
-        _show(facts, metric, out)
+        _show(facts, job.metric, out)
 
 
 def _show(facts: dict[str, Any], metric: options.MetricOption, out: Path) -> None:
@@ -120,35 +99,16 @@ def _telling(path: Path) -> Iterator[None]:
 
 
 def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
-    from gnnrl.compression.comparison import compare
+    from gnnrl.compression.contest import Contest
     from gnnrl.compression.figures import draw_comparison
     from gnnrl.searchers.table import find_searcher
 
-    check_settings(job)
     for name in names:
         find_searcher(name)
-    fed = load_network(job.source, job.device, narrator)
-    network = refuse_unreachable(job, fed, narrator)
-    data = load_splits(job.data, fed, narrator)
-
-    def begin(stage: str) -> None:
-        if stage != "trace":  # that was told before
-            narrator.begin(*STAGES.get(stage, (stage, "plans")))
-        telling.restart()
-
-    telling = Best(job.metric, job.episodes, narrator)
-    comparison = compare(
-        fed.model,
-        fed.example_inputs,
-        job.constraint,
-        searchers=names,
-        seeds=seeds,
-        path=job.out / _FILE,
-        on_stage=begin,
-        on_calibration=narrator.advance,
-        on_trial=telling,
-        **shared_arguments(job, fed.model, network, data),
-    )
+    contest = Contest.of(names, seeds, job.episodes, job.out / _FILE)
+    work = prepare(job, narrator, [job.constraint])
+    test = work.test
+    comparison = work.study.compare(work.goal, contest, test=test, executor=executor_of(job))
     draw_comparison(comparison, job.out / _FIGURE)
     return comparison
 

@@ -1,16 +1,16 @@
 """`gnnrl finetune`: a saved result is trained further."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli import options
-from gnnrl.cli import torchrun as company
-from gnnrl.cli import training_options as tuning_options
+from gnnrl.cli import options, torchrun
 from gnnrl.cli.console import Narrator, narration, say
-from gnnrl.cli.inputs import Source, check_named
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.inputs import check_named
 from gnnrl.cli.run_settings import naming, written
 from gnnrl.cli.runs import run_path, running
 from gnnrl.cli.startup import import_engine, limited_threads
@@ -19,34 +19,15 @@ from gnnrl.report.names import is_worse, plural
 from gnnrl.storage.layout import check_place
 
 
+@takes_fields()
 def finetune(
     result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
-    model: options.ModelOption,
-    data: options.DataOption,
+    job: Tuning,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where the result goes. Default: DIR-finetuned."),
     ] = None,
-    weights: options.WeightsOption = None,
-    pretrained: options.PretrainedOption = False,
-    force: options.ForceOption = False,
     as_json: options.JsonOption = False,
-    finetune_epochs: tuning_options.EpochsOption = 10,
-    learning_rate: tuning_options.LearningRateOption = 0.03,
-    batch_size: tuning_options.BatchSizeOption = 128,
-    augment: tuning_options.AugmentOption = "crop",
-    label_smoothing: tuning_options.SmoothingOption = 0.0,
-    distill: tuning_options.DistillOption = 0.0,
-    temperature: tuning_options.TemperatureOption = 4.0,
-    ema: tuning_options.EmaOption = 0.0,
-    patience: tuning_options.PatienceOption = 0,
-    precision: options.PrecisionOption = "float32",
-    seed: options.SeedOption = 0,
-    device: options.DeviceOption = "cpu",
-    threads: options.ThreadsOption = None,
-    input_shape: options.InputShapeOption = None,
-    mean: options.MeanOption = None,
-    std: options.StdOption = None,
 ) -> None:
     """Train a saved result further; interrupted, `gnnrl resume` goes on after the last epoch.
 
@@ -56,11 +37,7 @@ def finetune(
 
     On several devices: torchrun --nproc-per-node 4 -m gnnrl finetune small ... --device cuda
     """
-    settings = dict(locals())
-    as_json = settings.pop("as_json")
-    source = Source(**{name: settings.pop(name) for name in Source.__dataclass_fields__})
-    settings["out"] = out or result.with_name(f"{result.name}-finetuned")
-    job = Tuning(source=source, **settings)
+    job = replace(job, out=out or result.with_name(f"{result.name}-finetuned"))
     with narration(quiet=as_json) as narrator:
         facts = tune_on(job, narrator)
     show_tuned(facts, as_json=as_json)
@@ -79,12 +56,12 @@ def tune_on(
         typer.Exit: this process has helped another one, which tells.
     """
     check_named(job.source, job.data, job.device)
-    if settings is None and not company.helps():
+    if settings is None and not torchrun.helps():
         check_place(job.out)
     import_engine(narrator)
-    company.take_place(job.device)
+    torchrun.take_place(job.device)
     with limited_threads(job.threads):
-        if company.helps():
+        if torchrun.helps():
             raise typer.Exit(help_tuning(job))
         settings = settings or _begun_before(job)
         if settings is None:
@@ -97,7 +74,7 @@ def tune_on(
 
 def _begun_before(job: Tuning) -> dict[str, Any] | None:
     """The settings of the same run, where torchrun begins the command again; None elsewhere."""
-    if not (company.is_restarted() and run_path(job.out).exists()):
+    if not (torchrun.is_restarted() and run_path(job.out).exists()):
         return None
     from gnnrl.runs.directory import read_settings
 

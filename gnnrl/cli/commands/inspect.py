@@ -7,45 +7,46 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration, plain, say
+from gnnrl.cli.fields import takes_fields
 from gnnrl.cli.inputs import Source, load_network
-from gnnrl.cli.jobs import timed
+from gnnrl.cli.startup import import_engine
 from gnnrl.cli.width_rules import Widths, show_rules
 
 
+@takes_fields()
 def inspect(
     model: options.ModelArgument,
+    widths: Widths,
     weights: options.WeightsOption = None,
     input_shape: options.InputShapeOption = None,
     constraint: Annotated[
         str | None, typer.Option(help='A limit to check, e.g. "macs<=50%".', metavar="TEXT", show_default=False)
     ] = None,
     as_json: options.JsonOption = False,
-    min_width: options.MinWidthOption = 1,
-    round_to: options.RoundToOption = "auto",
-    keep: options.KeepOption = None,
-    bounds: options.BoundsOption = None,
-    only: options.OnlyOption = None,
 ) -> None:
     """Print the size of a network, its groups of channels, and what is frozen and why.
 
     gnnrl inspect torchvision:resnet18 --constraint "macs<=50%"
     """
-    widths = Widths.take(dict(locals()))
-    with narration(quiet=True) as narrator:
-        narrator.begin("loading PyTorch")
-        from gnnrl.network.description import Description
-        from gnnrl.network.tracing.tracer import trace
-        from gnnrl.pruning.projection import Projection
+    source = Source(model=model, weights=weights, input_shape=input_shape)
+    if constraint is not None:
+        from gnnrl.network.cost import Constraint
 
-        rules = widths.rules()
-        fed = load_network(Source(model=model, weights=weights, input_shape=input_shape), "cpu", narrator)
-        narrator.begin("tracing")
-        network = trace(fed.model, fed.example_inputs)
-        network = (
-            timed(network, constraint, fed.model, fed.example_inputs, narrator) if constraint is not None else network
-        )
+        Constraint.parse(constraint)
+    rules = widths.rules()
+    with narration(quiet=True) as narrator:
+        import_engine(narrator)
+        from gnnrl.cli.follower import Follower
+        from gnnrl.compression.study import Study
+        from gnnrl.network.description import Description
+
+        fed = load_network(source, "cpu", narrator)
+        follower = Follower(narrator, "top1", 1, None)
+        study = Study(fed.model, fed.example_inputs, rules=rules, importance="l2", repair="none", observer=follower)
+        goal = None if constraint is None else study.goal(constraint)
+        network = study.network if goal is None else goal.network
         description = Description.of(network, rules.ladders(network))
-        budget = Projection.build(network, constraint, rules).budget if constraint is not None else None
+        budget = None if goal is None else goal.projection.budget
     facts = widths.facts(network)
     if as_json:
         limits = dict(budget.limits) if budget else None

@@ -12,8 +12,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import console
-from gnnrl.cli import results as outcomes
+from gnnrl.cli import console, follower
 from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.storage.files import digest
@@ -38,14 +37,14 @@ def run(*arguments: str) -> Result:
 def interrupted(after: int, number: int, *arguments: str) -> Result:
     """Run a command that gets a signal while it judges the plan of this number."""
 
-    class Signalled(outcomes.Best):
-        def __call__(self, trial: Any) -> None:
-            super().__call__(trial)
+    class Signalled(follower.Follower):
+        def judged(self, trial: Any) -> None:
             if trial.number == after:
                 signal.raise_signal(number)
+            super().judged(trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcomes, "Best", Signalled)
+        patch.setattr(follower, "Follower", Signalled)
         return run(*arguments)
 
 

@@ -1,0 +1,150 @@
+"""Searchers side by side, at equal numbers of plans.
+
+Every searcher gets the same network, limit, projection, curves, criterion, repair, reward and images; only how it
+searches differs. A run is one searcher with one seed. Runs are written to a file, so that a comparison can be resumed.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gnnrl.compression.comparison import Comparison, Run
+from gnnrl.compression.observer import Observer
+from gnnrl.errors import ConfigError
+from gnnrl.modules.copies import copy_network
+from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Trial, judged
+from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
+from gnnrl.searchers.task import Searcher, Task, check_search
+from gnnrl.searchers.task import search as search_task
+
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Which searchers are compared, with which seeds, and where the runs are kept.
+
+    Attributes:
+        searchers: by name, as they were given.
+        episodes: plans that each run may score.
+        path: file that is written after each run; None keeps nothing.
+    """
+
+    searchers: Mapping[str, str | type | Searcher]
+    seeds: tuple[int, ...]
+    episodes: int
+    path: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        searchers: Sequence[str | type | Searcher],
+        seeds: Sequence[int],
+        episodes: int = 150,
+        path: str | Path | None = None,
+    ) -> "Contest":
+        """Check what is asked.
+
+        Raises:
+            ConfigError: two searchers have one name, or a seed is named twice.
+        """
+        check_search(episodes)
+        found = {name_of(searcher): searcher for searcher in searchers}
+        for searcher in searchers:
+            find_searcher(searcher)
+        if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
+            raise ConfigError("a comparison needs searchers and seeds, each of a name and a number of its own")
+        return cls(found, tuple(seeds), episodes, None if path is None else Path(path))
+
+    def before(self, settings: Mapping[str, Any]) -> Comparison | None:
+        """Read the comparison that the file holds, if any.
+
+        Raises:
+            ConfigError: it was made under other settings; refused before any work.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        before = Comparison.load(self.path)
+        self._refuse(_differing(settings, before))
+        return before
+
+    def begin(self, settings: Mapping[str, Any], dense: float, before: Comparison | None) -> Comparison:
+        """Return the comparison, with the runs that the file holds.
+
+        Raises:
+            ConfigError: they are of another network.
+        """
+        budgets = {name: evaluations_of(searcher, self.episodes) for name, searcher in self.searchers.items()}
+        asked = [(name, seed) for seed in self.seeds for name in budgets if budgets[name] > 1 or seed == self.seeds[0]]
+        fresh = Comparison(json.loads(json.dumps(dict(settings))), {"reward": dense}, tuple(asked))
+        if before is None:
+            return fresh
+        differing = _differing(settings, before)
+        if not np.isclose(before.dense["reward"], dense, rtol=_TOLERANCE):
+            differing.append("reward of the dense network")
+        self._refuse(differing)
+        done = {(found.searcher, found.seed) for found in before.runs}
+        planned = tuple(pair for pair in dict.fromkeys((*before.planned, *asked)) if pair in {*asked, *done})
+        return replace(fresh, dense=before.dense, planned=planned, runs=before.runs)
+
+    def fill(
+        self, comparison: Comparison, task: Callable[[int, int], Task], executor: Executor, observer: Observer
+    ) -> None:
+        """Do the runs that are missing.
+
+        Args:
+            task: makes the task of so many plans and a seed.
+            executor: started.
+        """
+        for name, seed in comparison.missing:
+            observer.begin(f"{name}, seed {seed}")
+            searcher = self.searchers[name]
+            asked = task(evaluations_of(searcher, self.episodes), seed)
+            asked.evaluator.executor = executor
+            comparison.runs.append(_timed_run(asked, name, find_searcher(searcher), observer))
+            self.write(comparison)
+
+    def read_test(self, comparison: Comparison, dense: nn.Module, evaluator: Evaluator, read: Evaluate) -> None:
+        """Read the test score of every best plan that has none yet, each once."""
+        if "test" not in comparison.dense:
+            comparison.dense["test"] = judged(read, copy_network(dense), "the dense network")
+        for index, found in enumerate(comparison.runs):
+            if found.test is None:
+                score = judged(read, evaluator.build(evaluator.plan(found.widths)))
+                comparison.runs[index] = replace(found, test=score)
+                self.write(comparison)
+
+    def write(self, comparison: Comparison) -> None:
+        """Write the file, if there is one."""
+        if self.path is not None:
+            comparison.save(self.path)
+
+    def _refuse(self, differing: Sequence[str]) -> None:
+        if differing:
+            raise ConfigError(
+                f"{self.path} holds runs under other settings ({', '.join(differing)}); give another file, or delete "
+                "this one"
+            )
+
+
+def _differing(settings: Mapping[str, Any], before: Comparison) -> list[str]:
+    known = json.loads(json.dumps(dict(settings)))
+    return [name for name, value in known.items() if before.settings.get(name) != value]
+
+
+def _timed_run(task: Task, name: str, searcher: Searcher, observer: Observer) -> Run:
+    start, seconds = perf_counter(), list[float]()
+
+    def note(trial: Trial) -> None:
+        seconds.append(perf_counter() - start)
+        observer.judged(trial)
+
+    task.on_trial = note
+    best = search_task(searcher, task)
+    return Run(name, task.seed, tuple(trial.score for trial in task.evaluator.trials), tuple(seconds), best.widths)

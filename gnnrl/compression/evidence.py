@@ -1,0 +1,105 @@
+"""Evidence: what is measured of a dense network before a search, namely its layers, error curves and score."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from gnnrl.compression.observer import Observer
+from gnnrl.errors import ConfigError
+from gnnrl.modules.copies import copy_network
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Network
+from gnnrl.pruning.calibration.dense import Calibration, calibrate
+from gnnrl.pruning.curves import Curve, error_curves
+from gnnrl.pruning.importance import CRITERIA
+from gnnrl.pruning.importance import importance as score_units
+from gnnrl.pruning.plan import Scores, removal_orders
+from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.scoring.plans import Evaluate, judged
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """How units are ranked and networks repaired.
+
+    Attributes:
+        importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
+        repair: "ls" (least squares and batch normalisation), "bn" or "none".
+        images: how many calibration images are read.
+        seed: of the criterion "random".
+    """
+
+    importance: str = "curves"
+    repair: str = "ls"
+    images: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = ("curves", *CRITERIA)
+        if self.importance not in known:
+            raise ConfigError(f"unknown importance criterion {self.importance!r}; choose one of {', '.join(known)}")
+        find_repair(self.repair)
+
+    def check(self, calibration: Iterable[Any] | None) -> None:
+        """Refuse to work without calibration data where they are needed.
+
+        Raises:
+            ConfigError: they are.
+        """
+        if calibration is None and (self.importance in ("curves", "taylor") or self.repair != "none"):
+            raise ConfigError(
+                f"importance {self.importance!r} and repair {self.repair!r} look at calibration data; give "
+                "`calibration` (a few hundred inputs), or choose importance='l2' and repair='none'"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What every search of one network shares.
+
+    Attributes:
+        record: what the dense network computes on calibration data.
+        curves: error curves of the groups.
+        scores: importance of the units.
+        orders: removal order of each group's units.
+        dense: score of the dense network.
+    """
+
+    record: Calibration | None
+    curves: list[Curve]
+    scores: Scores
+    orders: list[Component]
+    dense: float
+
+    @classmethod
+    def gather(
+        cls,
+        model: nn.Module,
+        network: Network,
+        inputs: Any,
+        evaluate: Evaluate,
+        calibration: Iterable[Any] | None,
+        criteria: Criteria,
+        observer: Observer,
+    ) -> "Evidence":
+        """Calibrate, score the dense network, and compute the error curves.
+
+        Raises:
+            GnnrlError: see `gnnrl.errors`.
+        """
+        observer.begin("calibrate")
+        record = None
+        if calibration is not None:
+            record = calibrate(model, calibration, images=criteria.images, example_inputs=inputs)
+        by_curves = criteria.importance == "curves"
+        batches = record.batches() if record is not None and criteria.importance == "taylor" else None
+        feed = None if record is None else record.feed
+        name = "l2" if by_curves else criteria.importance
+        scores = score_units(name, model, network, batches, criteria.seed, feed)
+        dense = judged(evaluate, copy_network(model), "the dense network")
+        observer.begin("curves")
+        curves = error_curves(model, network, record, observer.advance)
+        orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)
+        return cls(record, curves, scores, orders, dense)

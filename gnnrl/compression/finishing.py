@@ -1,0 +1,70 @@
+"""From the best plan to the small network: prune, verify, repair, fine-tune, test."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from gnnrl.compression.goal import Goal
+from gnnrl.compression.observer import Clock
+from gnnrl.compression.result import CompressionResult
+from gnnrl.latency.agreement import Agreement
+from gnnrl.modules.copies import copy_network
+from gnnrl.network.cost import measure
+from gnnrl.network.surgery import remove
+from gnnrl.pruning.verification import verify
+from gnnrl.scoring.classes import ClassTally
+from gnnrl.scoring.plans import Evaluate, Evaluator, judged
+from gnnrl.training.own_function import train_by
+
+
+def finish(
+    dense: nn.Module,
+    inputs: Any,
+    goal: Goal,
+    evaluator: Evaluator,
+    agreed: Agreement | None,
+    finetune: Callable[[nn.Module], Any] | None,
+    final: Evaluate,
+    settings: dict[str, Any],
+    clock: Clock,
+) -> CompressionResult:
+    """Make the small network of a search's best plan.
+
+    Args:
+        agreed: the plan that was found to be as fast as the limit says, where latency is limited.
+        final: scores the network of every stage.
+        settings: what the result says of how it was made.
+    """
+    network = goal.network
+    widths = evaluator.best.widths if agreed is None else agreed.widths
+    reward = evaluator.score(widths)
+    clock.begin("verify")
+    plan = evaluator.plan(widths)
+    assert plan.kept is not None
+    pruned = remove(dense, network, plan.kept)
+    verification = verify(dense, pruned, network, plan.kept, inputs)
+    small = evaluator.build(plan)
+    stages = {"dense": dense, "pruned": pruned, "repaired": small}
+    if finetune is not None:
+        stages |= {"repaired": copy_network(small), "finetuned": small}
+        clock.begin("finetune")
+        train_by(finetune, small)
+    clock.begin("test")
+    score = {name: judged(final, copy_network(candidate)) for name, candidate in stages.items()}
+    clock.end()
+    return CompressionResult(
+        model=small,
+        plan=plan,
+        network=network,
+        score=score,
+        reward=reward,
+        latency=None if agreed is None else agreed.check,
+        history=tuple(evaluator.trials),
+        cost={"dense": measure(network), "pruned": measure(network, plan)},
+        verification=verification,
+        seconds=dict(clock.seconds),
+        search_seconds=evaluator.seconds,
+        classes=final.change(-len(score), -1) if isinstance(final, ClassTally) else None,
+        settings=settings,
+    )

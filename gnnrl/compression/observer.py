@@ -1,0 +1,83 @@
+"""Observers: told what a long call does while it lasts."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from gnnrl.scoring.plans import Trial
+
+
+class Observer:
+    """Follows a long call. Every method does nothing here; override those that you need.
+
+    class Printer(Observer):
+        def judged(self, trial):
+            print(trial.number, trial.score)
+
+    gnnrl.Study(model, inputs, evaluate=batches, observer=Printer())
+    """
+
+    def begin(self, stage: str) -> None:
+        """Note that a stage begins; the stages are `gnnrl.compression.study.STAGES`."""
+
+    def advance(self, done: int, total: int) -> None:
+        """Note how many steps of the stage are done, such as layers measured or channels weighed."""
+
+    def judged(self, trial: Trial) -> None:
+        """Note a plan that was scored."""
+
+
+class Callbacks(Observer):
+    """An observer made of functions, as `compress` takes them."""
+
+    def __init__(
+        self,
+        on_stage: Callable[[str], None] | None = None,
+        on_trial: Callable[[Trial], None] | None = None,
+        on_advance: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._on_stage, self._on_trial, self._on_advance = on_stage, on_trial, on_advance
+
+    def begin(self, stage: str) -> None:
+        """Call `on_stage`."""
+        if self._on_stage:
+            self._on_stage(stage)
+
+    def advance(self, done: int, total: int) -> None:
+        """Call `on_advance`."""
+        if self._on_advance:
+            self._on_advance(done, total)
+
+    def judged(self, trial: Trial) -> None:
+        """Call `on_trial`."""
+        if self._on_trial:
+            self._on_trial(trial)
+
+
+class Clock(Observer):
+    """Measures the seconds of each stage, and passes everything on to another observer."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._start = perf_counter()
+
+    def begin(self, stage: str) -> None:
+        """End the previous stage, and begin one."""
+        self.end()
+        self._stage, self._start = stage, perf_counter()
+        self.observer.begin(stage)
+
+    def advance(self, done: int, total: int) -> None:
+        """Pass it on."""
+        self.observer.advance(done, total)
+
+    def judged(self, trial: Trial) -> None:
+        """Pass it on."""
+        self.observer.judged(trial)
+
+    def end(self) -> None:
+        """End the last stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = perf_counter() - self._start
+        self._stage = None

@@ -1,0 +1,82 @@
+"""How a limit is searched: searcher, number of plans, seed, place; checked when it is stated."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gnnrl.errors import ConfigError
+from gnnrl.executors.table import find_executor, started
+from gnnrl.runs.memory import SearchMemory
+from gnnrl.scoring.plans import Evaluator, Executor
+from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
+from gnnrl.searchers.task import Searcher, Task, check_search
+from gnnrl.searchers.task import search as search_task
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What `compress` is asked beside network, data and limit.
+
+    Attributes:
+        searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or a function of a `Task`, or its class.
+        episodes: plans that may be scored.
+        seed: of the search.
+        finetune: trains the small network in place.
+        executor: where plans are scored.
+    """
+
+    searcher: str | type | Searcher = "ppo"
+    episodes: int = 150
+    seed: int = 0
+    finetune: Callable[[nn.Module], Any] | None = None
+    executor: str | Executor = "serial"
+
+    def __post_init__(self) -> None:
+        find_searcher(self.searcher)
+        find_executor(self.executor)
+        check_search(self.episodes, self.seed)
+        if self.finetune is not None and not callable(self.finetune):
+            raise ConfigError(f"finetune must be a function that trains a network in place, got {self.finetune!r}")
+
+    @property
+    def name(self) -> str:
+        """The searcher's name."""
+        return name_of(self.searcher)
+
+    @property
+    def evaluations(self) -> int:
+        """Plans that may be scored: one for a closed form, which has only one plan."""
+        return evaluations_of(self.searcher, self.episodes)
+
+    def run(
+        self, evaluator: Evaluator, task: Callable[[int, int, Evaluator], Task], memory: SearchMemory | None
+    ) -> Evaluator:
+        """Search; the evaluator holds the trials.
+
+        If the evaluations of a run were raised, the previous search is followed by one that knows its trials.
+
+        Args:
+            task: makes the task of so many plans, a seed and an evaluator.
+            memory: what a run directory remembers of the search.
+
+        Raises:
+            ArtifactError: the journal is of another search.
+        """
+        searcher = find_searcher(self.searcher)
+        budgets = [self.evaluations] if memory is None else memory.budgets(self.evaluations)
+        with started(find_executor(self.executor), evaluator.judge) as evaluator.executor:
+            for leg, budget in enumerate(budgets):
+                search_task(searcher, task(budget, _seed_of(self.seed, leg), evaluator))
+        evaluator.executor = None
+        if memory is not None:
+            memory.check_used(len(evaluator.trials))
+            evaluator.memory = None  # what is scored from here on is no part of the search
+        return evaluator
+
+
+def _seed_of(seed: int, leg: int) -> int:
+    """Return the seed of the search that follows `leg` earlier ones of the same run."""
+    return seed if leg == 0 else int(np.random.SeedSequence([seed, leg]).generate_state(1)[0])
