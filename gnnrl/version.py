@@ -1,3 +1,3 @@
 """The version of the package: the only place that states it. The build reads it from here (`pyproject.toml`)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from gnnrl.compression.observer import Observer
+from gnnrl.compression.observer import Clock
 from gnnrl.errors import ConfigError
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.labels import Component
@@ -82,24 +82,24 @@ class Evidence:
         evaluate: Evaluate,
         calibration: Iterable[Any] | None,
         criteria: Criteria,
-        observer: Observer,
+        clock: Clock,
     ) -> "Evidence":
         """Calibrate, score the dense network, and compute the error curves.
 
         Raises:
             GnnrlError: see `gnnrl.errors`.
         """
-        observer.begin("calibrate")
-        record = None
-        if calibration is not None:
-            record = calibrate(model, calibration, images=criteria.images, example_inputs=inputs)
         by_curves = criteria.importance == "curves"
-        batches = record.batches() if record is not None and criteria.importance == "taylor" else None
-        feed = None if record is None else record.feed
-        name = "l2" if by_curves else criteria.importance
-        scores = score_units(name, model, network, batches, criteria.seed, feed)
-        dense = judged(evaluate, copy_network(model), "the dense network")
-        observer.begin("curves")
-        curves = error_curves(model, network, record, observer.advance)
+        with clock.timed("calibrate"):
+            record = None
+            if calibration is not None:
+                record = calibrate(model, calibration, images=criteria.images, example_inputs=inputs)
+            batches = record.batches() if record is not None and criteria.importance == "taylor" else None
+            feed = None if record is None else record.feed
+            name = "l2" if by_curves else criteria.importance
+            scores = score_units(name, model, network, batches, criteria.seed, feed)
+            dense = judged(evaluate, copy_network(model), "the dense network")
+        with clock.timed("curves"):
+            curves = error_curves(model, network, record, clock.advance)
         orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)
         return cls(record, curves, scores, orders, dense)

@@ -1,6 +1,7 @@
 """Observers: told what a long call does while it lasts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 
 from gnnrl.scoring.plans import Trial
@@ -75,6 +76,13 @@ class Clock(Observer):
     def judged(self, trial: Trial) -> None:
         """Pass it on."""
         self.observer.judged(trial)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time a stage that ends with the block."""
+        self.begin(stage)
+        yield
+        self.end()
 
     def end(self) -> None:
         """End the last stage."""

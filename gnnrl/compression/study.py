@@ -49,8 +49,8 @@ class Study:
         goal = study.goal("macs<=50%")
         result = study.compress(goal, searcher="ppo", episodes=150)
 
-    The network is traced at once; a `goal` needs nothing else, so a limit out of reach is refused before data are
-    read. Calibration and error curves are computed once, when they are first needed.
+    Trace, calibration and error curves are computed once, when they are first needed. A `goal` needs the trace alone,
+    so a limit out of reach is refused before data are read.
 
     Args:
         model, example_inputs, evaluate, calibration, rules, importance, repair, calibration_images, network, device:
@@ -61,10 +61,8 @@ class Study:
     Attributes:
         model: a copy of the dense network, in evaluation mode.
         inputs: example inputs on its device.
-        network: the traced network.
         calibration: the calibration data, None as long as there are none.
         clock: seconds of the stages.
-        timing: the latency of the network and of its plans, for limits on it.
 
     Raises:
         GnnrlError: see `gnnrl.errors`.
@@ -86,9 +84,9 @@ class Study:
         device: str | torch.device | None = None,
         observer: Observer | None = None,
     ) -> None:
-        if rules is not None and not isinstance(rules, WidthRules):
+        self.rules = WidthRules() if rules is None else rules
+        if not isinstance(self.rules, WidthRules):
             raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
-        self.rules = rules or WidthRules()
         self.criteria = Criteria(importance, repair, calibration_images, seed)
         self.inputs = example_inputs
         self._evaluate: Evaluate | None = None
@@ -102,10 +100,18 @@ class Study:
             self.model = dense if device is None else on_device(dense, device)
             place = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
             self.inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
-            self.clock.begin("trace")
-            self.network = network or trace(self.model, self.inputs)
-            self.clock.end()
-        self.timing = Timing(self.model, self.network, self.inputs)
+        self._network = network
+
+    @cached_property
+    def network(self) -> Network:
+        """The traced network."""
+        with outside_inference(), self.clock.timed("trace"):
+            return self._network or trace(self.model, self.inputs)
+
+    @cached_property
+    def timing(self) -> Timing:
+        """The latency of the network and of its plans, for limits on it."""
+        return Timing(self.model, self.network, self.inputs)
 
     def provide(self, evaluate: Evaluate | Iterable[Any], calibration: Iterable[Any] | None) -> None:
         """Take the data, before the first search.
@@ -119,25 +125,17 @@ class Study:
 
     @property
     def evaluate(self) -> Evaluate:
-        """The function that scores a network.
-
-        Raises:
-            ConfigError: none was given.
-        """
+        """The function that scores a network; a ConfigError if none was given."""
         if self._evaluate is None:
-            raise ConfigError(
-                "a search needs a score: give evaluate= to Study, a function of a network or batches (x, y)"
-            )
+            raise ConfigError("a search needs evaluate=: a function from a network to a score, or batches (x, y)")
         return self._evaluate
 
     @cached_property
     def evidence(self) -> Evidence:
         """What is measured of the dense network, computed when it is first asked for."""
+        data = self.evaluate, self.calibration
         with outside_inference():
-            data = self.evaluate, self.calibration
-            found = Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
-            self.clock.end()
-        return found
+            return Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
 
     def goal(self, constraint: str) -> Goal:
         """Check a limit on this network; where it limits latency, measure the layers.
@@ -145,12 +143,10 @@ class Study:
         Raises:
             ConfigError, NothingToPrune, UnreachableConstraint: it is not a limit, or cannot be met.
         """
-        limits = Constraint.parse(constraint)
-        if all(limit.metric != "latency" for limit in limits):
-            return Goal.of(str(constraint), limits, self.network, self.rules)
-        with outside_inference():
-            network = self.timing.measured(self.clock)
-            self.clock.end()
+        limits, network = Constraint.parse(constraint), self.network
+        if any(limit.metric == "latency" for limit in limits):
+            with outside_inference():
+                network = self.timing.measured(self.clock)
         return Goal.of(str(constraint), limits, network, self.rules)
 
     def goals(self, constraints: Sequence[str]) -> list[Goal]:
@@ -212,9 +208,9 @@ class Study:
         """The goal, under the times that a run remembers."""
         if directory is not None:
             self.timing.use(ledger_of(directory, self.timing.ledger.measured))
-        if isinstance(goal, str) or (directory is not None and goal.latency is not None):
-            return self.goal(goal if isinstance(goal, str) else goal.constraint)
-        return goal
+        if isinstance(goal, str):
+            return self.goal(goal)
+        return goal if directory is None or goal.latency is None else self.goal(goal.constraint)
 
     def sweep(
         self,
@@ -258,10 +254,11 @@ class Study:
         """
         contest = contest or Contest.of(**{"searchers": DEFAULT_SEARCHERS, "seeds": (0, 1, 2), **settings})
         read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
-        goal = self.goal(goal) if isinstance(goal, str) else goal
         criteria = {"importance": self.criteria.importance, "repair": self.criteria.repair}
-        asked = {"constraint": goal.constraint, "episodes": contest.episodes, **criteria, **self._shared()}
+        constraint = goal if isinstance(goal, str) else goal.constraint
+        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, **self._shared()}
         before = contest.before(asked)
+        goal = self.goal(goal) if isinstance(goal, str) else goal
         goal.warn_if_met()
         known = self.evidence
         goal = self.timing.corrected(goal, known.curves, known.orders)
@@ -286,13 +283,11 @@ class Study:
         }
 
     def _memory(self, directory: RunDirectory, asked: dict[str, Any]) -> SearchMemory:
-        """What a run remembers of this very search."""
         kept = {name: value for name, value in asked.items() if name != "episodes"}
         directory.identify({**kept, **self._shared(), **self.identity()})
         return SearchMemory(directory)
 
     def _shared(self) -> dict[str, Any]:
-        """What searches of this study have in common, as files write it down."""
         return {"rules": asdict(self.rules), "calibration_images": self.criteria.images}
 
     def identity(self) -> dict[str, Any]:

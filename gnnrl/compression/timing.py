@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from gnnrl.compression.goal import Goal
-from gnnrl.compression.observer import Observer
+from gnnrl.compression.observer import Clock
 from gnnrl.latency.agreement import Agreement, agree, scaled_onto, uncorrected
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
@@ -41,15 +41,15 @@ class Timing:
         """Take times from another ledger from here on."""
         self.ledger, self._measured = ledger, None
 
-    def measured(self, observer: Observer) -> Network:
+    def measured(self, clock: Clock) -> Network:
         """Return the network with its latency as a function of the widths."""
         if "latency" in self.network.cost.metrics:
             return uncorrected(self.network)
         if self._measured is None:
-            observer.begin("latency")
-            self._measured = measure_latency(
-                self.model, self.network, self.inputs, progress=observer.advance, ledger=self.ledger
-            )
+            with clock.timed("latency"):
+                self._measured = measure_latency(
+                    self.model, self.network, self.inputs, progress=clock.advance, ledger=self.ledger
+                )
         return self._measured
 
     def corrected(self, goal: Goal, curves: list[Curve], orders: Plans) -> Goal:

@@ -9,8 +9,9 @@ from typing import Any
 from gnnrl.errors import ArtifactError
 from gnnrl.version import __version__
 
-SEARCH = 1
-"""Raised, together with the version, when a searcher asks for other plans than before: older runs are then refused."""
+SEARCH = 2
+"""Raised, together with the version, when a searcher asks for other plans, or plans score otherwise: older runs are
+then refused. 2: the repair holds images out."""
 _FIRST = "0.1.0"
 """The version of files that state none."""
 _VERSION = re.compile(r"\d+\.\d+\.\d+")

@@ -1,5 +1,6 @@
 """Searchers side by side on a tiny network: equal conditions, files that go on, figures."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gnnrl.compression.comparison import Comparison
+from gnnrl.compression.comparison import Comparison, Run
 from gnnrl.compression.figures import draw_comparison
 from gnnrl.compression.pipeline import compare
 from gnnrl.errors import ArtifactError, ConfigError
@@ -169,9 +170,33 @@ def test_a_figure_shows_every_searcher(tmp_path: Path) -> None:
     assert text == (tmp_path / "two.svg").read_text()
 
 
-def test_a_figure_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+def test_a_figure_draws_the_median_in_a_band_from_worst_to_best(tmp_path: Path) -> None:
+    """Two seeds: their best rewards are 1, 3, 3, ... and 2, 2, 2, ..., so that the medians are 1.5, 2.5, 2.5, ..."""
+    more = 18
+    runs = [
+        Run("mine", 0, (1.0, 3.0, *[2.0] * more), (1.0, 10.0, *[100.0] * more), ()),
+        Run("mine", 1, (2.0, 1.0, *[1.0] * more), (1.0, 1.0, *[100.0] * more), ()),
+        Run("level", 0, (-50.0,), (1.0,), ()),
+    ]
+    draw_comparison(Comparison({}, {}, (("mine", 0), ("mine", 1), ("level", 0)), runs), tmp_path / "one.svg")
+    text = (tmp_path / "one.svg").read_text()
+    lines, bands = (
+        [[(float(x), float(y)) for x, y in re.findall(r"([\d.]+),([\d.]+)", path)] for path in re.findall(kind, text)]
+        for kind in (r'd="M([\d.,L]*)"', r'd="M([\d.,L]*)Z"')
+    )
 
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigError, match=r"gnnrl-compress\[plot\]"):
-        draw_comparison(compared(searchers=["uniform"]), tmp_path / "one.svg")
+    shares = (1 / 19, 1 / 2)  # the logarithm of 10 is half that of 100
+    for line, band, share in zip(lines[::2], bands[::2], shares, strict=True):
+        three, two, one = sorted({y for _, y in band})
+        assert sorted({y for _, y in line}) == pytest.approx([(three + two) / 2, (two + one) / 2], abs=0.1)
+        (first, start), (middle, before), (same, after), *_, (last, end) = line
+        assert (start == before > after == end, middle == same) == (True, True)
+        assert middle == pytest.approx(first + share * (last - first), abs=0.1)
+    assert len(lines) == 4
+    assert "level (lower)" in text
+
+
+def test_a_figure_of_levels_alone_can_be_drawn(tmp_path: Path) -> None:
+    draw_comparison(compared(searchers=["uniform"]), tmp_path / "one.svg")
+
+    assert "uniform" in (tmp_path / "one.svg").read_text()

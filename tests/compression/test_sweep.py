@@ -82,7 +82,7 @@ def test_results_are_told_one_by_one() -> None:
     [
         ([], ConfigError, "a sweep needs limits"),
         (["macs<=50%", "macs <= 50%"], ConfigError, "each of them once"),
-        (["macs<=50%", "speed<=2"], ConfigError, "not a metric"),
+        (["macs<=50%", "speed<=2"], ConfigError, "not a cost"),
         (["macs<=50%", "macs<=0.1%"], UnreachableConstraint, "cannot be met"),
     ],
 )
