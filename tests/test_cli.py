@@ -229,7 +229,7 @@ def test_prune_judges_by_the_divergence_on_a_few_images() -> None:
         (2, ("--constraint", "macs<=5M,params<=1G"), "nothing to prune; give a lower limit"),
         (4, ("--constraint", "macs<=50%", "--min-width", "16"), "min_width"),
         (6, ("--weights", "nowhere.pth"), "nowhere.pth"),
-        (6, ("--weights", "other.safetensors"), "another network"),
+        (6, ("--weights", "other.safetensors"), "the weights do not fit"),
     ],
 )
 def test_prune_refuses_before_it_reads_the_data(
