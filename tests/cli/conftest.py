@@ -1,4 +1,4 @@
-"""A saved result that tests share."""
+"""A folder to work in, and a saved result."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
 from gnnrl.zoo.models import example_inputs, resolve_model
+from tests.cli.running import FACTORY
 
 
 @pytest.fixture
@@ -20,3 +21,10 @@ def saved(tmp_path: Path) -> Path:
     small = remove(model, network, plan.kept)
     facts = {"attributes": network.stated(network.alive(plan.kept))}
     return bundle.save(tmp_path / "small", small, plan, facts)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("own.py").write_text(FACTORY)

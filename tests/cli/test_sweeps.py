@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from gnnrl.artifacts import bundle
 from gnnrl.cli import follower
-from gnnrl.cli.app import app
 from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
+from gnnrl.zoo.models import resolve_model
+from tests.cli.running import prune, refused, run
 
 SEARCH = ("--searcher", "evolution", "--episodes", "3", "--metric", "loss", "--calibration-images", "32")
 PRUNE = ("prune", "--model", "digits-resnet", "--weights", str(DIGITS_WEIGHTS), "--data", "digits", "--threads", "1")
@@ -26,10 +27,6 @@ FOLDERS = ["macs-70", "macs-50", "macs-30"]
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def stopped(*arguments: str, limit: int = 2, error: BaseException | None = None) -> Result:
@@ -210,3 +207,43 @@ def test_a_second_sweep_into_the_folder_of_a_finished_one_is_refused(finished: P
     assert "swept holds a sweep; choose another directory, or write its record anew with --force" in refused.stderr
     assert outcome(Path("swept")) == before
     assert bundle.read_manifest("swept/macs-50")
+
+
+def test_a_sweep_saves_a_network_for_each_limit() -> None:
+    settings = ("--searcher", "curves", "--finetune-epochs", "0", "--threads", "1", "--calibration-images", "32")
+    result = run(*prune("--constraint", "params<=50%", "--sweep", "70%,40%,macs<=50%", "--out", "sweep", *settings))
+
+    assert result.exit_code == 0, result.output
+    points = json.loads(Path("sweep/sweep.json").read_text())["points"]
+    assert [point["constraint"] for point in points] == ["params<=70%", "params<=40%", "macs<=50%"]
+    assert points[0]["size"] > points[2]["size"] > points[1]["size"]
+    assert Path("sweep/sweep.svg").is_file()
+    page = Path("sweep/report.html")
+    text = page.read_text()
+    page.unlink()
+    assert json.loads(run("report", "sweep", "--json").stdout) == {"report": str(page), "bytes": len(text.encode())}
+    assert page.read_text() == text
+    for point in points:
+        assert point["constraint"] in result.stdout
+        bundle.load(resolve_model("digits-resnet"), point["out"])
+        link = f"{Path(point['out']).name}/report.html"
+        assert f'href="{link}"' in text
+        assert (page.parent / link).is_file()
+
+
+def test_amounts_of_a_sweep_need_one_metric() -> None:
+    message = refused(2, *prune("--constraint", "macs<=50%,params<=50%", "--sweep", "70%,40%"))
+
+    assert "write macs<=50% instead of 50%" in message
+
+
+def test_a_sweep_leaves_other_peoples_files_alone() -> None:
+    Path("web").mkdir()
+    Path("web/report.html").write_text("my homepage")
+    Path("swept/macs-30").mkdir(parents=True)
+    Path("swept/macs-30/mine.txt").touch()
+    for folder, entry in (("web", "report.html"), ("swept", "macs-30")):
+        message = refused(2, *prune("--sweep", "50%,30%", "--searcher", "curves", "--out", folder))
+        assert f"{folder} holds {entry}, which is no part of a sweep" in message
+    assert Path("web/report.html").read_text() == "my homepage"
+    assert [path.name for path in Path("swept").iterdir()] == ["macs-30"]

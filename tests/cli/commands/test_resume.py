@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from gnnrl.artifacts import bundle
 from gnnrl.cli import console, follower
-from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.storage.files import digest
 from gnnrl.storage.layout import CONTENTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
+from tests.cli.running import run
 
 SEARCH = ("--searcher", "evolution", "--episodes", "5", "--metric", "loss", "--calibration-images", "60")
 PRUNE = ("prune", "--model", "digits-resnet", "--weights", str(DIGITS_WEIGHTS), "--data", "digits", "--threads", "1")
@@ -28,10 +28,6 @@ SMALL = (*PRUNE, *SEARCH, "--finetune-epochs", "0", "--out", "small")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def interrupted(after: int, number: int, *arguments: str) -> Result:
