@@ -75,7 +75,7 @@ def commands(language: str, text: str) -> list[str]:
 
 def given() -> dict[str, Any]:
     """What the README takes for granted in `Your own network`."""
-    from tests.compression.test_pipeline import batches
+    from tests.compression.tiny import batches
     from tests.topologies import images, topology
 
     return {

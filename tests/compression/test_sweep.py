@@ -1,29 +1,17 @@
 """Several limits in one go, on a tiny network and random data."""
 
 from functools import partial
-from typing import Any
 
 import pytest
 
 import gnnrl
 from gnnrl import compression
-from gnnrl.compression import evidence, study, timing
-from gnnrl.compression.figures import draw_tradeoff
-from gnnrl.compression.pipeline import sweep
-from gnnrl.compression.points import point
+from gnnrl.compression import timing
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.network.cost import name_limit
-from tests.compression.test_pipeline import batches, near
+from tests.compression.tiny import LIMITS, batches, near, swept
 from tests.latency.machine import counting_clock
 from tests.topologies import images, topology
-
-LIMITS = ["macs<=70%", "macs<=50%", "params<=60%"]
-
-
-def swept(limits: list[str] = LIMITS, **settings: Any) -> tuple[gnnrl.CompressionResult, ...]:
-    model = topology("residual").model
-    common = {"evaluate": near(model), "calibration": batches(), "searcher": "random-prior", "episodes": 2}
-    return sweep(model, images(), limits, **(common | settings))
 
 
 def test_every_limit_is_met_by_a_network_of_its_own() -> None:
@@ -34,17 +22,6 @@ def test_every_limit_is_met_by_a_network_of_its_own() -> None:
         cost = result.cost
         assert 0.8 * share < getattr(cost["pruned"], metric) / getattr(cost["dense"], metric) <= share
         assert len(result.history) == 2
-
-
-def test_network_and_data_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    for home, name in ((study, "trace"), (evidence, "calibrate"), (evidence, "error_curves")):
-        original = getattr(home, name)
-        monkeypatch.setattr(home, name, lambda *a, _f=original, _n=name, **k: (calls.append(_n), _f(*a, **k))[1])
-
-    swept()
-
-    assert calls == ["trace", "calibrate", "error_curves"]
 
 
 def test_a_limit_of_a_sweep_gives_what_it_gives_alone() -> None:
@@ -101,15 +78,3 @@ def test_what_is_wrong_is_said_before_anything_is_searched(limits: list[str], er
 )
 def test_a_limit_names_a_folder(constraint: str, name: str) -> None:
     assert name_limit(constraint) == name
-
-
-def test_points_make_a_curve(tmp_path: Any) -> None:
-    points = [point(result) for result in swept(LIMITS[:2])]
-    draw_tradeoff(points, tmp_path / "sweep.svg")
-
-    assert [entry["constraint"] for entry in points] == LIMITS[:2]
-    assert points[0]["size"] > points[1]["size"]
-    assert all(0 < entry["size"] <= 0.7 for entry in points)
-    svg = (tmp_path / "sweep.svg").read_text()
-    assert "macs, share of the dense network" in svg
-    assert "repaired" in svg

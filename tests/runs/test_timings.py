@@ -16,8 +16,9 @@ from gnnrl.latency.ledger import Measured
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
 from gnnrl.runs.timings import ledger_of, read_times
+from tests.compression.tiny import batches, near
 from tests.latency.machine import counting_clock
-from tests.runs.test_resume import batches, model, near, outcome, search
+from tests.runs.searches import model, outcome, search
 from tests.topologies import images, traced
 
 LIMIT = "latency<=60%"
