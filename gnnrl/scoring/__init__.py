@@ -1,1 +1,1 @@
-"""A plan in, a score out: measures of a network, scores per class, and what one evaluation costs."""
+"""Scores of plans: measures of a network, accuracy of each class, and the evaluation of one plan."""

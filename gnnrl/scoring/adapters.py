@@ -1,4 +1,4 @@
-"""Functions from a network to its score, of what a user gives: such a function, or batches."""
+"""Functions from a network to its score, made of what a user passes: such a function, or batches."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -16,39 +16,39 @@ from gnnrl.scoring.plans import Evaluate
 from gnnrl.zoo.batches import batched
 
 
-def as_evaluate(judge: Evaluate | Iterable[Any], example_inputs: Any = None) -> Evaluate:
-    """A function from a network to its score, from such a function or from batches (x, y) or (x1, x2, ..., y).
+def as_evaluate(given: Evaluate | Iterable[Any], example_inputs: Any = None) -> Evaluate:
+    """Return a function from a network to its score, given such a function or batches (x, y) or (x1, x2, ..., y).
 
     Args:
-        example_inputs: how the network is called; batches are taken one by one, by position.
+        example_inputs: the inputs that the network is called with; batches are passed to it by position.
 
     Raises:
-        ConfigError: neither, or batches for a network that takes its inputs by name.
+        ConfigError: it is neither, or it is batches for a network that takes its inputs by name.
     """
-    if callable(judge):
-        return judge
-    if not hasattr(judge, "__iter__"):
-        raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(judge).__name__}")
-    if isinstance(judge, Iterator):
+    if callable(given):
+        return given
+    if not hasattr(given, "__iter__"):
+        raise ConfigError(f"evaluate must be a function of a network or batches (x, y), got {type(given).__name__}")
+    if isinstance(given, Iterator):
         raise ConfigError("evaluate and test are read several times; give a loader or a list, not a generator")
     args, kwargs = as_arguments(example_inputs)
     if kwargs or any(isinstance(value, Mapping) for value in args):
         raise ConfigError(
-            "batches are given to a network by position, and this one takes its inputs by name (example_inputs is a "
-            "dictionary): give evaluate and test as functions of the network that return its score"
+            "batches are passed to a network by position, but this network takes its inputs by name (example_inputs "
+            "is a dictionary): give evaluate and test as functions of the network that return its score"
         )
-    return partial(_top1_of, batches=judge)
+    return partial(_top1_of, batches=given)
 
 
 def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: Any = None) -> Evaluate:
-    """The same for test data, whose classes are counted as well; a first batch that does not fit is refused.
+    """Return such a function for test data, which also counts each class; refuse a first batch that does not fit.
 
     Raises:
-        ConfigError, DataError, EvaluationError: what is wrong with `test`, before anything is searched.
+        ConfigError, DataError, EvaluationError: `test` cannot be used; the search has not started yet.
     """
-    judge = as_evaluate(test, example_inputs)
+    evaluate = as_evaluate(test, example_inputs)
     if callable(test):
-        return judge
+        return evaluate
     with torch.random.fork_rng(devices=[]):
         first = next(iter(batched(test, 2)), None)
     try:

@@ -1,4 +1,4 @@
-"""Accuracy of each class, counted while a score is measured: the test images are read no more often for it."""
+"""Accuracy of each class, counted while a score is measured, so that test images are not read again for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from gnnrl.zoo.batches import LabelledData, batched
 
 @dataclass(slots=True)
 class ClassTally:
-    """Top-1 as a function of a network that remembers, of each pass, how many images of each class were recognised.
+    """Top-1 as a function of a network, which also counts the recognised images of each class in each pass.
 
     Attributes:
-        names: of the classes; numbers where there are none.
-        device: where to judge; by default where the network is.
-        images: images of each class, of the last pass.
-        passes: recognised images of each class, one entry for each network that was judged.
+        names: names of the classes; a class without a name is called by its number.
+        device: device on which networks are scored; by default the network's own.
+        images: number of images of each class in the last pass.
+        passes: number of recognised images of each class, one entry for each network that was scored.
     """
 
     data: LabelledData
@@ -31,7 +31,7 @@ class ClassTally:
     passes: list[tuple[int, ...]] = field(default_factory=list)
 
     def __call__(self, model: nn.Module) -> float:
-        """Measure top-1; conditions and errors as `gnnrl.training.top1`."""
+        """Measure top-1, with the conditions and errors of `gnnrl.training.top1`."""
         place = self.device or str(next((p.device for p in model.parameters()), "cpu"))
         images, found = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
 
@@ -48,7 +48,7 @@ class ClassTally:
         return score
 
     def change(self, first: int, last: int) -> dict[str, Any]:
-        """Accuracy of each class that has images in two passes, as JSON values: names, images, dense, final."""
+        """Return the accuracy of each class that has images in two passes, as JSON: names, images, dense, final."""
         rows = [
             (self.names[number] if number < len(self.names) else str(number), images, before, after)
             for number, (images, before, after) in enumerate(

@@ -1,8 +1,8 @@
-"""How good a network is: the only loop over data that does not train.
+"""Measures of a network's quality on data: the only loop over data that does not train.
 
 n = samples in a batch. A network maps inputs [n, ...] to logits float [n, classes]; labels are int64 [n]. Batches are
-(x, y), or (x1, x2, ..., y) where the network's `forward` takes several inputs.
-Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which CPUs and GPUs like best.
+(x, y), or (x1, x2, ..., y) if the network's `forward` takes several inputs.
+Accuracies are shares in [0, 1]. Images [n, C, H, W] are computed channels-last, which is fastest on CPUs and GPUs.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ TEMPERATURE = 2.0
 def top1(model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32") -> float:
     """Measure the share of samples whose largest logit is their label's.
 
-    The network is moved to the device, judged in eval mode, and its modes are restored.
+    The network is moved to the device and run in evaluation mode; then its modes are restored.
 
     Raises:
         DataError: there are no batches, or they are not (inputs, labels) that fit the network.
@@ -39,7 +39,7 @@ def top1(model: nn.Module, batches: Batches, device: str = "cpu", *, precision: 
 def cross_entropy(
     model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
 ) -> float:
-    """Measure the mean cross-entropy in nats; conditions and errors as `top1`."""
+    """Measure the mean cross-entropy in nats, with the conditions and errors of `top1`."""
     return mean_of(model, batches, device, precision, partial(F.cross_entropy, reduction="sum"))
 
 
@@ -54,14 +54,14 @@ def kl_divergence(
 ) -> float:
     """Measure the mean divergence KL(teacher || network) of softened outputs in nats (Hinton et al. 2015).
 
-    Conditions and errors as `top1`; the labels only tell whether the batches are those that the teacher has seen.
+    Conditions and errors are those of `top1`. Labels only serve to check that the teacher saw the same batches.
 
     Args:
-        teacher: what `all_logits` returned for the teacher and the same batches, in the same order.
-        temperature: logits are divided by it (https://arxiv.org/abs/1503.02531).
+        teacher: the result of `all_logits` for the teacher and the same batches, in the same order.
+        temperature: divisor of the logits (https://arxiv.org/abs/1503.02531).
 
     Raises:
-        DataError: the teacher has seen other batches: the data are shuffled, or have changed.
+        DataError: the teacher saw other batches, because the data are shuffled or have changed.
     """
     following = iter(teacher)
 
@@ -78,11 +78,11 @@ def kl_divergence(
 
 
 def softened_divergence(logits: Tensor, teacher: Tensor, temperature: float, reduction: str) -> Tensor:
-    """KL(softmax(teacher / T) || softmax(logits / T)) in nats.
+    """Compute KL(softmax(teacher / T) || softmax(logits / T)) in nats.
 
     Args:
         temperature: T.
-        reduction: of `torch.nn.functional.kl_div`: "sum", "batchmean" or "none" [n, C].
+        reduction: the one that `torch.nn.functional.kl_div` applies: "sum", "batchmean" or "none" [n, C].
     """
     wanted = F.log_softmax(teacher / temperature, 1)
     return F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction=reduction, log_target=True)
@@ -90,15 +90,15 @@ def softened_divergence(logits: Tensor, teacher: Tensor, temperature: float, red
 
 def _other_batches() -> DataError:
     return DataError(
-        "the metric kl compares with what the dense network says of the same batches, and these are others. Give a "
-        "loader that yields the same batches in the same order each time: without shuffle and random transforms."
+        "the metric kl compares a network with the dense network on the same batches, but the batches have changed. "
+        "Give a loader that yields the same batches in the same order each time: no shuffle, no random transforms."
     )
 
 
 def all_logits(
     model: nn.Module, batches: Batches, device: str = "cpu", *, precision: Precision = "float32"
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the logits [n, classes] of every batch beside its labels, kept on the CPU; errors as `top1`."""
+    """Compute the logits [n, classes] of every batch; return them with its labels, on the CPU. Errors as in `top1`."""
     found: list[tuple[Tensor, Tensor]] = []
 
     def keep(logits: Tensor, labels: Tensor) -> Tensor:
@@ -118,10 +118,10 @@ def evaluator(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> Callable[[nn.Module], float]:
-    """Make a function from a network to its score, higher is better: `top1`, or minus `cross_entropy`, or minus `kl`.
+    """Return a function from a network to its score, higher is better: `top1`, minus `cross_entropy` or minus `kl`.
 
     Args:
-        teacher: the dense network, judged on the data at once; for `kl`, which tells close plans apart best.
+        teacher: the dense network, which runs on the data at once; only for `kl`, the best metric for close plans.
 
     Raises:
         ConfigError: there is no such metric, or `kl` has no teacher.
@@ -160,7 +160,7 @@ def mean_of(
                 raise EvaluationError("the network's outputs are NaN or infinite: its weights or inputs are damaged.")
             result, count = result + float(total(logits, labels)), count + len(labels)
     if not count:
-        raise DataError("there are no batches to judge the network on.")
+        raise DataError("there are no batches to score the network on.")
     return result / count
 
 
@@ -169,18 +169,18 @@ def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, prec
 
     Raises:
         EvaluationError: the output is not logits [n, classes].
-        DataError: a label is none of the classes.
+        DataError: a label is not one of the classes.
     """
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         try:
             logits = model(*inputs)
         except RuntimeError as error:
-            # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster where it runs
+            # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster
             if not wants_contiguous(error):
                 raise
             logits = model(*(value.contiguous() for value in inputs))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         what = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise EvaluationError(f"expected logits [n, classes], the network gives {what}: judge it by your own function.")
+        raise EvaluationError(f"expected logits [n, classes], but the network returns {what}: score it with a function")
     check_labels(labels, logits.shape[1])
     return logits.float()

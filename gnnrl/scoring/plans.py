@@ -1,7 +1,6 @@
-"""Plan in, score out: what one reward costs.
+"""The evaluation of plans: each plan's network is built, repaired and scored.
 
-The candidate is really pruned, repaired and judged. Every candidate sees the same images (common random numbers), equal
-plans are judged once.
+All networks see the same images (common random numbers). Equal plans are scored once.
 """
 
 import math
@@ -30,12 +29,12 @@ Widths = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One judged plan.
+    """One scored plan.
 
     Attributes:
-        number: how many plans were judged before.
-        score: what the user's function returned; higher is better.
-        seconds: time of surgery, repair and judgement.
+        number: number of plans that were scored before.
+        score: the value that the user's function returned; higher is better.
+        seconds: time of surgery, repair and scoring.
     """
 
     number: int
@@ -46,26 +45,26 @@ class Trial:
 
 
 class Memory(Protocol):
-    """What was judged in an earlier process, and where it is written down."""
+    """The trials of earlier processes, and the place where new ones are recorded."""
 
     def recall(self, number: int, widths: tuple[int, ...]) -> Trial | None:
-        """The trial of this number, None for one that was never judged; an error if it had other widths."""
+        """Return the trial of this number, None if there is none; raise an error if it had other widths."""
 
     def record(self, trial: Trial) -> None:
-        """Write a trial down."""
+        """Record a trial."""
 
     def fail(self, number: int, widths: tuple[int, ...], error: GnnrlError) -> None:
-        """Write down that a plan could not be judged."""
+        """Record that a plan could not be scored."""
 
 
 @dataclass(slots=True)
 class Seconds:
-    """Where the time of a search goes.
+    """Seconds that a search spends on each kind of work.
 
     Attributes:
-        forward: the network's own forward passes, of calibration and reward.
-        algebra: the solves of the repair.
-        surgery: removing channels.
+        forward: forward passes of networks, for repair and reward.
+        algebra: linear algebra of the repair.
+        surgery: removal of channels.
     """
 
     forward: float = 0.0
@@ -73,7 +72,7 @@ class Seconds:
     surgery: float = 0.0
 
     def add(self, other: "Seconds") -> None:
-        """Count the time of another as well."""
+        """Add the times of another."""
         self.forward += other.forward
         self.algebra += other.algebra
         self.surgery += other.surgery
@@ -81,7 +80,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What came of one plan, wherever it was judged; `seconds` in all, and what they were `spent` on."""
+    """The score of one plan, from any process; `seconds` in all, and the work that they were `spent` on."""
 
     score: float
     macs: int
@@ -91,11 +90,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Prunes, repairs and judges candidates of one network: all that an evaluation needs, in whatever process.
+    """The scorer: an object that prunes, repairs and scores plans of one network, in any process.
 
     Attributes:
         orders: removal order of each group's units; a plan keeps the last ones.
-        calibration: what the dense network computes; needed by every repair but "none".
+        calibration: statistics of the dense network, which every repair but "none" needs.
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
     """
 
@@ -111,11 +110,11 @@ class Judge:
             raise ConfigError(f"repair {self.repair!r} needs calibration data; give some or choose repair 'none'")
 
     def plan(self, widths: Component | Sequence[int]) -> Plan:
-        """The plan that keeps the most important units at these widths [G]."""
+        """Return the plan that keeps the most important units at these widths [G]."""
         return Plan.of_widths(self.network, widths, self.orders)
 
     def build(self, plan: Plan, spent: Seconds) -> nn.Module:
-        """Really prune and repair a candidate; the time is counted in `spent`."""
+        """Build the pruned and repaired network of a plan; add the time to `spent`."""
         assert plan.kept is not None
         start = perf_counter()
         small = remove(self.model, self.network, plan.kept)
@@ -129,7 +128,7 @@ class Judge:
         return small
 
     def __call__(self, widths: Widths) -> Judgement:
-        """Build and judge the plan of these widths.
+        """Build and score the plan of these widths.
 
         Raises:
             EvaluationError, ResourceError: see `judged`.
@@ -144,35 +143,35 @@ class Judge:
 
 
 class Executor(Protocol):
-    """Where plans are judged: in this process, in others of this machine, on other machines.
+    """The place where plans are scored: this process, other processes of this machine, or other machines.
 
-    What comes out does not depend on where, nor on how many work at it. See `gnnrl.executors`.
+    Scores depend neither on the place nor on the number of workers. See `gnnrl.executors`.
     """
 
     def start(self, judge: Judge) -> None:
-        """Take what all plans from here on are judged with."""
+        """Take the scorer of all plans that follow."""
 
     def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
-        """Judge plans, in any order; yield what came of them in theirs.
+        """Score plans in any order; yield the results in the order of the plans.
 
         Raises:
-            GnnrlError: that of the first plan, in the order of the plans, which could not be judged.
+            GnnrlError: the error of the first plan, in the order of the plans, that could not be scored.
         """
         ...
 
     def close(self) -> None:
-        """Leave nothing running; `start` begins anew."""
+        """End all workers; `start` starts them again."""
 
 
 @dataclass(slots=True)
 class Evaluator:
-    """Judges plans of one network, each once, and holds what came of them.
+    """The object that scores plans of one network, each once, and holds the trials.
 
     Attributes:
-        judge: what plans are judged with.
-        trials: all plans judged so far.
-        memory: where trials come from before they are judged, and go to.
-        executor: where plans are judged, started with this judge; None judges them here, one after another.
+        judge: the scorer.
+        trials: all plans that were scored so far.
+        memory: source of known trials, and destination of new ones.
+        executor: place where plans are scored, started with this scorer; None scores them here, one after another.
     """
 
     judge: Judge
@@ -183,19 +182,19 @@ class Evaluator:
     _scores: dict[Widths, float] = field(default_factory=dict)
 
     def plan(self, widths: Component | Sequence[int]) -> Plan:
-        """The plan that keeps the most important units at these widths [G]."""
+        """Return the plan that keeps the most important units at these widths [G]."""
         return self.judge.plan(widths)
 
     def build(self, plan: Plan) -> nn.Module:
-        """Really prune and repair a candidate."""
+        """Build the pruned and repaired network of a plan."""
         return self.judge.build(plan, self.seconds)
 
     def known(self, widths: Component | Sequence[int]) -> float | None:
-        """The score of a plan that was judged before."""
+        """Return the score of a known plan, else None."""
         return self._scores.get(key_of(widths))
 
     def score(self, widths: Component | Sequence[int]) -> float:
-        """Score of the plan with these widths [G]; judged once.
+        """Return the score of the plan with these widths [G]; score it if it is new.
 
         Raises:
             EvaluationError: the user's function failed or returned something that is not a finite number.
@@ -205,12 +204,12 @@ class Evaluator:
         return self._scores[key_of(widths)]
 
     def score_all(self, plans: Iterable[Component | Sequence[int]]) -> Generator[Trial, None, None]:
-        """Judge the plans [G] that are new, each once; yield their trials in the order of the plans.
+        """Score the plans [G] that are new, each once; yield their trials in the order of the plans.
 
-        The executor judges them together. A trial counts and is written down when all before it are.
+        The executor scores them together. A trial is recorded after all trials before it.
 
         Raises:
-            EvaluationError: as `score`, of the first plan that it is true of.
+            EvaluationError: as in `score`, for the first plan that fails.
         """
         new = [key for key in dict.fromkeys(map(key_of, plans)) if key not in self._scores]
         recalled = 0
@@ -247,24 +246,24 @@ class Evaluator:
 
     @property
     def best(self) -> Trial:
-        """The trial with the highest score; of equal ones the first."""
+        """The trial with the highest score; the first of equal ones."""
         if not self.trials:
-            raise EvaluationError("no plan was judged yet")
+            raise EvaluationError("no plan was scored yet")
         return max(self.trials, key=lambda trial: trial.score)
 
 
 def key_of(widths: Component | Sequence[int]) -> Widths:
-    """Widths [G] as plans are told apart by them."""
+    """Return widths [G] as a key of the plan."""
     return tuple(int(width) for width in widths)
 
 
 def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:
-    """Call the user's function and check what it returns; random numbers in it are the same for every network.
+    """Call the user's function and check its result; its random numbers are the same for every network.
 
     Raises:
-        EvaluationError: it failed, or its result is not a finite number.
-        DataError: what it reads is unusable, as it says itself.
-        ResourceError: it ran out of memory.
+        EvaluationError: the function failed, or its result is not a finite number.
+        DataError: the function raised it, because its data are unusable.
+        ResourceError: the function ran out of memory.
     """
     try:
         with _repeatable():
@@ -274,9 +273,7 @@ def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network")
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            raise ResourceError(
-                f"the evaluation of {what} ran out of memory; judge smaller batches: {error}"
-            ) from error
+            raise ResourceError(f"the evaluation of {what} ran out of memory; use smaller batches: {error}") from error
         raise EvaluationError(f"the evaluation function failed on {what}: {type(error).__name__}: {error}") from error
     if not math.isfinite(score):
         raise EvaluationError(f"the evaluation function returned {value!r}; it must return a finite number")
@@ -285,7 +282,7 @@ def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network")
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Begin with the same random numbers each time, and leave the global generators as they were."""
+    """Start from the same random numbers each time, and restore the global generators."""
     state, numbers = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with torch.random.fork_rng(devices):

@@ -141,7 +141,7 @@ def test_outputs_that_are_not_finite_are_an_error(value: float) -> None:
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([], "no batches to judge"),
+        ([], "no batches to score"),
         ([torch.zeros(2, 3)], r"tensors \(x, y\), or .* not Tensor"),
         ([(torch.zeros(2, 3), ["cat", "dog"])], "must be tensors"),
         (
@@ -164,5 +164,7 @@ def test_outputs_that_are_no_logits_are_described(output: object) -> None:
         def forward(self, x: Tensor) -> object:
             return output
 
-    with pytest.raises(EvaluationError, match=r"expected logits \[n, classes\], the network gives (\[2, 3, 4\]|dict)"):
+    with pytest.raises(
+        EvaluationError, match=r"expected logits \[n, classes\], but the network returns (\[2, 3, 4\]|dict)"
+    ):
         top1(Odd(), [(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64))])

@@ -47,7 +47,7 @@ def test_the_best_trial_is_the_first_of_the_highest_score() -> None:
         found.score(widths)
 
     assert found.best.widths == (5, 1, 1)
-    with pytest.raises(EvaluationError, match="no plan was judged"):
+    with pytest.raises(EvaluationError, match="no plan was scored"):
         _ = evaluator().best
 
 

@@ -55,7 +55,7 @@ def test_a_users_own_searcher_that_fails_is_named_with_its_line() -> None:
 def test_a_searcher_that_judges_nothing_is_an_error() -> None:
     from gnnrl.errors import EvaluationError
 
-    with pytest.raises(EvaluationError, match="no plan was judged"):
+    with pytest.raises(EvaluationError, match="no plan was scored"):
         search(lambda work: None, task())
 
 
