@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass, replace
 
-from gnnrl.errors import GnnrlWarning
+from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.network.cost import Constraint
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
@@ -44,6 +44,19 @@ class Goal:
         """Say how far the dense network is within the limit; None if it is not."""
         is_met = self.projection.holds(self.network.widths)
         return explain_met(self.network, self.projection.budget) if is_met else None
+
+    def checked(self, network: Network) -> "Goal":
+        """Return the goal, or refuse a network that it was not made for.
+
+        Raises:
+            ConfigError: it is another one.
+        """
+        if network.fingerprint != self.network.fingerprint:
+            raise ConfigError(
+                f"the goal {self.constraint} was made for another network ({self.network.model_class}); make it with "
+                "the goal() of this study"
+            )
+        return self
 
     def warn_if_met(self) -> None:
         """Warn if the dense network is within the limit already."""

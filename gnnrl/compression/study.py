@@ -59,8 +59,7 @@ class Study:
         observer: told what is being done.
 
     Attributes:
-        model: a copy of the dense network, in evaluation mode.
-        inputs: example inputs on its device.
+        model, inputs: a copy of the dense network, in evaluation mode, and example inputs on its device.
         calibration: the calibration data, None as long as there are none.
         clock: seconds of the stages.
 
@@ -208,9 +207,10 @@ class Study:
         """The goal, under the times that a run remembers."""
         if directory is not None:
             self.timing.use(ledger_of(directory, self.timing.ledger.measured))
-        if isinstance(goal, str):
+        if not isinstance(goal, Goal):
             return self.goal(goal)
-        return goal if directory is None or goal.latency is None else self.goal(goal.constraint)
+        is_timed_again = directory is not None and goal.latency is not None
+        return self.goal(goal.constraint) if is_timed_again else goal.checked(self.network)
 
     def sweep(
         self,
@@ -258,7 +258,7 @@ class Study:
         constraint = goal if isinstance(goal, str) else goal.constraint
         asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, **self._shared()}
         before = contest.before(asked)
-        goal = self.goal(goal) if isinstance(goal, str) else goal
+        goal = self._begun(goal, None)
         goal.warn_if_met()
         known = self.evidence
         goal = self.timing.corrected(goal, known.curves, known.orders)
@@ -283,8 +283,8 @@ class Study:
         }
 
     def _memory(self, directory: RunDirectory, asked: dict[str, Any]) -> SearchMemory:
-        kept = {name: value for name, value in asked.items() if name != "episodes"}
-        directory.identify({**kept, **self._shared(), **self.identity()})
+        asked = {name: value for name, value in asked.items() if name != "episodes"}
+        directory.identify({**asked, **self._shared(), **self.identity()})
         return SearchMemory(directory)
 
     def _shared(self) -> dict[str, Any]:
