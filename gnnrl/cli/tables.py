@@ -22,14 +22,16 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     console.print(changes(facts))
     console.print(layers(facts["layers"], ascii_only=console.options.ascii_only))
     score = facts["score"]
-    last = [score[name] for name in _SCORES if name in score][-1]
+    last = score[_saved(facts)]
     error = 100 * sampling_error(last, max(facts["test_images"], 1))
     images = f"{facts['test_images']:,} test images"
     console.print(f"Accuracy on {images} may be {error:.1f} points off (95% interval).", style="dim")
-    if "finetuned" in score and is_worse(score["repaired"], last, facts["test_images"]):
+    is_ruined = "finetuned" in score and _saved(facts) == "repaired"
+    if is_ruined or ("finetuned" in score and is_worse(score["repaired"], last, facts["test_images"])):
+        told = ", so the repaired network was saved" if is_ruined else ""
+        lost = 100 * (score["repaired"] - score["finetuned"])
         console.print(
-            f"Fine-tuning lost {100 * (score['repaired'] - last):.1f} points: take a smaller --learning-rate, or "
-            "--finetune-epochs 0.",
+            f"Fine-tuning lost {lost:.1f} points{told}: take a smaller --learning-rate, or --finetune-epochs 0.",
             style="yellow",
         )
     difference = facts["verified_difference"]
@@ -54,15 +56,20 @@ def changes(facts: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in stages:
-        table.add_column(_SCORES[name], justify="right", style="bold" if name == stages[-1] else "", no_wrap=True)
+        table.add_column(_SCORES[name], justify="right", style="bold" if name == _saved(facts) else "", no_wrap=True)
     table.add_column("", justify="right", style="green", no_wrap=True)
     score = facts["score"]
-    change = f"{100 * (score[stages[-1]] - score['dense']):+.1f} points"
+    change = f"{100 * (score[_saved(facts)] - score['dense']):+.1f} points"
     table.add_row(f"top-1, {facts['test_images']:,} images", *(f"{score[name]:.1%}" for name in stages), change)
     blank = [""] * (len(stages) - 2)
     for title, dense, small, difference in _sizes(facts):
         table.add_row(title, dense, *blank, small, difference)
     return table
+
+
+def _saved(facts: Mapping[str, Any]) -> str:
+    """Stage of the network that was saved."""
+    return str(facts.get("kept") or [name for name in _SCORES if name in facts["score"]][-1])
 
 
 def _sizes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -207,4 +207,9 @@ def _facts(job: Tuning, told: Mapping[str, Any]) -> dict[str, Any]:
         name: value for name, value in read_manifest(job.result).items() if name not in ("format", "class", "sha256")
     }
     settings = {name: value for name, value in asdict(job).items() if name in Training.__dataclass_fields__}
-    return {**own, "score": {**own.get("score", {}), "finetuned": told["score"]["finetuned"]}, "finetuning": settings}
+    return {
+        **own,
+        "score": {**own.get("score", {}), "finetuned": told["score"]["finetuned"]},
+        "kept": "finetuned",
+        "finetuning": settings,
+    }

@@ -1,13 +1,14 @@
 """From the best plan to the small network: prune, verify, repair, fine-tune, test."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
+from gnnrl.compression.choice import choose
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
 from gnnrl.compression.result import CompressionResult
+from gnnrl.compression.search import Search
 from gnnrl.latency.agreement import Agreement
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.cost import measure
@@ -24,7 +25,7 @@ def finish(
     goal: Goal,
     evaluator: Evaluator,
     agreed: Agreement | None,
-    finetune: Callable[[nn.Module], Any] | None,
+    search: Search,
     final: Evaluate,
     settings: dict[str, Any],
     clock: Clock,
@@ -46,15 +47,13 @@ def finish(
     verification = verify(dense, pruned, network, plan.kept, inputs)
     small = evaluator.build(plan)
     stages = {"dense": dense, "pruned": pruned, "repaired": small}
-    if finetune is not None:
-        stages |= {"repaired": copy_network(small), "finetuned": small}
-        clock.begin("finetune")
-        train_by(finetune, small)
+    kept = _trained(stages, search, evaluator.judge.evaluate, clock)
     clock.begin("test")
     score = {name: judged(final, copy_network(candidate)) for name, candidate in stages.items()}
     clock.end()
     return CompressionResult(
-        model=small,
+        model=stages[kept],
+        kept=kept,
         plan=plan,
         network=network,
         score=score,
@@ -65,6 +64,17 @@ def finish(
         verification=verification,
         seconds=dict(clock.seconds),
         search_seconds=evaluator.seconds,
-        classes=final.change(-len(score), -1) if isinstance(final, ClassTally) else None,
+        classes=final.change(-len(score), [*score].index(kept) - len(score)) if isinstance(final, ClassTally) else None,
         settings=settings,
     )
+
+
+def _trained(stages: dict[str, nn.Module], search: Search, evaluate: Evaluate, clock: Clock) -> str:
+    """Fine-tune the repaired network if that is asked for, as a stage of its own; return which stage to keep."""
+    if search.finetune is None:
+        return "repaired"
+    small = stages["repaired"]
+    stages |= {"repaired": copy_network(small), "finetuned": small}
+    clock.begin("finetune")
+    train_by(search.finetune, small)
+    return "finetuned" if search.keep == "finetuned" else choose(evaluate, stages)

@@ -44,6 +44,7 @@ def compress(
     on_calibration: Callable[[int, int], None] | None = None,
     run: str | Path | RunDirectory | None = None,
     executor: str | Executor = "serial",
+    keep: str = "better",
 ) -> CompressionResult:
     """Search, prune, repair, verify and fine-tune a network.
 
@@ -72,12 +73,15 @@ def compress(
             arguments, the search resumes and ends as if it had never stopped; with more `episodes` it goes further.
         executor: where plans are scored: "serial", here; "process", in as many processes as there are processors;
             "ray", on a cluster; or an executor of your own, see `gnnrl.executors`. The result does not depend on it.
+        keep: "better" warns and keeps the repaired network if the fine-tuned one is worse on the data of `evaluate`:
+            its top-1 by more than half the 95 % interval, or the score of a function of yours by more than 1 % of what
+            pruning without repair changed it by. "finetuned" always keeps the fine-tuned one.
 
     Raises:
         GnnrlError: see `gnnrl.errors`; nothing is written but `run`.
         RunInUse, ConfigError: another process works in `run`, or it was started with other arguments; it lists them.
     """
-    search = Search(searcher, episodes, seed, finetune, executor)
+    search = Search(searcher, episodes, seed, finetune, executor, keep)
     read = None if test is None else as_test(test, model, example_inputs)
     study = Study(
         model,

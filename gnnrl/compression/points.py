@@ -28,5 +28,6 @@ def point(result: CompressionResult) -> dict[str, Any]:
         "params": pruned.params,
         "reward": result.reward,
         "score": dict(result.score),
+        "kept": result.kept,
         "evaluations": len(result.history),
     }

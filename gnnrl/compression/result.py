@@ -40,6 +40,7 @@ class CompressionResult:
         seconds, search_seconds: time of each stage, and where that of the search went.
         classes: accuracy of each class before and after, where `test` gives images.
         latency: how fast the small network was found to be, where latency is limited.
+        kept: stage of `model`: "finetuned", or "repaired" without fine-tuning or if that ruined the network.
     """
 
     model: nn.Module
@@ -55,6 +56,7 @@ class CompressionResult:
     settings: dict[str, Any]
     classes: dict[str, Any] | None = None
     latency: LatencyCheck | None = None
+    kept: str = "repaired"
 
     def __repr__(self) -> str:
         return tell_result(self.facts(), self.seconds)
@@ -64,6 +66,7 @@ class CompressionResult:
         return {
             "constraint": self.settings["constraint"],
             "score": self.score,
+            "kept": self.kept,
             "macs": {name: cost.macs for name, cost in self.cost.items()},
             "params": {name: cost.params for name, cost in self.cost.items()},
             **({} if self.latency is None else {"latency": self.latency.facts()}),
@@ -133,6 +136,7 @@ def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
         "constraint": result.settings["constraint"],
         "searcher": result.settings["searcher"],
         "score": result.score,
+        "kept": result.kept,
         "metric": "score" if result.classes is None else "top1",
         "test_images": None if result.classes is None else sum(result.classes["images"]),
         "macs": _change(result, "macs"),

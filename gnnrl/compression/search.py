@@ -26,6 +26,7 @@ class Search:
         seed: of the search.
         finetune: trains the small network in place.
         executor: where plans are scored.
+        keep: "better" keeps the repaired network if fine-tuning ruined it, "finetuned" never does.
     """
 
     searcher: str | type | Searcher = "ppo"
@@ -33,11 +34,14 @@ class Search:
     seed: int = 0
     finetune: Callable[[nn.Module], Any] | None = None
     executor: str | Executor = "serial"
+    keep: str = "better"
 
     def __post_init__(self) -> None:
         find_searcher(self.searcher)
         find_executor(self.executor)
         check_search(self.episodes, self.seed)
+        if self.keep not in ("better", "finetuned"):
+            raise ConfigError(f"keep must be 'better' or 'finetuned', got {self.keep!r}")
         if self.finetune is not None and not callable(self.finetune):
             raise ConfigError(f"finetune must be a function that trains a network in place, got {self.finetune!r}")
 

@@ -201,7 +201,7 @@ class Study:
             evaluator = search.run(self.evaluator(memory), partial(self.task, goal), memory)
             agreed = self.timing.on_time(goal, np.array(evaluator.best.widths), known.orders)
             final = read or self.evaluate
-            return finish(self.model, self.inputs, goal, evaluator, agreed, search.finetune, final, asked, self.clock)
+            return finish(self.model, self.inputs, goal, evaluator, agreed, search, final, asked, self.clock)
 
     def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
         """The goal, under the times that a run remembers."""

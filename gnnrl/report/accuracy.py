@@ -13,7 +13,7 @@ from gnnrl.report.record import Record
 _MOST_CLASSES = 10
 
 
-def score_rows(record: Record) -> Iterator[dict[str, str]]:
+def score_rows(record: Record) -> Iterator[dict[str, Any]]:
     """The score after each stage, and how it changed, as text."""
     dense = record.score["dense"]
     titles = {**STAGES, "pruned": "pruned, nothing repaired"}
@@ -23,7 +23,8 @@ def score_rows(record: Record) -> Iterator[dict[str, str]]:
             "name": titles[name],
             "value": score(value, record.metric),
             "change": score_change(dense, value, record.metric) if name != "dense" else "",
-            "mood": _mood(value - dense) if name == record.stages[-1] else "",
+            "mood": _mood(value - dense) if name == record.saved else "",
+            "last": name == record.saved,
         }
 
 

@@ -105,7 +105,7 @@ def _content(record: Record, place: str) -> dict[str, Any]:
 
 
 def summary(record: Record) -> str:
-    """The result in two sentences."""
+    """The result in two sentences, after a warning if fine-tuning ruined the network."""
     groups = sum(width.pruned < width.dense for width in record.widths)
     sizes = (
         f"{record.macs.ratio:.1%} of the multiply-accumulates and {record.params.ratio:.1%} of the parameters are left"
@@ -114,7 +114,25 @@ def summary(record: Record) -> str:
         f"{score(record.final, record.metric)} {metric_name(record.metric)} instead of "
         f"{score(record.score['dense'], record.metric)}"
     )
-    return f"{sizes}, with {told}. {plural(groups, 'group')} of {len(record.widths)} lost channels."
+    return f"{_alert(record)}{sizes}, with {told}. {plural(groups, 'group')} of {len(record.widths)} lost channels."
+
+
+def _alert(record: Record) -> str:
+    """The warning that the fine-tuned network is not the saved one, in words of the API that made the result."""
+    if "finetuned" not in record.score or record.saved == "finetuned":
+        return ""
+    force = "" if record.commands else '; keep="finetuned" keeps the trained network all the same'
+    return (
+        "Fine-tuning made the network worse on the data of the reward, so the repaired network was kept (see the "
+        f"scores). {_gentler(record)}{force}. "
+    )
+
+
+def _gentler(record: Record) -> str:
+    """How to train with more care, in words of the API that made the result."""
+    if record.commands:
+        return "Train with a smaller --learning-rate, or not at all (--finetune-epochs 0)"
+    return "Train with a smaller learning rate in your `finetune`, or not at all"
 
 
 def tiles(record: Record) -> Iterator[Tile]:
@@ -221,16 +239,14 @@ def _advice(record: Record) -> str:
     if (
         record.metric == "top1"
         and "finetuned" in record.score
-        and is_worse(before, record.final, record.test_images or 0)
+        and is_worse(before, record.score["finetuned"], record.test_images or 0)
     ):
-        return (
-            "Fine-tuning made it worse than it was after the repair: train with a smaller --learning-rate, or not at "
-            "all (--finetune-epochs 0)."
-        )
+        return f"Fine-tuning made it worse than it was after the repair. {_gentler(record)}."
     if record.metric == "top1" and change < -0.02:
+        longer, guided = (" (--finetune-epochs)", " (--distill 0.9)") if record.commands else ("", "")
         return (
-            "It lost more than two points: fine-tune for more epochs (--finetune-epochs), towards the dense network's "
-            "outputs (--distill 0.9), or raise the limit."
+            f"It lost more than two points: fine-tune for more epochs{longer}, towards the dense network's "
+            f"outputs{guided}, or raise the limit."
         )
     if "finetuned" not in record.score:
         return "It was not fine-tuned: train it for a few epochs at a tenth of the usual learning rate."

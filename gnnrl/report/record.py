@@ -80,6 +80,7 @@ class Record(Part):
 
     Attributes:
         score: by stage (dense, pruned, repaired, finetuned), on test images, or by the reward where there are none.
+        kept: stage of the network that was saved, the last one if it is empty.
         metric: "top1" where scores are shares of images recognised, else "score".
         reward: what the search judged by: "top1", "loss" or "score".
         commands: what to do next, one argument list each.
@@ -92,6 +93,7 @@ class Record(Part):
     constraint: str
     searcher: str
     score: dict[str, float]
+    kept: str = ""
     metric: str = "score"
     reward: str = "score"
     test_images: int | None = Field(default=None, ge=0)
@@ -122,7 +124,12 @@ class Record(Part):
     @property
     def final(self) -> float:
         """Score of the network that was saved."""
-        return self.score[self.stages[-1]]
+        return self.score[self.saved]
+
+    @property
+    def saved(self) -> str:
+        """Stage of the network that was saved."""
+        return self.kept if self.kept in self.score else self.stages[-1]
 
 
 def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Record:
@@ -135,7 +142,7 @@ def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Recor
     now = Classes.model_validate(classes)
     if record.classes is not None and record.classes.names == now.names:
         now = now.model_copy(update={"dense": record.classes.dense})
-    return record.model_copy(update={"score": {**record.score, "finetuned": score}, "classes": now})
+    return record.model_copy(update={"score": {**record.score, "finetuned": score}, "kept": "", "classes": now})
 
 
 def write_record(record: Record) -> str:

@@ -44,13 +44,14 @@ class Point(Part):
     metric: str
     shares: dict[str, float]
     score: dict[str, float]
+    kept: str = ""
     out: str = ""
     facts: Facts
 
     @property
     def final(self) -> float:
         """Score of the network that was saved."""
-        return self.score[list(self.score)[-1]]
+        return self.score.get(self.kept, list(self.score.values())[-1])
 
 
 class Sweep(Part):

@@ -11,7 +11,7 @@ from gnnrl.errors import ConfigError, DataError, GnnrlError, first_line
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.tracing.tracer import as_arguments, unwrapped
 from gnnrl.scoring.classes import ClassTally
-from gnnrl.scoring.measures import top1
+from gnnrl.scoring.measures import score_batches, top1
 from gnnrl.scoring.plans import Evaluate
 from gnnrl.zoo.batches import batched
 
@@ -59,6 +59,18 @@ def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: An
     except Exception as error:
         raise DataError(f"test: the network cannot take its first batch: {first_line(error)}") from error
     return ClassTally(test)
+
+
+def as_top1(evaluate: Evaluate) -> tuple[Evaluate, int] | None:
+    """Top-1 on the labelled batches that a function scores networks on, and how many samples they hold.
+
+    Returns:
+        None for a function of the user's own: what it reads is not known.
+    """
+    if not isinstance(evaluate, partial) or evaluate.func not in (_top1_of, score_batches):
+        return None
+    batches = evaluate.keywords["batches"]
+    return partial(_top1_of, batches=batches), sum(len(labels) for *_, labels in batches)
 
 
 def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:

@@ -137,12 +137,13 @@ def evaluator(
         known = all_logits(copy_network(teacher), batches, device, precision=precision)
         measure = partial(kl_divergence, teacher=known)
     sign = 1 if metric == "top1" else -1
-    return partial(_score, measure=measure, sign=sign, batches=batches, device=device, precision=precision)
+    return partial(score_batches, measure=measure, sign=sign, batches=batches, device=device, precision=precision)
 
 
-def _score(
+def score_batches(
     model: nn.Module, *, measure: Callable[..., float], sign: int, batches: Batches, device: str, precision: Precision
 ) -> float:
+    """Measure a network on batches: what `evaluator` returns, once its settings are bound."""
     return sign * measure(model, batches, device=device, precision=precision)
 
 

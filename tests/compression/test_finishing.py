@@ -48,7 +48,7 @@ def test_fine_tuning_trains_the_result_and_not_what_was_repaired() -> None:
         with torch.no_grad():
             model[3].linear.bias.add_(100)
 
-    result = compressed(finetune=finetune)
+    result = compressed(finetune=finetune, keep="finetuned")
 
     assert result.score["finetuned"] < result.score["repaired"] - 1000
     assert not result.model.training
@@ -73,4 +73,4 @@ def replace_a_layer(network: nn.Module) -> None:
 )
 def test_a_training_that_makes_another_network_is_warned_of(train: Any, told: str) -> None:
     with pytest.warns(GnnrlWarning, match=told):
-        assert compressed(finetune=train).score["finetuned"] < 0
+        assert compressed(finetune=train, keep="finetuned").score["finetuned"] < 0

@@ -102,9 +102,20 @@ def test_a_saved_result_has_report_and_card_and_they_can_be_made_again(tmp_path:
 @pytest.mark.parametrize(("final", "is_said"), [(0.93, True), (0.949, False), (0.96, False)])
 def test_a_page_says_where_fine_tuning_made_it_worse(final: float, is_said: bool) -> None:
     score = {"dense": 0.94, "repaired": 0.95, "finetuned": final}
-    record = result().record().model_copy(update={"test_images": 10_000, "score": score})
+    record = (
+        result()
+        .record()
+        .model_copy(
+            update={
+                "test_images": 10_000,
+                "score": score,
+                "kept": "finetuned",
+                "commands": (("gnnrl", "report", "out"),),
+            }
+        )
+    )
 
-    assert ("train with a smaller --learning-rate" in Page(render(record, "out")).text) == is_said
+    assert ("Train with a smaller --learning-rate" in Page(render(record, "out")).text) == is_said
 
 
 def test_the_time_of_the_search_is_said_once() -> None:
