@@ -8,10 +8,6 @@ import torch
 from torch import nn
 
 from gnnrl import compare
-from gnnrl.cli.inputs import Source
-from gnnrl.cli.jobs import Job
-from gnnrl.cli.run_settings import naming, read_job, written
-from gnnrl.cli.runs import Found
 from gnnrl.compression.pipeline import compress
 from gnnrl.compression.result import CompressionResult
 from gnnrl.errors import ConfigError
@@ -78,18 +74,3 @@ def test_an_executor_is_closed_after_a_comparison_of_searchers() -> None:
     assert [len(run.scores) for run in found.runs] == [1, 3]
     with pytest.raises(ConfigError, match="started"):
         executor.map([])
-
-
-def test_where_plans_are_judged_is_named_by_the_command_line_alone(tmp_path: Path) -> None:
-    source = Source(model="digits-resnet", pretrained=True)
-    job = Job(
-        source=source, data="digits", constraint="macs<=50%", out=tmp_path, executor="ray", workers=3, address="a:1"
-    )
-    settings = json.loads(json.dumps(written(job)))
-    nothing = dict.fromkeys(("model", "searcher", "weights", "data"))
-
-    assert not {"executor", "workers", "address"} & set(settings["options"])
-    assert naming(job) == ["--executor", "ray", "--workers", "3", "--address", "a:1"]
-    foreign = {**settings, "options": {**settings["options"], "executor": "ray", "address": "evil:1"}}
-    assert (read_job(Found(tmp_path, foreign, False), nothing)).address is None
-    assert read_job(Found(tmp_path, settings, False), {**nothing, "executor": "process", "workers": 2}).workers == 2

@@ -2,19 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-import torch
-from typer.testing import CliRunner
 
-from gnnrl.artifacts import bundle
-from gnnrl.cli.app import app
 from gnnrl.report.card import write_card
 from gnnrl.report.page import render
-from gnnrl.report.record import Judged, Record, read_record
+from gnnrl.report.record import Judged, Record
 from tests.report.results import Page, result
-from tests.topologies import topology
 
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=alert(1)> {{ 7*7 }} | `rm` ](javascript:x)"
 
@@ -82,21 +76,6 @@ def test_what_others_named_stays_text() -> None:
     assert not [name for _, found in wild.elements for name in found if name.startswith("on")]
     card = write_card(wild_record, HOSTILE)
     assert not re.search(r"(?<!\\)<(script|img)", card.split("```python")[0].split("---\n", 2)[2])
-
-
-def test_a_saved_result_has_report_and_card_and_they_can_be_made_again(tmp_path: Path) -> None:
-    folder = result().save(tmp_path / "out", about={"model": "tiny"})
-
-    assert read_record(folder) == result().record({"model": "tiny"})
-    page = (folder / "report.html").read_text()
-    (folder / "report.html").unlink()
-    (folder / "README.md").write_text("edited")
-    done = CliRunner().invoke(app, ["report", str(folder), "--json"])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == {"report": str(folder / "report.html"), "bytes": len(page.encode())}
-    assert (folder / "report.html").read_text() == page
-    small = bundle.load(topology("residual").model, folder)
-    assert all(torch.equal(a, b) for a, b in zip(small.parameters(), result().model.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(("final", "is_said"), [(0.93, True), (0.949, False), (0.96, False)])

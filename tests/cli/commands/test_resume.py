@@ -9,54 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import console, follower
 from gnnrl.errors import ConfigError
-from gnnrl.storage.files import digest
 from gnnrl.storage.layout import CONTENTS
-from gnnrl.zoo.digits import DIGITS_WEIGHTS
+from tests.cli.commands.searched import SMALL, interrupted, outcome
 from tests.cli.running import run
 
-SEARCH = ("--searcher", "evolution", "--episodes", "5", "--metric", "loss", "--calibration-images", "60")
-PRUNE = ("prune", "--model", "digits-resnet", "--weights", str(DIGITS_WEIGHTS), "--data", "digits", "--threads", "1")
-SMALL = (*PRUNE, *SEARCH, "--finetune-epochs", "0", "--out", "small")
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-def interrupted(after: int, number: int, *arguments: str) -> Result:
-    """Run a command that gets a signal while it judges the plan of this number."""
-
-    class Signalled(follower.Follower):
-        def judged(self, trial: Any) -> None:
-            if trial.number == after:
-                signal.raise_signal(number)
-            super().judged(trial)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(follower, "Follower", Signalled)
-        return run(*arguments)
-
-
-def outcome(result: str = "small") -> Any:
-    manifest = bundle.read_manifest(result)
-    journal = [json.loads(line) for line in (Path(result) / "run" / "journal.jsonl").read_text().splitlines()]
-    trials = [(record["widths"], record["score"]) for record in journal if record["kind"] == "trial"]
-    return trials, manifest["score"], digest(Path(result) / "weights.safetensors")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    found = run(*SMALL[:-1], str(folder / "small"))
-    assert found.exit_code == 0, found.output
-    return folder / "small"
+pytestmark = pytest.mark.usefixtures("wide")
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
@@ -206,44 +166,3 @@ def test_the_result_that_is_there_stays_until_the_new_one_is(finished: Path) -> 
     assert outcome() == before
     assert run("resume", "small").exit_code == 0
     assert outcome() != before
-
-
-def test_a_result_is_trained_further_and_goes_on_after_an_interruption(finished: Path) -> None:
-    """Distilled from the dense network, averaged, stopped by the reward images, interrupted in its third epoch."""
-    shutil.copytree(finished, "small")
-    options = ("--epochs", "3", "--distill", "0.5", "--ema", "0.9", "--patience", "3", "--batch-size", "200")
-    network = ("--model", "digits-resnet", "--pretrained", "--data", "digits", "--threads", "1")
-    whole = run("finetune", "small", *network, *options, "--out", "whole", "--json")
-    assert whole.exit_code == 0, whole.output
-
-    advance = console.Silent.advance
-
-    def stop(self: console.Silent, done: int, total: int, note: str = "") -> None:
-        advance(self, done, total, note)
-        if note.startswith("loss") and done > 0.7 * total:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(console.Silent, "advance", stop)
-        stopped = run("finetune", "small", *network, *options, "--json")
-    assert stopped.exit_code == 143, stopped.output
-    assert "gnnrl resume small-finetuned" in json.loads(stopped.stdout)["error"]["message"]
-    resumed = run("resume", "small-finetuned", "--json")
-    assert resumed.exit_code == 0, resumed.output
-
-    facts, expected = json.loads(resumed.stdout), json.loads(whole.stdout)
-    assert facts["score"] == expected["score"]
-    assert digest(Path("small-finetuned/weights.safetensors")) == digest(Path("whole/weights.safetensors"))
-    assert digest(Path("small-finetuned/plan.json")) == digest(Path("small/plan.json"))
-    assert bundle.read_manifest("small-finetuned")["score"]["finetuned"] == facts["score"]["finetuned"]
-    assert run("resume", "small-finetuned").stdout.startswith("small-finetuned is finished")
-    assert run("resume", "small-finetuned", "--extend", "2").exit_code == 2
-    assert run("evaluate", "small-finetuned", *network[:2], *network[3:5]).exit_code == 0
-
-
-def test_a_teacher_without_weights_is_refused(finished: Path) -> None:
-    shutil.copytree(finished, "small")
-    found = run("finetune", "small", "--model", "digits-resnet", "--data", "digits", "--distill", "0.5")
-    assert found.exit_code == 2
-    assert "--distill needs the dense network's weights" in found.stderr
-    assert [path.name for path in Path().iterdir()] == ["small"]
