@@ -70,6 +70,10 @@ def test_files_and_functions_are_short() -> None:
     assert not house.long_functions()
 
 
+def test_modules_with_logic_have_a_test_of_their_name() -> None:
+    assert not house.untested_modules()
+
+
 def test_measures_count_what_they_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     written = tmp_path / "written.py"
     written.write_text(

@@ -59,7 +59,8 @@ def found(tmp_path: Path) -> Callable[[str, str], list[int]]:
 
 
 def test_docstrings_comments_and_messages_of_code_are_read(found: Callable[[str, str], list[int]]) -> None:
-    code = '"""What it is."""\n\nx = 1  # begun\ny = f"{x} is no " f"number of {x} yours"\nz = "is drawn anew"\nanew = "anew"\n'
+    code = '"""What it is."""\n\nx = 1  # begun\ny = f"{x} is no " f"number of {x} yours"\n'
+    code += 'z = "is drawn anew"\nanew = "anew"\n'
 
     assert found("code.py", code) == [1, 3, 4, 5]
 
