@@ -8,29 +8,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trusted_run import EPISODES, PRUNE, RESUME, Row, outcome, run
+from trusted_run import EPISODES, PRUNE, RESUME, Row, outcome, run, written
 from victims import Fault, Victim, failing_disk, failing_reward, full_at_result, small_disk
 
 Harm = Callable[[Path], tuple[int, str]]
+Moment = Callable[[Path], bool]
+"""Whether a run in this folder is so far, by what is on the disk."""
 
 
 def harms() -> dict[str, Harm]:
     """Faults by name: each harms a run in a folder, and returns the exit code and what was said."""
-    third = f"{EPISODES // 2} of {EPISODES}"
-    epochs = "fine-tuning\n  "
+    half, epochs, two_epochs = _judged(EPISODES // 2), _trained(1), _trained(2)
     journal, snapshot = "journal.jsonl", "snapshots"
     return {
-        "Ctrl-C": _signalled([signal.SIGINT], third),
-        "Ctrl-C twice": _signalled([signal.SIGINT] * 2, third),
+        "Ctrl-C": _signalled([signal.SIGINT], half),
+        "Ctrl-C twice": _signalled([signal.SIGINT] * 2, half),
         "Ctrl-C in fine-tuning": _signalled([signal.SIGINT], epochs),
-        "SIGTERM": _signalled([signal.SIGTERM], third),
-        "SIGHUP: the terminal was closed": _signalled([signal.SIGHUP], third),
-        "SIGTERM while a reward hangs": _signalled([signal.SIGTERM], third, failing_reward(7, _hang)),
-        "last line of the journal torn": _damaged(third, lambda run: _cut(run / journal, 9)),
-        "a line of the journal changed": _damaged(third, lambda run: _change(run / journal)),
-        "snapshot truncated": _damaged("21 of 30", lambda run: _cut(_newest(run / snapshot), 40)),
-        "snapshot with one bit flipped": _damaged("21 of 30", lambda run: _flip(_newest(run / snapshot))),
-        "snapshot deleted": _damaged("21 of 30", lambda run: _newest(run / snapshot).unlink()),
+        "SIGTERM": _signalled([signal.SIGTERM], half),
+        "SIGHUP: the terminal was closed": _signalled([signal.SIGHUP], half),
+        "SIGTERM while a reward hangs": _signalled([signal.SIGTERM], half, failing_reward(7, _hang)),
+        "last line of the journal torn": _damaged(half, lambda run: _cut(run / journal, 9)),
+        "a line of the journal changed": _damaged(half, lambda run: _change(run / journal)),
+        "snapshot truncated": _damaged(two_epochs, lambda run: _cut(_newest(run / snapshot), 40)),
+        "snapshot with one bit flipped": _damaged(two_epochs, lambda run: _flip(_newest(run / snapshot))),
+        "snapshot deleted": _damaged(two_epochs, lambda run: _newest(run / snapshot).unlink()),
         "disk full in the search": _failed(failing_disk(errno.ENOSPC, 12)),
         "disk full at a snapshot": _failed(small_disk(100_000)),
         "disk full at the result": _failed(full_at_result),
@@ -43,6 +44,14 @@ def harms() -> dict[str, Harm]:
     }
 
 
+def _judged(plans: int) -> Moment:
+    return lambda place: written(place) >= plans
+
+
+def _trained(epochs: int) -> Moment:
+    return lambda place: any(int(path.stem) >= epochs for path in place.glob("small.run/snapshots/*.json"))
+
+
 def _failed(fault: Fault) -> Harm:
     def harm(place: Path) -> tuple[int, str]:
         code, victim = run(PRUNE, place, fault)
@@ -51,7 +60,7 @@ def _failed(fault: Fault) -> Harm:
     return harm
 
 
-def _signalled(numbers: Sequence[int], moment: str, fault: Fault | None = None) -> Harm:
+def _signalled(numbers: Sequence[int], moment: Moment, fault: Fault | None = None) -> Harm:
     def harm(place: Path) -> tuple[int, str]:
         victim = Victim(PRUNE, place, fault)
         victim.wait_for(moment)
@@ -65,7 +74,7 @@ def _signalled(numbers: Sequence[int], moment: str, fault: Fault | None = None) 
     return harm
 
 
-def _damaged(moment: str, damage: Callable[[Path], Any], *more: str) -> Harm:
+def _damaged(moment: Moment, damage: Callable[[Path], Any], *more: str) -> Harm:
     def harm(place: Path) -> tuple[int, str]:
         victim = Victim(PRUNE, place)
         victim.wait_for(moment)
@@ -93,7 +102,7 @@ def _starve() -> float:
 
 def _second(place: Path) -> tuple[int, str]:
     first = Victim(PRUNE, place)
-    first.wait_for("searching")
+    first.wait_for(_judged(1))
     (place / "other").mkdir()
     code, victim = run((*RESUME[:1], "../small"), place / "other")
     first.send(signal.SIGKILL)

@@ -23,7 +23,7 @@ from typing import Any
 import machine
 import torch
 from faults import harms, suffer
-from trusted_run import EXPORT, PRUNE, RESUME, STAGES, Row, outcome, run
+from trusted_run import EXPORT, PRUNE, RESUME, STAGES, Row, outcome, run, written
 from victims import Victim, killed_at
 
 from gnnrl.compression.pipeline import compress
@@ -37,16 +37,6 @@ MOST_OPERATIONS = 90
 PARTS = ("killed", "exports", "faults", "overhead")
 
 
-def written(folder: Path) -> int:
-    """How many judged plans are on the disk."""
-    lines: list[bytes] = []
-    for place in (folder / "small.run", folder / "small" / "run"):
-        if (place / "journal.jsonl").exists():
-            lines = (place / "journal.jsonl").read_bytes().splitlines(keepends=True)
-            break
-    return sum(b'"kind":"trial"' in line and line.endswith(b"}\n") for line in lines)
-
-
 def judged_again(folder: Path, before: int) -> int:
     """How many plans the last process judged that were written down already."""
     path = folder / "judged"
@@ -57,7 +47,7 @@ def judged_again(folder: Path, before: int) -> int:
 
 def stage(victim: Victim) -> str:
     """What a process was doing last."""
-    lines = [line.partition(" ")[0] for line in victim.errors.splitlines() if not line.startswith(" ")]
+    lines = [line.partition(" ")[0].rstrip(":") for line in victim.errors.splitlines() if not line.startswith(" ")]
     return next((line for line in reversed(lines) if line in STAGES), "starting")
 
 

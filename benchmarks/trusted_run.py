@@ -48,3 +48,13 @@ def outcome(folder: Path) -> Any:
     trials = [(trial.number, trial.widths, trial.score.hex()) for trial in read_trials(journal)]
     manifest = json.loads((small / "manifest.json").read_text())
     return digest(small / "weights.safetensors"), digest(small / "plan.json"), manifest["score"], trials
+
+
+def written(folder: Path) -> int:
+    """How many judged plans are on the disk."""
+    lines: list[bytes] = []
+    for place in (folder / "small.run", folder / "small" / "run"):
+        if (place / "journal.jsonl").exists():
+            lines = (place / "journal.jsonl").read_bytes().splitlines(keepends=True)
+            break
+    return sum(b'"kind":"trial"' in line and line.endswith(b"}\n") for line in lines)

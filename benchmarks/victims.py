@@ -49,10 +49,9 @@ class Victim:
         """What it wrote to stderr."""
         return (self.folder / "stderr").read_text()
 
-    def wait_for(self, text: str) -> None:
-        """Wait until it has written something to stderr."""
-        path = self.folder / "stderr"
-        while not (path.exists() and text in path.read_text()):
+    def wait_for(self, moment: Callable[[Path], bool]) -> None:
+        """Wait until its folder holds what a moment of the run leaves there, or it ends."""
+        while not moment(self.folder):
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 return
             time.sleep(0.005)
@@ -62,7 +61,7 @@ def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
     from gnnrl.cli import console
     from gnnrl.cli.app import app
 
-    console.HASTE = 0.0  # all progress is told, so that faults come at the moments that they wait for
+    console.PAUSE = 0.0  # each stage is told at once, so that it is known where a kill struck
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
