@@ -64,7 +64,7 @@ def test_a_result_computes_what_it_computed() -> None:
 
 
 def test_a_result_is_evaluated_as_it_was() -> None:
-    told = run("evaluate", "small", "--model", "digits-resnet", "--data", "digits", "--json")
+    told = run("evaluate", "small", "--json")
     assert json.loads(told.stdout)["score"] == pytest.approx(0.94, abs=0.004)
 
 

@@ -3,6 +3,7 @@
 A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
 """
 
+from contextvars import ContextVar
 from typing import Any, Literal, get_args, get_origin
 
 import typer
@@ -30,11 +31,20 @@ _ELSEWHERE = {
 """What other programs call our options."""
 
 
+_TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=("gnnrl",))
+
+
+def typed() -> tuple[str, ...]:
+    """Return the command that was typed, for messages that show it with something added."""
+    return _TYPED.get()
+
+
 class Teaching(TyperCommand):
     """A command whose help teaches."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options; where one is called as in other programs, suggest ours."""
+        _TYPED.set((*ctx.command_path.split(), *args))
         own = {name for parameter in self.params for name in parameter.opts}
         foreign = {argument.partition("=")[0] for argument in args} & _ELSEWHERE.keys() - own
         for name in () if ctx.resilient_parsing else sorted(foreign):

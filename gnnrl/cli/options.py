@@ -43,6 +43,21 @@ ModelOption = Annotated[
     str,
     typer.Option("--model", metavar="MODEL", rich_help_panel=START, help=f"The network: {_MODEL}", show_default=False),
 ]
+SavedModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        rich_help_panel=START,
+        help="Default: the network that DIR names. Code: name it again.",
+    ),
+]
+SavedDataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="PATH", rich_help_panel=START, help="Default: the images that DIR names. Code: name it again."
+    ),
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.jobs import Job, Prepared, prepare
 from gnnrl.cli.runs import Session
+from gnnrl.cli.saved import is_code, source_facts
 
 if TYPE_CHECKING:
     from gnnrl.compression.result import CompressionResult
@@ -40,7 +41,8 @@ def save_result(
     facts = facts_of(job, work, result)
     note(facts)
     about = {**facts, "commands": next_commands(job)}
-    result.save(job.out, about=about, records=session.directory.records, force=job.force)
+    source = source_facts(job.source, work.fed, job.data)
+    result.save(job.out, about=about, source=source, records=session.directory.records, force=job.force)
     session.directory.remove()
     return {**facts, "out": str(job.out)}
 
@@ -89,14 +91,13 @@ def facts_of(job: Job, work: Prepared, result: "CompressionResult") -> dict[str,
 
 
 def next_commands(job: Job) -> list[list[str]]:
-    """Commands that judge, look at and take home the result."""
-    source = job.source
-    network = ["--model", source.model]
-    for option, value in (("--input-shape", source.input_shape), ("--mean", source.mean), ("--std", source.std)):
-        network += [option, value] if value else []
-    shape = network if source.mean is None and source.std is None else network[:4]
+    """Commands that evaluate, export and report the result; code has to be named again."""
+    named = [
+        ["--" + name, value] if is_code(name, value) else []
+        for name, value in (("model", job.source.model), ("data", job.data))
+    ]
     return [
-        ["gnnrl", "evaluate", str(job.out), *network, "--data", job.data],
-        ["gnnrl", "export", str(job.out), *shape, "--out", f"{job.out.name}.onnx"],
+        ["gnnrl", "evaluate", str(job.out), *named[0], *named[1]],
+        ["gnnrl", "export", str(job.out), *named[0], "--out", f"{job.out.name}.onnx"],
         ["gnnrl", "report", str(job.out)],
     ]

@@ -9,6 +9,7 @@ from gnnrl.cli import options, torchrun, training_options
 from gnnrl.cli.console import Narrator, Silent
 from gnnrl.cli.inputs import Source, has_weights, load_network, load_splits
 from gnnrl.cli.runs import Session
+from gnnrl.cli.saved import source_facts
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.runs.interruption import Interruption
 
@@ -158,7 +159,7 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> dict[str, 
         job.out,
         small.eval(),
         bundle.read_plan(job.result),
-        _facts(job, told),
+        {**_facts(job, told), "source": source_facts(job.source, fed, job.data)},
         documents=_documents(job, score["finetuned"], judge.change(0, 1)),
         force=job.force,
         records=session.directory.records,

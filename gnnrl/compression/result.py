@@ -91,6 +91,7 @@ class CompressionResult:
         directory: str | Path,
         *,
         about: Mapping[str, Any] | None = None,
+        source: Mapping[str, str] | None = None,
         records: Iterable[Path] = (),
         force: bool = False,
     ) -> Path:
@@ -98,15 +99,16 @@ class CompressionResult:
 
         Args:
             about: see `record`.
+            source: `model`, `input_shape`, `mean`, `std` and `data` as options of `gnnrl`, whose commands on the
+                result take them from there.
             records: files of the run that made it, to keep with it.
 
         Raises:
             ConfigError: the directory is there and not empty.
         """
         documents = write_documents(self.record(about), str(directory))
-        return bundle.save(
-            directory, self.model, self.plan, self.facts(), documents=documents, records=records, force=force
-        )
+        facts = self.facts() | ({} if source is None else {"source": dict(source)})
+        return bundle.save(directory, self.model, self.plan, facts, documents=documents, records=records, force=force)
 
     def _repr_html_(self) -> str:
         return show_result(self.record())

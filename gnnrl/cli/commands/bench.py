@@ -18,7 +18,9 @@ from rich.table import Table
 from gnnrl.cli import options
 from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
 from gnnrl.cli.console import Narrator, narration, say, stdout
-from gnnrl.cli.inputs import Source, load_network
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.inputs import load_network
+from gnnrl.cli.saved import Given, ResultArgument, complete
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.imports import install_command
 
@@ -41,9 +43,10 @@ BatchesOption = Annotated[
 ]
 
 
+@takes_fields(without={"mean", "std", "data"})
 def bench(
-    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
-    model: options.ModelOption,
+    result: ResultArgument,
+    given: Given,
     engines: EnginesOption = "eager,onnxruntime,compile",
     batch: BatchesOption = 64,
     rounds: RoundsOption = 8,
@@ -51,31 +54,30 @@ def bench(
     device: options.DeviceOption = "cpu",
     threads: options.ThreadsOption = None,
     as_json: options.JsonOption = False,
-    input_shape: options.InputShapeOption = None,
 ) -> None:
     """Compare a saved result with its dense network: distribution of the latency, throughput and peak memory.
 
     Every network runs in a process of its own in every engine; they measure in turns.
 
-    gnnrl bench small --model cifar-resnet20 --threads 1
-    gnnrl bench small --model cifar-resnet20 --engines eager,onnxruntime
+    gnnrl bench small --threads 1
+    gnnrl bench small --engines eager,onnxruntime
     """
     chosen = _engines(engines)
     with narration(quiet=as_json) as narrator:
         narrator.begin("loading PyTorch")
         import torch
 
-        from gnnrl.artifacts.bundle import read_manifest
+        from gnnrl.artifacts.bundle import load
 
-        read_manifest(result)
+        source, _ = complete(result, given, with_data=False)
+        load(load_network(source, "cpu", narrator).model, result)  # what is wrong with the result is said once
         count = threads or torch.get_num_threads()
-        source = Source(model=model, input_shape=input_shape)
         dense = Contestant(source=source, batches=(1, batch), device=device, threads=count)
         pair = {"dense": dense, "pruned": replace(dense, result=result)}
         measured, missing = _measure(pair, chosen, rounds, give_up, narrator)
     facts = {
         "result": str(result),
-        "model": model,
+        "model": source.model,
         "batch": batch,
         "device": device,
         "threads": count,

@@ -55,7 +55,7 @@ def demonstrate(
         typer.echo(json.dumps(facts))
     else:
         commands = (
-            ("gnnrl", "evaluate", str(job.out), "--model", "digits-resnet", "--data", "digits"),
+            ("gnnrl", "evaluate", str(job.out)),
             ("gnnrl", "inspect", "cifar-resnet20", "--constraint", "macs<=50%"),
             ("gnnrl", "prune", "--help"),
         )

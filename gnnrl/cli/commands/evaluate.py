@@ -1,31 +1,31 @@
 """`gnnrl evaluate`: how good a saved result is."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration, say
-from gnnrl.cli.inputs import Source, check_named, load_network, load_splits
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.inputs import check_named, load_network, load_splits
+from gnnrl.cli.saved import Given, ResultArgument, complete
 
 
+@takes_fields()
 def evaluate(
-    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
-    model: options.ModelOption,
-    data: options.DataOption,
+    result: ResultArgument,
+    given: Given,
     device: options.DeviceOption = "cpu",
     as_json: options.JsonOption = False,
-    input_shape: options.InputShapeOption = None,
-    mean: options.MeanOption = None,
-    std: options.StdOption = None,
 ) -> None:
-    """Load a saved result into a fresh network and measure its top-1 on the test images."""
+    """Load a saved result into a fresh network and measure its top-1 on the test images.
+
+    gnnrl evaluate small
+    """
     with narration(quiet=True) as narrator:
-        source = Source(model=model, input_shape=input_shape, mean=mean, std=std)
-        check_named(source, data, device)
         narrator.begin("loading PyTorch")
+        source, data = complete(result, given, with_data=True)
+        check_named(source, data, device)
         from dataclasses import replace
 
         from gnnrl.artifacts.bundle import load

@@ -9,7 +9,9 @@ import typer
 
 from gnnrl.cli import options
 from gnnrl.cli.console import narration
-from gnnrl.cli.inputs import Source, load_network
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.inputs import load_network
+from gnnrl.cli.saved import Given, ResultArgument, complete
 from gnnrl.imports import install_command
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 Format = Literal["onnx", "pt2", "patch"]
 
 
+@takes_fields(without={"mean", "std", "data"})
 def export(
-    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
-    model: options.ModelOption,
+    result: ResultArgument,
+    given: Given,
     out: Annotated[
         Path,
         typer.Option(
@@ -47,11 +50,10 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     as_json: options.JsonOption = False,
-    input_shape: options.InputShapeOption = None,
 ) -> None:
     """Write a saved result as ONNX, as a program of torch.export, or as a Python patch of widths.
 
-    gnnrl export small --model cifar-resnet20 --out small.onnx
+    gnnrl export small --out small.onnx
     """
     with narration(quiet=True) as narrator:
         narrator.begin("loading PyTorch")
@@ -60,7 +62,8 @@ def export(
         from gnnrl.storage.files import check_file
 
         check_file(out, force=force)
-        fed = load_network(Source(model=model, input_shape=input_shape), "cpu", narrator)
+        source, _ = complete(result, given, with_data=False)
+        fed = load_network(source, "cpu", narrator)
         small = load(fed.model, result)
         narrator.begin("exporting")
         record = write(

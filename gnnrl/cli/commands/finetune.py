@@ -13,6 +13,7 @@ from gnnrl.cli.fields import takes_fields
 from gnnrl.cli.inputs import check_named
 from gnnrl.cli.run_settings import naming, written
 from gnnrl.cli.runs import run_path, running
+from gnnrl.cli.saved import Given, ResultArgument, complete
 from gnnrl.cli.startup import import_engine, limited_threads
 from gnnrl.cli.training import Tuning, check_tuning, help_tuning, tune_result
 from gnnrl.report.names import is_worse, plural
@@ -21,8 +22,10 @@ from gnnrl.storage.layout import check_place
 
 @takes_fields()
 def finetune(
-    result: Annotated[Path, typer.Argument(metavar="DIR", help="What demo or prune saved.", show_default=False)],
+    result: ResultArgument,
     job: Tuning,
+    model: options.SavedModelOption = None,
+    data: options.SavedDataOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where the result goes. Default: DIR-finetuned."),
@@ -33,12 +36,17 @@ def finetune(
 
     The dense network's weights are needed only to learn from it (--distill).
 
-    gnnrl finetune small --model cifar-resnet20 --data cifar10/ --epochs 20
+    gnnrl finetune small --epochs 20
 
     On several devices: torchrun --nproc-per-node 4 -m gnnrl finetune small ... --device cuda
     """
-    job = replace(job, out=out or result.with_name(f"{result.name}-finetuned"))
+    source = job.source
+    given = Given(model=model, data=data, input_shape=source.input_shape, mean=source.mean, std=source.std)
     with narration(quiet=as_json) as narrator:
+        narrator.begin("reading the result")
+        known, place = complete(result, given, with_data=True)
+        source = replace(known, weights=source.weights, pretrained=source.pretrained)
+        job = replace(job, source=source, data=place, out=out or result.with_name(f"{result.name}-finetuned"))
         facts = tune_on(job, narrator)
     show_tuned(facts, as_json=as_json)
 

@@ -27,7 +27,7 @@ def test_demo_prints_one_object_and_saves_a_network_that_evaluates_to_its_score(
     assert facts["seconds"] > 0
     assert (facts["out"], facts["seed"], facts["evaluations"]) == ("small", 0, 3)
     assert torch.get_num_threads() == threads
-    again = run("evaluate", "small", "--model", "digits-resnet", "--data", "digits", "--json")
+    again = run("evaluate", "small", "--json")
     assert json.loads(again.stdout)["score"] == facts["score"]["finetuned"]
     assert "is not empty" in refused(2, "demo", "--out", "small")
 

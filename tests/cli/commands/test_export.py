@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 def test_a_saved_result_is_exported_in_every_format() -> None:
     result = run(*prune("--searcher", "curves", "--finetune-epochs", "0", "--out", "small", "--json"))
     assert result.exit_code == 0, result.output
-    small = ("export", "small", "--model", "digits-resnet")
+    small = ("export", "small")
     told = run(*small, "--out", "small.onnx")
     assert told.exit_code == 0, told.output
     assert "batch of any size" in told.stdout
