@@ -26,7 +26,7 @@ from gnnrl.cli.commands.prune import prune
 from gnnrl.cli.commands.report import report
 from gnnrl.cli.commands.resume import resume
 from gnnrl.cli.console import plain, print_error
-from gnnrl.cli.help import Teaching
+from gnnrl.cli.help import Teaching, told
 from gnnrl.cli.options import suggestion
 from gnnrl.cli.streams import silence_torch
 from gnnrl.cli.torchrun import helps, parting, refuse
@@ -97,8 +97,8 @@ def reported(as_json: bool) -> Iterator[None]:
     except TyperException as error:  # a wrong command line
         context = getattr(error, "ctx", None)
         ask = f"\nTry '{context.command_path} --help'." if context else ""
-        print_error(error.format_message() + ask)
-        _print_object(as_json, error, error.format_message())
+        print_error(told(error) + ask)
+        _print_object(as_json, error, told(error))
         raise typer.Exit(error.exit_code) from error
     except Exception as error:
         if is_out_of_memory(error):

@@ -3,6 +3,7 @@
 A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
 """
 
+import shlex
 from contextvars import ContextVar
 from typing import Any, Literal, get_args, get_origin
 
@@ -53,6 +54,8 @@ class Teaching(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
+            if type(error) is not typer.BadParameter:  # typer names the first missing option alone
+                ctx.fail(_missing(ctx, self.params))
             error.message = _refusal(error)
             raise
 
@@ -84,6 +87,27 @@ class Teaching(TyperCommand):
         return " ".join((self.help or "").split("\n\n")[0].split())
 
 
+def _missing(ctx: Any, parameters: list[Any]) -> str:
+    """Name all that is missing, and the whole command; what was given is read first."""
+    known = ctx.params.keys() | (ctx.default_map or {}).keys()
+    wanted = [_signature(each) for each in parameters if each.required and each.name not in known]
+    return f"missing {' and '.join(wanted)}; the whole command: {shlex.join(typed())} {' '.join(wanted)}"
+
+
+def told(error: Any) -> str:
+    """Return what is said of a wrong command line, in the style of gnnrl's own errors."""
+    if parameter := getattr(error, "param", None):
+        return f"{_name(parameter)}: {_lowered(error.message)}"
+    if (near := getattr(error, "possibilities", ())) != ():
+        hint = question(error.option_name, near or ())
+        return f"there is no option {error.option_name}{hint and f'; {hint}'}"
+    return _lowered(error.message)
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
 def _refusal(error: typer.BadParameter) -> str:
     """Return what is said of a wrong value; if an option takes a few names, with the question for the nearest."""
     known = _names(getattr(getattr(error.param, "type_descriptor", None), "annotation", None))
@@ -110,9 +134,13 @@ def _signature(parameter: Any) -> str:
     """An option as it is written, such as `--episodes N`; a flag has no value."""
     if isinstance(parameter, TyperArgument):
         return str(parameter.metavar or parameter.name)
-    name = max(parameter.opts, key=len)
-    name = "-h, --help" if name == "--help" else name
+    name = "-h, --help" if _name(parameter) == "--help" else _name(parameter)
     return name if parameter.is_flag or not parameter.metavar else f"{name} {parameter.metavar}"
+
+
+def _name(parameter: Any) -> str:
+    """The name of an option in its longest form, or an argument's."""
+    return str(parameter.metavar if isinstance(parameter, TyperArgument) else max(parameter.opts, key=len))
 
 
 def _explained(parameter: Any) -> str:

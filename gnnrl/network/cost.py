@@ -155,6 +155,9 @@ class Constraint:
         Raises:
             ConfigError: the text is not a limit. The message shows an example.
         """
+        ungrouped = re.sub(r"(\d),(?=\d{3}(?!\d))", r"\1", str(text))
+        if (found := re.sub(r"(\d),(?=\d)", r"\1.", ungrouped)) != str(text):
+            raise ConfigError(f"{text!r}: a comma separates limits; write {found}")
         parts = [part.strip() for part in str(text).split(",") if part.strip()]
         if not parts:
             raise ConfigError("no limit was given; write for example macs<=50%")

@@ -11,9 +11,13 @@ Importing this module loads neither torchvision nor timm. A user's module is exe
 user, never from a file that gnnrl reads.
 """
 
+import ast
 import importlib
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -61,6 +65,7 @@ def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
         return _resolve_own(spec, pretrained)
     if prefix in LIBRARIES:
         return _resolve_library(prefix, name, pretrained)
+    _check_spelled(prefix, name)
     return _resolve_factory(spec)
 
 
@@ -107,6 +112,8 @@ def _resolve_own(spec: str, pretrained: bool) -> nn.Module:
 
 def _own_depth(spec: str) -> int:
     depth = spec.removeprefix(CIFAR_PREFIX)
+    if spec.endswith(".py"):
+        raise ConfigError(_without_factory(Path(spec)))
     if depth == spec or not depth.isdecimal():
         kinds = "torchvision:NAME, timm:NAME, package.module:factory or file.py:factory"
         hint = _elsewhere(spec) or question(spec, OWN_NAMES, most=3)
@@ -176,6 +183,32 @@ def _resolve_factory(spec: str) -> nn.Module:
         returned = f"{spec.rpartition(':')[2]}() returned {type(network).__name__}"
         raise ConfigError(f"{spec}: {returned}, not a torch.nn.Module.")
     return network
+
+
+def _check_spelled(module: str, name: str) -> None:
+    """Refuse a misspelt library; a module of the user's may have a similar name."""
+    near = get_close_matches(module, LIBRARIES, 1)
+    if (
+        near
+        and not any((Path.cwd() / f"{module}{suffix}").exists() for suffix in ("", ".py"))
+        and not find_spec(module)
+    ):
+        raise ConfigError(f"there is no module {module}; did you mean {near[0]}:{name}?")
+
+
+def _without_factory(path: Path) -> str:
+    """Say what to write for a file without a name in it; the file is parsed, not imported."""
+    if not path.is_file():
+        return f"there is no file {path}; a network in a file is written {path}:NAME"
+    try:
+        nodes = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError) as error:
+        return f"{path} cannot be read as Python: {error}"
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = [f"{path}:{node.name}" for node in nodes if isinstance(node, kinds) and not node.name.startswith("_")]
+    if not names:
+        return f"{path} defines no class or function; write one that returns the network, and name it: {path}:NAME"
+    return f"{path} is a file; name what makes the network: {' or '.join(names[:10])}, as in --model {names[0]}"
 
 
 def _elsewhere(name: str) -> str:
