@@ -1,4 +1,4 @@
-"""Plans that are as fast as a limit says: what the model promises is measured, and corrects the model."""
+"""Plans that meet a limit on latency: each plan is measured, and the measurement corrects the model of latency."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ SLACK = 0.03
 
 @dataclass(frozen=True, slots=True)
 class LatencyCheck:
-    """A plan as the model saw it and as the really pruned network was.
+    """The latency of a plan: the prediction and the measurement of the pruned network.
 
     Attributes:
-        limit_ms: what was allowed, in milliseconds of these measurements.
+        limit_ms: the limit, in milliseconds of these measurements.
         dense_ms, pruned_ms: medians of interleaved forward passes.
-        predicted_ms: what the model promised before it was corrected by this plan.
+        predicted_ms: the prediction of the model before this plan corrected it.
     """
 
     limit_ms: float
@@ -43,18 +43,18 @@ class LatencyCheck:
         return self.pruned_ms / self.limit_ms
 
     def facts(self) -> dict[str, float]:
-        """JSON values."""
+        """Return all values as JSON values."""
         names = ("limit_ms", "dense_ms", "pruned_ms", "predicted_ms", "error", "used")
         return {name: round(float(getattr(self, name)), 4) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A plan that was found to be as fast as its limit says, or as near as it gets.
+    """A plan whose measured latency meets the limit, or comes closest to it.
 
     Attributes:
-        projection: with the corrected model.
-        rounds: plans that were measured.
+        projection: the projection with the corrected model.
+        rounds: number of measured plans.
     """
 
     projection: Projection
@@ -64,7 +64,7 @@ class Agreement:
 
 
 def limits_latency(constraint: str | Sequence[Constraint]) -> Constraint | None:
-    """The limit on latency among others, None where there is none."""
+    """Return the limit on latency among others, None if there is none."""
     return next((limit for limit in as_constraints(constraint) if limit.metric == "latency"), None)
 
 
@@ -75,16 +75,17 @@ def agree(
     *,
     relative: bool,
 ) -> Agreement:
-    """Correct the model by plans that were measured, until one is as fast as the limit says.
+    """Measure plans and correct the model by them, until a plan meets the limit.
 
     Args:
-        choose: the widths to try within a projection.
-        time: milliseconds of the dense network and of the one with these widths, measured in turns.
-        relative: the limit is a share of the dense network's latency, so that a machine that is slower now than
-            when the layers were measured makes no difference.
+        choose: function that returns the widths to try within a projection.
+        time: function that returns milliseconds of the dense network and of the network with these widths, which
+            take turns.
+        relative: the limit is a share of the dense network's latency; then it does not matter whether the machine
+            is slower now than when the layers were measured.
 
     Returns:
-        the plan that came closest to the limit from below, or, if none held it, closest.
+        The plan that came closest to the limit from below; if no plan met it, the closest one.
     """
     tried: list[tuple[Projection, Component, LatencyCheck]] = []
     too_small, too_large = 0.0, math.inf  # factors of the model with which plans were too slow and too fast
@@ -107,7 +108,7 @@ def agree(
 
 
 def _distance(used: float) -> float:
-    """How far a plan is from using all of a limit; more than that costs twenty times as much as less."""
+    """Return the distance of a plan from the limit; a plan above the limit counts twenty times as much."""
     return 1 - used if used <= 1 else 20 * (used - 1)
 
 
@@ -123,7 +124,7 @@ def _check(
 
 
 def _dense(network: Network) -> float:
-    """What the model said of the dense network before any correction: the unit of shares."""
+    """Return the model's latency of the dense network before any correction: shares refer to it."""
     return float(network.cost.metric("latency", network.widths)) / _form(network).factor
 
 
@@ -139,7 +140,7 @@ def _corrected(projection: Projection, factor: float) -> Projection:
 
 
 def uncorrected(network: Network) -> Network:
-    """A network whose latency is what was measured of it, before any plan corrected it: shares are of that."""
+    """Return the network with its model of latency before any correction; shares refer to it."""
     return _with_form(network, replace(_form(network), factor=1.0))
 
 
@@ -149,6 +150,6 @@ def _with_form(network: Network, form: Latency) -> Network:
 
 
 def scaled_onto(projection: Projection, widths: Component) -> Component:
-    """The plan nearest to these widths that fills the limit: all groups narrower or wider in common."""
+    """Return the plan that uses all of the limit, with all of these widths scaled by one factor."""
     sizes = projection.network.widths
     return projection.of_family(lambda ratio: np.minimum(widths * ratio, sizes), 0.0, 2.0)

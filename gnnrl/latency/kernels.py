@@ -1,4 +1,4 @@
-"""The operations that multiply, each alone: convolutions, linear layers, matrix products, attention, at any widths."""
+"""The operations that multiply, run alone at any widths: convolutions, linear layers, matrix products, attention."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,21 +16,21 @@ from gnnrl.network.structure import Axis, Network, Operation
 
 SHARES = {1: (0.0625, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0), 2: (0.0625, 0.25, 0.5, 0.75, 1.0)}
 FEW_SHARES = (0.125, 0.5, 1.0)
-"""Measured shares of each size, by how many sizes a time depends on."""
+"""Measured shares of each size; SHARES are for a time that depends on one or two sizes, FEW_SHARES for more."""
 _MOST_SIZES = 3
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """An operation that can be run by itself.
+    """An operation that can be run alone.
 
     Attributes:
-        operands: dense shape of each tensor, and (dimension, position in `sizes`) of what shrinks.
+        operands: dense shape of each tensor, and (dimension, position in `sizes`) of each dimension that shrinks.
         sizes: the sizes that its time depends on, as rows of `Variables`.
-        dense: their values in the dense network.
-        settings: its plain arguments.
-        line: sizes that shrink in common, ascending, where one cannot without the others; its time is measured there.
+        dense: values of these sizes in the dense network.
+        settings: its arguments that are not tensors.
+        line: points at which time is measured, ascending, if the sizes can only shrink together; else empty.
     """
 
     name: str
@@ -42,24 +42,24 @@ class Kernel:
 
     @property
     def signature(self) -> str:
-        """Equal for kernels that take equally long at equal sizes."""
+        """A text that is equal for kernels that take the same time at the same sizes."""
         operands, settings = sorted(self.operands.items()), sorted(self.settings.items(), key=str)
         return repr((self.name, operands, self.dense, settings, self.line))
 
     @property
     def free(self) -> tuple[int, ...]:
-        """The sizes that its time is measured over."""
+        """The sizes that vary when its time is measured."""
         return self.sizes[:1] if self.line else self.sizes
 
     def at_point(self, point: Sequence[int], like: Tensor) -> Call:
-        """Make a call of the operation where the free sizes have these values."""
+        """Make a call of the operation whose free sizes have these values."""
         return self.at(next((sizes for sizes in self.line if sizes[0] == point[0]), point), like)
 
     def at(self, sizes: Sequence[int], like: Tensor) -> Call:
-        """Make a call of the operation at these sizes, on tensors of the device and type of another.
+        """Make a call of the operation at these sizes, on tensors with the device and type of `like`.
 
         Raises:
-            Exception: whatever the operation says of sizes that it does not take.
+            Exception: any error of the operation, for sizes that it does not accept.
         """
         tensors = {name: torch.full(self._shape(name, sizes), 0.5).to(like) for name in self.operands}
         settings = dict(self.settings)
@@ -82,7 +82,7 @@ class Kernel:
         return tuple(narrow)
 
     def _groups(self, tensors: Mapping[str, Tensor]) -> int:
-        """Groups of a narrower convolution: whole groups go, or the same channels of each."""
+        """Return the groups of a narrower convolution, which lost whole groups, or the same channels of each."""
         weight, groups = tensors["weight"], int(self.settings["groups"])
         if "transpose" in self.name:
             return groups * weight.shape[0] // self.operands["weight"][0][0]
@@ -91,7 +91,7 @@ class Kernel:
 
 
 class Variables:
-    """Sizes of dimensions as linear functions of widths: fixed + Σ_g count_g · width_g, equal ones once."""
+    """Sizes of dimensions as linear functions of widths, fixed + Σ_g count_g · width_g; equal functions are one row."""
 
     def __init__(self, network: Network) -> None:
         self.offsets, self.widths = network.offsets, network.widths
@@ -100,7 +100,7 @@ class Variables:
         self._known: dict[bytes, int] = {}
 
     def row(self, owner: Component) -> int | None:
-        """The row of a dimension by the units of its positions [size]; None where it is fixed."""
+        """Return the row of a dimension, given the units of its positions [size]; None if its size is fixed."""
         units = owner[owner > 0]
         if not len(units):
             return None
@@ -120,17 +120,17 @@ class Variables:
         return csr_array(np.array(self._rows, np.int64).reshape(-1, len(self.widths)))
 
     def dense(self, row: int) -> int:
-        """Value of a row in the dense network."""
+        """Return the value of a row in the dense network."""
         return self.at(row, self.widths)
 
     def at(self, row: int, widths: Component) -> int:
-        """Value of a row at widths [G]."""
+        """Return the value of a row at widths [G]."""
         return self.fixed[row] + int(self._rows[row] @ widths)
 
     def grid(self, kernel: Kernel) -> list[list[int]]:
-        """Measured values of each free size: from the least that it can have to the dense one, in blocks if it is wide.
+        """Return the measured values of each free size, from the smallest possible one to the dense one.
 
-        Where a size has fewer values than the grid, the last one is repeated.
+        A size with fewer values than the grid repeats its last one.
         """
         shares = SHARES.get(len(kernel.free), FEW_SHARES)
         rows = []
@@ -142,7 +142,7 @@ class Variables:
         return rows
 
     def line(self, kernel: Kernel) -> tuple[tuple[int, ...], ...]:
-        """Sizes of a kernel where all groups shrink in common."""
+        """Return the sizes of a kernel when all groups shrink together."""
         found = {}
         for share in SHARES[1]:
             widths = np.array([blocked(share, int(width)) for width in self.widths])
@@ -152,15 +152,15 @@ class Variables:
 
 
 def blocked(share: float, size: int) -> int:
-    """A share of a size, as a multiple of what kernels compute at once where the size is large."""
+    """Return a share of a size, for large sizes rounded to the block of channels that kernels compute at once."""
     block = 16 if size >= 128 else 8 if size >= 64 else 1
     return min(max(round(share * size / block) * block, 1), size)
 
 
 def find_kernels(network: Network, like: Tensor) -> tuple[list[Kernel], Variables]:
-    """Collect the operations that multiply and can be run by themselves.
+    """Collect the operations that multiply and can be run alone.
 
-    Those that cannot, and those of fixed sizes, are left out: the rest of the network holds their time.
+    Operations that cannot, and operations of fixed sizes, are left out: the rest of the model covers their time.
     """
     variables = Variables(network)
     found = (_kernel(network, operation, variables) for operation in network.operations if operation.operands)
@@ -178,7 +178,7 @@ def find_kernels(network: Network, like: Tensor) -> tuple[list[Kernel], Variable
 
 
 def _runnable(kernel: Kernel, variables: Variables, like: Tensor) -> Kernel | None:
-    """The kernel with free sizes, or else with sizes in common; None where it runs with neither."""
+    """Return the kernel with free sizes, else with sizes that shrink together; None if it runs with neither."""
     if len(kernel.sizes) <= _MOST_SIZES and _runs(kernel, like, product(*variables.grid(kernel))):
         return kernel
     line = variables.line(kernel)
@@ -208,7 +208,7 @@ def _kernel(network: Network, operation: Operation, variables: Variables) -> Ker
 
 
 def _stored(network: Network, operation: Operation) -> dict[str, tuple[Shape, tuple[Axis, ...]]]:
-    """Parameters and buffers of an operation with the dimensions that shrink."""
+    """Return the parameters and buffers of an operation, with the dimensions that shrink."""
     return {
         argument: (
             network.shapes[name],
@@ -222,6 +222,6 @@ def _runs(kernel: Kernel, like: Tensor, points: Iterable[Sequence[int]]) -> bool
     try:
         for sizes in points:
             kernel.at(sizes, like)()
-    except Exception:  # whatever an operation raises, it cannot be run by itself
+    except Exception:  # whatever an operation raises, it cannot be run alone
         return False
     return True

@@ -1,6 +1,6 @@
-"""What was timed, under the name of what it was: a run that goes on takes its times from here, not from the clock.
+"""Measured times by the name of the measured object; a resumed run takes its times from here, not from the clock.
 
-A layer that is timed again takes another time, and a search under another model of the latency is another search.
+A second measurement gives other times. With them the model of latency, and so the search, would change.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from gnnrl.errors import ArtifactError
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Times that belong together.
+    """Times of one measurement.
 
     Attributes:
-        of: what was timed; equal for equal layers, and for equal plans.
-        seconds: a time for each of them.
+        of: name of the measured layers or plans; equal for equal ones.
+        seconds: the time of each layer or plan.
     """
 
     of: str
@@ -28,14 +28,14 @@ class Measured:
 
 
 class Ledger:
-    """Times that are known, and those that are measured from here on.
+    """Known times, and new times when they are measured.
 
     Args:
-        known: those of earlier processes, in their order.
-        keep: called with each new one.
+        known: the times of earlier sessions, in their order.
+        keep: function that is called with each new measurement.
 
     Attributes:
-        measured: all of them.
+        measured: all measurements.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class Ledger:
         self._asked = Counter[str]()
 
     def seconds(self, of: str, count: int, measure: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Times [count] of something: known ones, each once, then measured ones.
+        """Return times [count] under a name: the known ones, each once, then measured ones.
 
         Raises:
-            ArtifactError: there are more or fewer known times than things.
+            ArtifactError: the number of known times is not `count`.
         """
         known = [entry for entry in self.measured if entry.of == of]
         place = self._asked[of]
         self._asked[of] += 1
         if place < len(known):
             if len(known[place].seconds) != count:
-                raise ArtifactError(f"{len(known[place].seconds)} times are known of {count} measurements ({of})")
+                raise ArtifactError(f"{len(known[place].seconds)} times are known for {count} measurements ({of})")
             return np.array(known[place].seconds)
         found = Measured(of, tuple(map(float, measure())))
         self.measured.append(found)
@@ -65,5 +65,5 @@ class Ledger:
 
 
 def name_of(kind: str, things: object) -> str:
-    """What was timed, as a short text: equal for things of one representation."""
+    """Return a short name of the measured things; equal for things with the same representation."""
     return f"{kind} {sha256(repr(things).encode()).hexdigest()[:16]}"

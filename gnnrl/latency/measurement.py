@@ -1,6 +1,6 @@
-"""measure_latency(model, network, example_inputs): the network, knowing how long it takes at any widths.
+"""measure_latency(model, network, example_inputs): the network with a model of its latency at any widths.
 
-Each distinct layer is timed alone on a grid of its sizes; a few whole networks say what makes a network of them.
+Each distinct layer is timed alone on a grid of its sizes. A few whole networks are timed to fit the rest of the model.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,13 +50,13 @@ def measure_latency(
     """Measure the layers of a network on the device where it is, with as many threads as PyTorch uses now.
 
     Args:
-        network: what `trace` returned for this model.
+        network: the result of `trace` for this model.
         example_inputs: the batch whose forward pass is limited.
-        progress: called with (measurements that are over, measurements).
-        ledger: times that are known, which are not measured again.
+        progress: called with (measurements done, measurements in all).
+        ledger: known times, which are not measured again.
 
     Returns:
-        the network with the metric `latency`, for limits such as `latency<=60%` or `latency<=5ms`.
+        The network with the metric `latency`, for limits such as `latency<=60%` or `latency<=5ms`.
 
     Raises:
         ConfigError: the network has no floating-point parameter.
@@ -87,12 +87,12 @@ def time_plans(
     clock: Clock = perf_counter,
     ledger: Ledger | None = None,
 ) -> NDArray[np.float64]:
-    """Median seconds of a forward pass of really pruned networks, which take turns.
+    """Measure the median seconds of a forward pass of each plan's pruned network; the networks take turns.
 
     Args:
         plans: widths [N, G].
-        orders: removal order of each group's units; the first ones by default.
-        ledger: times that are known, which are not measured again.
+        orders: removal order of each group's units; by default the first units are removed first.
+        ledger: known times, which are not measured again.
     """
     orders = orders or [np.arange(group.size) for group in network.groups]
     kept = [[order[len(order) - width :] for order, width in zip(orders, plan, strict=True)] for plan in plans]
@@ -108,7 +108,7 @@ def time_plans(
 def time_models(
     models: Sequence[nn.Module], example_inputs: Any, *, rounds: int = _NETWORK_ROUNDS, clock: Clock = perf_counter
 ) -> NDArray[np.float64]:
-    """Median seconds of a forward pass of each model, in evaluation mode; they take turns."""
+    """Measure the median seconds of a forward pass of each model, in evaluation mode; the models take turns."""
     args, kwargs = as_arguments(example_inputs)
     tensors = [leaf for leaf in tree_leaves(example_inputs) if isinstance(leaf, Tensor)]
     on_gpu = any(tensor.device.type == "cuda" for tensor in tensors)
@@ -130,7 +130,7 @@ def _like(model: nn.Module) -> Tensor:
     for parameter in model.parameters():
         if parameter.is_floating_point():
             return parameter.detach().flatten()[:1]
-    raise ConfigError(f"{type(model).__name__} has no floating-point parameter, so no layer that could be timed")
+    raise ConfigError(f"{type(model).__name__} has no floating-point parameter, so it has no layer to time")
 
 
 def _tables(
@@ -142,7 +142,7 @@ def _tables(
     progress: Callable[[int, int], None] | None,
     ledger: Ledger,
 ) -> tuple[Tables, ...]:
-    """Time each distinct kernel on its grid; `offset` is the place of the first row among the network's sizes."""
+    """Time each distinct kernel on its grid; `offset` is the index of the first row among the network's sizes."""
     distinct = {kernel.signature: kernel for kernel in kernels}
     grids = {name: variables.grid(kernel) for name, kernel in distinct.items()}
     points = [(name, point) for name, grid in grids.items() for point in product(*grid)]
@@ -171,9 +171,9 @@ def _anchor(network: Network, share: float) -> Component:
 
 
 def _fitted(form: Latency, sizes: NDArray[np.int64], measured: NDArray[np.float64]) -> Latency:
-    """Choose what makes whole networks of layers: least relative error, nothing that falls as widths grow.
+    """Fit the model to whole networks by least relative error, with no term that falls as widths grow.
 
-    The constant is negative where layers cost more to call alone than in a network.
+    The constant is negative if layers cost more to call alone than in a network.
     """
     volume, ones = form.volume.value(sizes).astype(np.float64), np.ones(len(measured))
     most = max(float(volume.max()), 1.0)

@@ -1,4 +1,4 @@
-"""Medians of interleaved repetitions: what else the machine does meets all candidates alike."""
+"""Medians of interleaved repetitions: other work of the machine slows all candidates alike."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -20,15 +20,15 @@ def median_seconds(
     clock: Clock = perf_counter,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Time calls in turns; each is made anew in every round, since where its memory lies matters too.
+    """Time calls in turns; each is made again in every round, because the place of its memory matters too.
 
     Args:
-        makers: make a call that can be timed; what it holds is let go of after its turn.
+        makers: functions that make a call to time; the call is released after its turn.
         repeats: timed calls in a turn, after `warm_up` others.
-        progress: called with (turns that are over, turns).
+        progress: called with (turns done, turns in all).
 
     Returns:
-        the median of rounds x repeats times of each call.
+        The median of rounds x repeats times of each call.
     """
     times = np.empty((len(makers), rounds * repeats))
     for turn in range(rounds):

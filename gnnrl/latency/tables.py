@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Times of layers over equally many sizes, linear between the measured ones and constant outside of them.
+    """Times of layers with the same number of sizes, linear between measured sizes and constant outside of them.
 
     Attributes:
         indices: the sizes [T, D].
@@ -31,7 +31,7 @@ class Tables:
     times: Floats
 
     def value(self, sizes: NDArray[np.int64]) -> Floats:
-        """Sum of all times [...] for sizes [..., S]."""
+        """Return the sum of all times [...] for sizes [..., S]."""
         cell, share, _ = self._located(sizes)
         total = np.zeros(sizes.shape[:-1])
         for corner, times in self._corners(cell):
@@ -39,7 +39,7 @@ class Tables:
         return total
 
     def gradient(self, sizes: NDArray[np.int64]) -> Floats:
-        """Derivatives [N, S] of the sum with respect to each size [N, S]."""
+        """Return the derivatives [N, S] of the sum with respect to each size [N, S]."""
         cell, share, step = self._located(sizes)
         result = np.zeros(sizes.shape)
         rows = np.arange(len(sizes))[:, None]
@@ -52,7 +52,7 @@ class Tables:
         return result
 
     def _located(self, sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, Floats]:
-        """The cell of each size, where it lies inside, and the cell's length, 0 outside of the grid [..., T, D]."""
+        """Return the cell of each size, the position inside it, and its length, 0 outside of the grid [..., T, D]."""
         x = sizes[..., self.indices].astype(np.float64)
         cell = np.clip((x[..., None] >= self.grid).sum(-1) - 1, 0, self.grid.shape[-1] - 2)
         low = np.take_along_axis(np.broadcast_to(self.grid, (*x.shape, self.grid.shape[-1])), cell[..., None], -1)[
@@ -66,7 +66,7 @@ class Tables:
         return cell, np.clip((x - low) / length, 0, 1), np.where(inside & (high > low), length, 0)
 
     def _corners(self, cell: NDArray[np.int64]) -> Iterator[tuple[tuple[int, ...], Floats]]:
-        """Each corner of the cells, with its times [..., T]."""
+        """Yield each corner of the cells, with its times [..., T]."""
         dims, points = self.grid.shape[1:]
         strides = points ** np.arange(dims - 1, -1, -1)
         rows = np.arange(len(self.indices))
@@ -80,9 +80,9 @@ class Latency:
 
     Attributes:
         tables: milliseconds of the layers alone.
-        volume: bytes of all results, which everything that is no layer reads and writes.
-        scale, constant, per_byte: what makes whole networks of these layers.
-        factor: correction by a plan that was measured.
+        volume: bytes of all results, which the operations other than layers read and write.
+        scale, constant, per_byte: coefficients fitted to whole networks.
+        factor: correction by a measured plan.
     """
 
     tables: tuple[Tables, ...]
@@ -93,30 +93,30 @@ class Latency:
     factor: float = 1.0
 
     def value(self, sizes: NDArray[np.int64]) -> Floats:
-        """Value for sizes [..., S]."""
+        """Return the milliseconds [...] for sizes [..., S]."""
         rest = self.constant + self.per_byte * self.volume.value(sizes)
         return np.asarray(self.factor * (self.scale * self.layers(sizes) + rest))
 
     def layers(self, sizes: NDArray[np.int64]) -> Floats:
-        """Summed times of the layers alone [...] for sizes [..., S]."""
+        """Return the sum of the layers' own times [...] for sizes [..., S]."""
         return np.asarray(sum((tables.value(sizes) for tables in self.tables), np.zeros(sizes.shape[:-1])))
 
     def gradient(self, sizes: NDArray[np.int64]) -> Floats:
-        """Derivatives [N, S] with respect to each size [N, S]."""
+        """Return the derivatives [N, S] with respect to each size [N, S]."""
         layers = sum((tables.gradient(sizes) for tables in self.tables), np.zeros(sizes.shape))
         rest = self.per_byte * self.volume.gradient(sizes)
         return np.asarray(self.factor * (self.scale * layers + rest))
 
     def corrected(self, factor: float) -> "Latency":
-        """The same, times a factor."""
+        """Return the same latency times a factor."""
         return replace(self, factor=self.factor * factor)
 
 
 def monotone(times: Floats) -> Floats:
-    """The nearest of times [K, ..., K] that never fall as a size grows: halfway between two such bounds.
+    """Return times [K, ..., K] near the given ones that never fall as a size grows: halfway between two such bounds.
 
-    More channels never take less time in truth; where a measurement says so, it is noise or the width of a register,
-    and a limit could be met by growing.
+    A measurement in which more channels take less time shows noise or the width of a register. With it, wider groups
+    could meet a limit.
     """
     for axis in range(times.ndim):
         rising = np.maximum.accumulate(times, axis)

@@ -1,1 +1,1 @@
-"""Runs that survive: a directory with settings, a journal of judged plans, snapshots, and a lock."""
+"""Runs that can be interrupted and resumed: a directory with settings, a journal, snapshots and a lock."""

@@ -1,10 +1,10 @@
-"""The directory of one run: what was asked, what was judged, what was trained, and who works in it.
+"""The directory of one run: its settings, its journal, its snapshots, and the process that works in it.
 
-RUN/settings.json     command and options, versions, and what the work is on (`identity`)
-RUN/journal.jsonl     every judged plan and every measured time, in order
+RUN/settings.json     command and options, versions, and a description of the network and data (`identity`)
+RUN/journal.jsonl     every scored plan and every measured time, in order
 RUN/snapshots/        states of the fine-tuning
-RUN/lock              held by the process that works here; the kernel frees it, however the process ends
-RUN/holder            its number and machine
+RUN/lock              held by the process that works here; the kernel releases it, however the process ends
+RUN/holder            number and machine of this process
 """
 
 import json
@@ -31,27 +31,27 @@ from gnnrl.storage.snapshots import Snapshots
 FORMAT = 1
 SNAPSHOTS = "snapshots"
 TIMES = "times"
-"""Kind of the journal's records of measured times."""
+"""Kind of the journal's entries of measured times."""
 _LOCK, _HOLDER = "lock", "holder"
 _LARGEST = 2**24
 _TOLERANCE = 1e-3
 
 
 class RunDirectory:
-    """A run directory that this process holds; a context manager.
+    """A run directory that this process has locked; a context manager.
 
     Args:
-        path: the directory; it is made, or taken up where it is there.
-        settings: what is written down if the run is new: the command and its options.
+        path: the directory; it is created, or opened if it exists.
+        settings: command and options, which are written if the run is new.
         repair: see `Journal`.
 
     Attributes:
-        settings: what is written down; `id` is a random name of the run.
-        is_new: whether there was none.
+        settings: the written settings; `id` is a random name of the run.
+        is_new: whether the run was created now.
 
     Raises:
-        RunInUse: another process holds it.
-        ConfigError: it is no run directory, or cannot be made.
+        RunInUse: another process has locked it.
+        ConfigError: it is not a run directory, or cannot be created.
         ArtifactError: settings or journal are damaged.
         ResourceError: the disk is full or read-only.
     """
@@ -65,7 +65,7 @@ class RunDirectory:
                 self._lock = FileLock(self.path / _LOCK)
                 self._take()
         except OSError as error:
-            raise ConfigError(f"{self.path} cannot be made: {error.strerror or error}; choose another place") from error
+            raise ConfigError(f"cannot create {self.path}: {error.strerror or error}; choose another place") from error
         try:
             for name in (SETTINGS, _HOLDER):
                 remove_remains(self.path / name)
@@ -80,9 +80,9 @@ class RunDirectory:
             raise
 
     def identify(self, identity: Mapping[str, Any]) -> None:
-        """Write down what the run works on, or check that it is still that.
+        """Record the network and data of the run, or check that they are the recorded ones.
 
-        Numbers that are measured may differ by a thousandth, as between machines.
+        Measured numbers may differ by a thousandth, as between machines.
 
         Raises:
             ConfigError: something differs; the message lists it.
@@ -96,58 +96,58 @@ class RunDirectory:
             self._write(self.settings)
             return
         if changed := self.differing_versions():
-            told = f"{self.path} was begun with others ({', '.join(changed)}): numbers may differ in their last digits"
+            told = f"{self.path} was started with other versions ({', '.join(changed)}): last digits may differ"
             warnings.warn(told, RunWarning, stacklevel=2)
         differing = [name for name in (*known, *(now.keys() - known)) if not _equal(known.get(name), now.get(name))]
         if differing:
             told = "; ".join(f"{name} was {_short(known.get(name))}, is {_short(now.get(name))}" for name in differing)
             raise ConfigError(
-                f"{self.path} was started on something else: {told}. Ask for the same, or choose another directory"
+                f"{self.path} was started on something else: {told}. Give the same as then, or another directory"
             )
 
     def snapshots(self) -> Snapshots:
-        """Where the fine-tuning of the run keeps its states."""
+        """Return the snapshots of the run's fine-tuning."""
         return Snapshots(self.path / SNAPSHOTS)
 
     def differing_versions(self) -> list[str]:
-        """What has another version now than when the run began."""
+        """Return the versions that have changed since the run was started."""
         before, now = self.settings["versions"], versions()
         return [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]
 
     @property
     def records(self) -> tuple[Path, ...]:
-        """The files that say how a result came to be."""
+        """The files that document how a result was found."""
         return self.path / SETTINGS, self.path / JOURNAL
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would be lost with it."""
+        """True if the directory holds no work that would be lost with it."""
         return all(record["kind"] == TIMES for record in self.journal.records) and not (self.path / SNAPSHOTS).exists()
 
     def remove(self) -> None:
-        """Remove the directory with all that is in it."""
+        """Remove the directory and its contents."""
         self.journal.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Unlock the directory."""
         self.journal.close()
         self._lock.release()
 
     def __enter__(self) -> "RunDirectory":
-        """Hold it."""
+        """Return the directory, which is locked."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of it; remove it if an error left it empty, else say with the error where everything is."""
+        """Unlock it; remove it if an error left it empty, else add to the error where the work is kept."""
         if isinstance(error, Exception) and self.is_empty:
             self.remove()
             return
         if isinstance(error, GnnrlError):
-            error.add_note(f"What was done until then is kept in {self.path}.")
+            error.add_note(f"The work up to this error is kept in {self.path}.")
         self.close()
 
     def _take(self) -> None:
@@ -165,7 +165,7 @@ class RunDirectory:
 
 @contextmanager
 def held(run: "str | Path | RunDirectory | None") -> "Iterator[RunDirectory | None]":
-    """Hold a run directory that is named; one that is held already, or none, is passed on."""
+    """Lock the run directory of a path; yield one that is locked already, or None, unchanged."""
     if run is None or isinstance(run, RunDirectory):
         yield run
         return
@@ -174,7 +174,7 @@ def held(run: "str | Path | RunDirectory | None") -> "Iterator[RunDirectory | No
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings of a run, without holding it.
+    """Return the settings of a run, without locking it.
 
     Raises:
         ArtifactError: they are damaged or of another format.
@@ -183,7 +183,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     if file.is_symlink() or not file.is_file():
         raise ArtifactError(f"{file} is missing (or a link): there is no run in {path}")
     if file.stat().st_size > _LARGEST:
-        raise ArtifactError(f"{file} is larger than {_LARGEST // 2**20} MiB, no settings are")
+        raise ArtifactError(f"{file} is larger than {_LARGEST // 2**20} MiB, so it cannot be the settings of a run")
     try:
         settings = check_format(file, json.loads(file.read_bytes()), FORMAT)
     except (ValueError, RecursionError) as error:
@@ -195,12 +195,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     }
     wrong = [name for name, kind in wanted.items() if not isinstance(settings.get(name), kind)]
     if wrong:
-        raise ArtifactError(f"{file} has no sound {' and '.join(wrong)}; start the run again elsewhere")
+        raise ArtifactError(f"{file} has no valid {' and '.join(wrong)}; start the run again elsewhere")
     return settings
 
 
 def versions() -> dict[str, str]:
-    """What the numbers of a run may depend on."""
+    """Return the versions and settings of this machine that numbers may depend on."""
     import torch
 
     return {
@@ -215,7 +215,7 @@ def _check(path: Path) -> None:
     if path.is_file():
         raise ConfigError(f"{path} is a file; choose a directory for the run")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (SETTINGS, _LOCK)):
-        raise ConfigError(f"{path} is not empty and no run directory; choose another")
+        raise ConfigError(f"{path} is neither empty nor a run directory; choose another")
     if not path.is_dir():
         check_home(path)
 

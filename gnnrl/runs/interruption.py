@@ -1,7 +1,7 @@
-"""How a command ends when it is asked to: what is in hand is finished first, and nothing is lost in any case.
+"""The end of a command after a signal: the current step is finished first, and no finished work is lost.
 
-Ctrl-C once ends after the evaluation or training step in hand, twice at once. SIGTERM and SIGHUP (the terminal was
-closed) do the same, and end the process within ten seconds whatever it does.
+One Ctrl-C ends the command after the current evaluation or training step; a second one ends it at once. SIGTERM and
+SIGHUP (the terminal was closed) do the same, and end the process within ten seconds in any case.
 """
 
 import os
@@ -17,7 +17,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interrupted(KeyboardInterrupt):
-    """The command was asked to end, and has saved what it had; `exit_code` is 128 and the signal's number."""
+    """The error of a command that a signal ended, with its work saved; `exit_code` is 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -25,10 +25,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Whether the command was asked to end.
+    """The signal that asked the command to end, if any.
 
     Args:
-        tell: called with a sentence for the user.
+        tell: function that is called with a sentence for the user.
     """
 
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -38,17 +38,17 @@ class Interruption:
         self._is_over = threading.Event()
 
     def check(self) -> None:
-        """End here if a signal came.
+        """End the command here if it received a signal.
 
         Raises:
-            Interrupted: one came.
+            Interrupted: it did.
         """
         if self._number is not None:
             raise Interrupted(self._number)
 
     @contextmanager
     def handled(self) -> Iterator["Interruption"]:
-        """Handle the signals inside, where that is possible: in the main thread."""
+        """Handle the signals inside, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -72,7 +72,7 @@ class Interruption:
 
 
 def _insist(number: int, is_over: threading.Event) -> None:
-    """Interrupt what does not come to an end of its own."""
+    """Interrupt a process that does not end by itself."""
     if not is_over.wait(PATIENCE):
         os.kill(os.getpid(), number)
         if not is_over.wait(LONGEST - PATIENCE):

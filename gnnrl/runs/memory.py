@@ -1,11 +1,11 @@
-"""The journal of a search: a search that runs again takes its scores from there until they are used up, then goes on.
+"""The trials of a search in its journal: a resumed search reads its first scores there, then computes new ones.
 
-A searcher is a function of its task, its seed and the scores, so the result is that of a search which was never
-interrupted, to the last bit, whatever the searcher is and keeps in mind. Records:
+A searcher is a function of its task, its seed and the scores. So a resumed search ends with the result of an
+uninterrupted one, bit for bit, whatever the searcher is. Entries:
 
     {"kind":"search","evaluations":150}                                  evaluations in all, from here on
     {"kind":"trial","number":0,"widths":[...],"score":...,"macs":...,"seconds":...}
-    {"kind":"failure","number":7,"widths":[...],"error":"..."}           judged again when the run goes on
+    {"kind":"failure","number":7,"widths":[...],"error":"..."}           scored again when the run is resumed
 """
 
 import math
@@ -20,13 +20,13 @@ _SEARCH, _TRIAL, _FAILURE = "search", "trial", "failure"
 
 
 class SearchMemory:
-    """What a run directory remembers of a search; see `gnnrl.scoring.plans.Memory`.
+    """The trials of a run directory; see `gnnrl.scoring.plans.Memory`.
 
     Args:
         run: the directory.
 
     Attributes:
-        trials: those of earlier processes.
+        trials: the trials of earlier sessions.
 
     Raises:
         ArtifactError: the journal holds something else.
@@ -37,7 +37,7 @@ class SearchMemory:
         self.trials = read_trials(run.journal)
 
     def budgets(self, evaluations: int) -> list[int]:
-        """Evaluations in all at the end of each search of the run: one, and another each time they were raised.
+        """Return the numbers of evaluations of the run: the first one, and each number that it was raised to.
 
         Raises:
             ConfigError: the run was started with more evaluations.
@@ -45,8 +45,8 @@ class SearchMemory:
         found = [_whole(record, "evaluations") for record in self._run.journal.records if record["kind"] == _SEARCH]
         if found and evaluations < found[-1]:
             raise ConfigError(
-                f"{self._run.path} was started with {found[-1]} evaluations, more than {evaluations}; they can only be "
-                "raised"
+                f"{self._run.path} was started with {found[-1]} evaluations, more than {evaluations}; the number can "
+                "only be raised"
             )
         if not found or evaluations > found[-1]:
             self._run.journal.append(_SEARCH, evaluations=evaluations)
@@ -54,22 +54,22 @@ class SearchMemory:
         return found
 
     def recall(self, number: int, widths: tuple[int, ...]) -> Trial | None:
-        """The trial of this number.
+        """Return the trial of this number, None if there is none yet.
 
         Raises:
-            ArtifactError: another plan was judged then.
+            ArtifactError: the trial has another plan.
         """
         if number >= len(self.trials):
             return None
         trial = self.trials[number]
         if trial.widths != widths:
             raise ArtifactError(
-                f"{self._run.path}: the search asks for another plan than the journal's {self._why(number)}"
+                f"{self._run.path}: the search proposes another plan than the journal has in {self._why(number)}"
             )
         return trial
 
     def record(self, trial: Trial) -> None:
-        """Write a trial down."""
+        """Record a trial."""
         self._run.journal.append(
             _TRIAL,
             number=trial.number,
@@ -80,29 +80,29 @@ class SearchMemory:
         )
 
     def fail(self, number: int, widths: tuple[int, ...], error: GnnrlError) -> None:
-        """Write down that a plan could not be judged."""
+        """Record that a plan could not be scored."""
         self._run.journal.append(_FAILURE, number=number, widths=list(widths), error=str(error))
 
-    def check_used(self, judged: int) -> None:
-        """Refuse a search that ended before the journal's trials were used up.
+    def check_used(self, scored: int) -> None:
+        """Refuse a search that ended before it used every trial in the journal.
 
         Raises:
-            ArtifactError: it did.
+            ArtifactError: the search ended too early.
         """
-        if judged < len(self.trials):
-            raise ArtifactError(f"{self._run.path}: the search ends before the journal's {self._why(judged)}")
+        if scored < len(self.trials):
+            raise ArtifactError(f"{self._run.path}: the search ended before the journal's {self._why(scored)}")
 
     def _why(self, number: int) -> str:
         versions = ", ".join(self._run.differing_versions())
-        cause = f"since then: {versions}" if versions else "is the searcher a function of task and seed alone?"
-        return f"evaluation {number + 1} ({cause}); go on where it began, or start again in another directory"
+        cause = f"changed since then: {versions}" if versions else "is the searcher a function of task and seed alone?"
+        return f"evaluation {number + 1} ({cause}); resume it where it was started, or start again in another directory"
 
 
 def read_trials(journal: Journal) -> list[Trial]:
-    """All trials of a journal.
+    """Return all trials of a journal.
 
     Raises:
-        ArtifactError: a record is none of a search, or trials are not numbered in order.
+        ArtifactError: an entry does not belong to a search, or trials are not numbered in order.
     """
     trials: list[Trial] = []
     for line, record in enumerate(journal.records, 1):
@@ -110,7 +110,7 @@ def read_trials(journal: Journal) -> list[Trial]:
             try:
                 trial = _trial(record)
             except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(f"{journal.path}: line {line} is no trial: {error}") from error
+                raise ArtifactError(f"{journal.path}: line {line} is not a trial: {error}") from error
             if trial.number != len(trials):
                 raise ArtifactError(f"{journal.path}: line {line} is trial {trial.number}, not {len(trials)}")
             trials.append(trial)
@@ -129,7 +129,7 @@ def _trial(record: Record) -> Trial:
 
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
+        raise ValueError(f"{value!r} is not a finite number")
     return float(value)
 
 

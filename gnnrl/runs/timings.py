@@ -1,4 +1,4 @@
-"""The times that a run measured, in its journal: a run with a limit on latency goes on with what it measured first.
+"""The measured times of a run in its journal: a resumed run with a limit on latency uses the times measured first.
 
 {"kind":"times","of":"layers 1f0c…","seconds":[...]}      layers alone
 {"kind":"times","of":"plans 77ab…","seconds":[...]}       whole networks
@@ -14,10 +14,10 @@ from gnnrl.storage.journal import Journal, Record
 
 
 def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledger:
-    """The times of a run; without a run, times that are forgotten.
+    """Return the ledger of a run, which is kept in its journal; without a run, a ledger that is not kept.
 
     Args:
-        first: times that were measured before the run began, written down if it has none.
+        first: times that were measured before the run was started; they are recorded if it has no times.
 
     Raises:
         ArtifactError: the journal holds something else.
@@ -37,10 +37,10 @@ def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledge
 
 
 def read_times(journal: Journal) -> list[Measured]:
-    """All times of a journal.
+    """Return all measured times of a journal.
 
     Raises:
-        ArtifactError: one of them is none.
+        ArtifactError: an entry is not a list of times.
     """
     found = []
     for line, record in enumerate(journal.records, 1):
@@ -55,7 +55,7 @@ def read_times(journal: Journal) -> list[Measured]:
 def _measured(record: Record) -> Measured:
     of, seconds = record["of"], record["seconds"]
     if not isinstance(of, str) or not isinstance(seconds, list) or not seconds:
-        raise ValueError("they have a name and are a list")
+        raise ValueError("times need a name and a list of seconds")
     if not all(type(value) in (int, float) and math.isfinite(value) and value > 0 for value in seconds):
-        raise ValueError("seconds are positive and finite")
+        raise ValueError("seconds must be positive and finite")
     return Measured(of, tuple(map(float, seconds)))

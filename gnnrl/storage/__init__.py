@@ -1,1 +1,1 @@
-"""What survives a kill: whole files, journals, snapshots and the layout of a result. It knows no search."""
+"""Files that survive a killed process: whole files, journals, snapshots and saved results. No search is known here."""

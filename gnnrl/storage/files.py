@@ -1,6 +1,6 @@
-"""Files that are there whole or not at all: written beside their place, forced to the disk, then renamed.
+"""Files that exist whole or not at all: each is written under another name, forced to the disk, then renamed.
 
-A process that is killed leaves the old file, or the new one, and at most a hidden folder `.NAME.partial-*` beside them.
+A killed process leaves the old file or the new one, and at most a hidden folder `.NAME.partial-*` next to it.
 """
 
 import ctypes
@@ -28,17 +28,17 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_file(path: str | Path, *, force: bool = False) -> Path:
-    """Refuse a file that is there or cannot be written, before any work is done.
+    """Refuse a file that exists or cannot be written, before any work is done.
 
     Raises:
-        ConfigError: the path is a directory, cannot be written, or is there and not to be replaced.
+        ConfigError: the path is a directory, cannot be written, or exists and `force` is not given.
     """
     target = Path(path)
     check_home(target)
     if target.is_dir():
         raise ConfigError(f"{target} is a directory; choose a file for the export")
     if target.exists() and not force:
-        raise ConfigError(f"{target} is there already; choose another file, or replace it with --force (force=True)")
+        raise ConfigError(f"{target} already exists; choose another file, or replace it with --force (force=True)")
     return target
 
 
@@ -46,15 +46,15 @@ def check_home(target: Path) -> None:
     """Refuse a place in a directory that cannot be written.
 
     Raises:
-        ConfigError: the name is none, or the nearest directory that exists may not be written to.
+        ConfigError: the name is not valid, or there is no write permission for the nearest existing directory.
     """
     try:
         target.exists()
         home = next(parent for parent in target.absolute().parents if parent.exists())
     except OSError as error:
-        raise ConfigError(f"{_short(target)} cannot be written: {error.strerror}; choose another name") from error
+        raise ConfigError(f"cannot write {_short(target)}: {error.strerror}; choose another name") from error
     if not home.is_dir() or not os.access(home, os.W_OK):
-        raise ConfigError(f"{target} cannot be written: {home} is no directory that you may write to")
+        raise ConfigError(f"cannot write {target}: no write permission for {home}")
 
 
 def _short(path: Path) -> str:
@@ -64,7 +64,7 @@ def _short(path: Path) -> str:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Say what is to be done where the disk is full, read-only or broken; other errors pass.
+    """Replace the error of a full, read-only or broken disk by one with a remedy; let other errors pass.
 
     Raises:
         ResourceError: something inside could not be written.
@@ -85,13 +85,13 @@ def writing(target: Path) -> Iterator[None]:
 def _exhausted(target: Path, error: OSError) -> ResourceError:
     what = error.strerror or str(error)
     return ResourceError(
-        f"{target} cannot be written: {what}. What was there before is intact; free space on that disk, or make it "
-        "writable, and try again"
+        f"cannot write {target}: {what}. Older files there are intact; free space on that disk, or make it writable, "
+        "and try again"
     )
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file by new content; a reader, and whoever comes after a crash, sees the old or the new one.
+    """Replace the content of a file; a reader, also after a crash, sees either the old content or the new one.
 
     Raises:
         ResourceError: the disk is full or read-only; the old file is intact.
@@ -113,9 +113,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A hidden folder beside a target to write files into, under their own names; nothing of it is left at the end.
+    """Make a hidden folder next to a target, to write files into under their own names; remove it at the end.
 
-    `publish_files` or `publish_folder` put them in place.
+    `publish_files` or `publish_folder` moves the files to the target.
 
     Raises:
         ConfigError: the folder cannot be made.
@@ -128,7 +128,7 @@ def staged(target: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in _EXHAUSTED - {errno.EACCES, errno.EPERM}:
             raise _exhausted(target, error) from error
-        raise ConfigError(f"{target} cannot be written: {error.strerror}; choose another place") from error
+        raise ConfigError(f"cannot write {target}: {error.strerror}; choose another place") from error
     try:
         with writing(target):
             yield staging
@@ -137,7 +137,7 @@ def staged(target: Path) -> Iterator[Path]:
 
 
 def publish_files(staging: Path, target: Path) -> tuple[tuple[Path, ...], int]:
-    """Put the written files in place, the target last; return their paths, the target first, and their bytes."""
+    """Move the written files into place, the target last; return their paths, the target first, and total bytes."""
     names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == target.name, name))
     for name in names:
         flush(staging / name)
@@ -150,7 +150,7 @@ def publish_files(staging: Path, target: Path) -> tuple[tuple[Path, ...], int]:
 
 
 def publish_folder(staging: Path, target: Path) -> None:
-    """Put a folder with all that was written into it in place of the target."""
+    """Put the folder, with all files in it, in place of the target."""
     for path in (*staging.rglob("*"), staging):
         path.chmod(0o755 if path.is_dir() else 0o644)
         flush(path)
@@ -167,7 +167,7 @@ def publish_folder(staging: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders at once, so that neither name is ever missing; False where the system cannot."""
+    """Exchange two folders at once, so that neither name is ever missing; return False if the system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -176,7 +176,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def remove_remains(target: Path, age: float = 0.0) -> None:
-    """Remove what killed processes left beside a target, if it is `age` seconds old: none of a process that writes."""
+    """Remove files that killed processes left next to a target; newer files than `age` seconds may be in use."""
     for path in target.parent.glob(f".{_escaped(target.name)}{_PARTIAL}*"):
         if time.time() - path.lstat().st_mtime < age:
             continue
@@ -200,6 +200,6 @@ def flush(path: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Whether a network is still the same, to the last bit."""
+"""The fingerprint of a network, which changes with every bit of its weights."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def digest_of(model: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers, with their names, types and shapes."""
+    """Return the SHA-256 of all parameters and buffers, with their names, types and shapes."""
     found = hashlib.sha256()
     for name, tensor in model.state_dict(keep_vars=True).items():
         value = tensor.detach().cpu().contiguous()

@@ -10,15 +10,15 @@ from gnnrl.errors import ArtifactError
 from gnnrl.version import __version__
 
 SEARCH = 2
-"""Raised, together with the version, when a searcher asks for other plans, or plans score otherwise: older runs are
-then refused. 2: the repair holds images out."""
+"""Raised, together with the version, when a searcher proposes other plans or scores change; older runs are then
+refused. 2: the repair holds images out."""
 _FIRST = "0.1.0"
-"""The version of files that state none."""
+"""The version of files that state no version."""
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def stamp(number: int) -> dict[str, Any]:
-    """Return what a new file states: its format, and the version that writes it."""
+    """Return the format of a new file and the version that writes it."""
     return {"format": number, "gnnrl": __version__}
 
 
@@ -36,21 +36,21 @@ def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
 
 
 def check_resumable(name: object, settings: dict[str, Any]) -> None:
-    """Refuse to resume a run whose searchers ask for other plans than today's.
+    """Refuse to resume a run of a version whose searchers propose other plans.
 
     Raises:
-        ArtifactError: they do.
+        ArtifactError: the run is of such a version.
     """
     if settings.get("search", 1) != SEARCH:
         writer = _writer(settings) or _FIRST
         raise ArtifactError(
-            f"{name} was started by gnnrl {writer}, whose search tries other plans than that of gnnrl {__version__}: "
+            f"{name} was started by gnnrl {writer}, whose search tries other plans than gnnrl {__version__} does: "
             f"install gnnrl {writer} to resume it, or start again in another directory"
         )
 
 
 def _remedy(document: Any, found: Any) -> str:
-    """Return what to do about a document of another format."""
+    """Return the remedy for a document of another format."""
     if writer := _writer(document):
         return f"install gnnrl {writer}, which wrote it"
     if not isinstance(found, int):
@@ -59,6 +59,6 @@ def _remedy(document: Any, found: Any) -> str:
 
 
 def _writer(document: Any) -> str | None:
-    """Return the version that a document says wrote it; nothing but a version is ever repeated from a file."""
+    """Return the version that wrote a document; a message repeats nothing from a file but a version."""
     writer = document.get("gnnrl") if isinstance(document, dict) else None
     return writer if isinstance(writer, str) and _VERSION.fullmatch(writer) else None

@@ -1,9 +1,9 @@
-"""An append-only file of records, each forced to the disk before the next: one JSON object a line.
+"""An append-only file of entries, each forced to the disk before the next: one JSON object a line.
 
     {"seq":0,"kind":"trial","score":0.91,"crc":"1c291ca3"}
 
-`seq` counts the lines, `crc` is the CRC32 of the line without it. A last line that is torn, as by a power cut, is cut
-off; a damaged line before it is refused.
+`seq` counts the lines, `crc` is the CRC32 of the line without it. An incomplete last line, as a power cut leaves it, is
+removed; a damaged line before it is refused.
 """
 
 import json
@@ -25,14 +25,14 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """A journal, opened to read what it holds and to append.
+    """A journal, opened to read its entries and to append new ones.
 
     Args:
-        path: the file; it is made if it is not there.
+        path: the file; it is created if it does not exist.
         repair: cut the file before the first damaged line, and keep the damaged file as `NAME.damaged`.
 
     Attributes:
-        records: all records, without `seq` and `crc`.
+        records: all entries, without `seq` and `crc`.
 
     Raises:
         ArtifactError: a line before the last one is damaged, or the file is too large to be a journal.
@@ -51,10 +51,10 @@ class Journal:
                 flush(path.parent)
 
     def append(self, kind: str, **values: Any) -> None:
-        """Add a record; when this returns, it is on the disk.
+        """Add an entry and force it to the disk.
 
         Raises:
-            ResourceError: the disk is full; the journal is as it was.
+            ResourceError: the disk is full; the journal is unchanged.
         """
         record = {"kind": kind, **values}
         line = encode(len(self.records), record)
@@ -76,7 +76,7 @@ class Journal:
         self._descriptor = -1
 
     def _read(self, repair: bool) -> int:
-        """Read all records; return how many bytes of the file are sound."""
+        """Read all entries; return the number of sound bytes."""
         if self.path.is_symlink() or not self.path.is_file():
             raise ArtifactError(f"{self.path} is not a file; put the journal of the run there, or remove it")
         size, end = self.path.stat().st_size, 0
@@ -92,11 +92,11 @@ class Journal:
         return end
 
     def _cut(self, end: int, behind: int, repair: bool) -> None:
-        """Allow for a damaged line if it is the last one, or is to be cut off with all that is behind it."""
+        """Warn of a damaged line that is the last one, or that `repair` cuts off with all lines after it."""
         number = len(self.records) + 1
         if behind and not repair:
             raise ArtifactError(
-                f"{self.path}: line {number} is damaged, and {behind:,} bytes follow it. Restore the file, or go on "
+                f"{self.path}: line {number} is damaged, and {behind:,} bytes follow it. Restore the file, or resume "
                 f"from the {number - 1} lines before it with `gnnrl resume --repair`"
             )
         if behind:
@@ -108,13 +108,13 @@ class Journal:
 
 
 def encode(number: int, record: Record) -> bytes:
-    """One line of a journal; floats keep every bit."""
+    """Return an entry as a line of a journal; floats keep every bit."""
     body = json.dumps({"seq": number, **record}, separators=(",", ":"), allow_nan=False)
     return f'{body[:-1]},"crc":"{crc32(body.encode()):08x}"}}\n'.encode()
 
 
 def decode(line: bytes, number: int) -> Record | None:
-    """The record of a line, or None where the line is not the whole line of this number."""
+    """Return the entry of a line, or None if the line is incomplete or has another number."""
     found = _LINE.fullmatch(line)
     if found is None or int(found[2]) != number or crc32(found[1] + b"}") != int(found[3], 16):
         return None
@@ -127,7 +127,7 @@ def decode(line: bytes, number: int) -> Record | None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Lines of a file, no longer than a line may be."""
+    """Yield the lines of a file; cut lines that are too long."""
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             yield line

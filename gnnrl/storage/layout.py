@@ -1,4 +1,4 @@
-"""Where a saved result goes: what its files are called, and which directories are refused. Needs no PyTorch."""
+"""Names of the files of a saved result, and checks of its directory. This module does not need PyTorch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,21 +10,21 @@ WEIGHTS, PLAN, MANIFEST, RECORDS = "weights.safetensors", "plan.json", "manifest
 HISTORY, REPORT, CARD = "history.json", "report.html", "README.md"
 SWEEP, FIGURE = "sweep.json", "sweep.svg"
 LIVE = ".live.html"
-"""The page of a running search, beside its result: small.live.html."""
+"""The page of a running search, next to its result: small.live.html."""
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
-"""In a run directory, and with the records of a saved result."""
+"""Files of a run directory, copied into a saved result."""
 CONTENTS = frozenset(
     {WEIGHTS, PLAN, MANIFEST, HISTORY, REPORT, CARD, RECORDS, f"{RECORDS}/{SETTINGS}", f"{RECORDS}/{JOURNAL}"}
 )
-"""All that gnnrl writes into a saved result, and that goes where it is replaced."""
+"""All files that gnnrl writes into a saved result, and removes when it replaces the result."""
 
 
 def check_target(target: str | Path, *, force: bool = False) -> None:
     """Refuse an output directory that holds something, before any work is done.
 
     Raises:
-        ConfigError: it is a file, cannot be written, lies within a saved result or a run, or is there and not empty;
-            `force` replaces saved results only, and none that holds something else.
+        ConfigError: it is a file, cannot be written, lies within a saved result or a run, or is not empty; `force`
+            only replaces saved results that hold no other files.
     """
     path = Path(target)
     check_place(path)
@@ -39,16 +39,16 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
     inside = {entry.relative_to(path).as_posix() for folder in (path, path / RECORDS) for entry in _entries(folder)}
     if foreign := sorted(inside - CONTENTS):
         raise ConfigError(
-            f"{path} holds {foreign[0]}, which is no part of a saved result; it is not replaced: move {foreign[0]} "
-            "elsewhere, or choose another directory"
+            f"{path} holds {foreign[0]}, which does not belong to a saved result, so the directory is not replaced: "
+            f"move {foreign[0]} elsewhere, or choose another directory"
         )
 
 
 def check_place(target: str | Path) -> None:
-    """Refuse a place that cannot be written, or within a result or a run: they are replaced and removed as a whole.
+    """Refuse a place that cannot be written, or within a result or a run, which are replaced and removed as a whole.
 
     Raises:
-        ConfigError: it is one of these.
+        ConfigError: the place is one of these.
     """
     path = Path(target)
     check_home(path)
@@ -70,10 +70,10 @@ def _entries(folder: Path) -> Iterable[Path]:
 
 
 def check_sweep(target: str | Path, results: Iterable[Path], *, force: bool = False) -> None:
-    """Refuse a directory for several results, and all places of them in it, before any work is done.
+    """Refuse a directory for several results, or a place of one of them in it, before any work is done.
 
     Raises:
-        ConfigError: it holds what no sweep wrote, or a sweep or result of before that `force` does not replace.
+        ConfigError: it holds a file that no sweep wrote, or an older sweep or result that `force` does not replace.
     """
     path = Path(target)
     check_place(path)
@@ -82,15 +82,15 @@ def check_sweep(target: str | Path, results: Iterable[Path], *, force: bool = Fa
     entries = path.iterdir() if path.is_dir() and any(path.iterdir()) else ()
     for entry in sorted(entries):
         if not _is_of_a_sweep(entry):
-            raise ConfigError(f"{path} holds {entry.name}, which is no part of a sweep; choose another directory")
+            raise ConfigError(f"{path} holds {entry.name}, which no sweep wrote; choose another directory")
     if (path / SWEEP).is_file() and not force:
-        raise ConfigError(f"{path} holds a sweep; choose another directory, or write its record anew with --force")
+        raise ConfigError(f"{path} holds a sweep; choose another directory, or write its record again with --force")
     for result in results:
         check_target(result, force=force)
 
 
 def _is_of_a_sweep(entry: Path) -> bool:
-    """Whether a sweep may have written it, also one that was killed."""
+    """Return whether a sweep, possibly a killed one, may have written this."""
     if entry.is_dir():
         return (entry / MANIFEST).is_file() or entry.name.endswith(".run") or entry.name.startswith(".")
     report = entry.name == REPORT and (entry.parent / SWEEP).is_file()

@@ -1,9 +1,9 @@
-"""Numbered snapshots of tensors and facts: whole or not at all, checked when read, the last two kept; no pickle.
+"""Numbered snapshots of tensors and facts, written whole or not at all, without pickle; the last two are kept.
 
     000007.safetensors    the tensors
     000007.json           the facts, and the digests of both; written last
 
-A damaged snapshot is as good as none: the one before it is taken.
+The digests are checked when a snapshot is read. A damaged one is ignored in favour of the one before it.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ _NAME = re.compile(r"(\d{6,9})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was saved.
+    """A saved state.
 
     Attributes:
-        number: the highest is the newest.
+        number: the newest snapshot has the highest number.
         facts: JSON values.
     """
 
@@ -42,10 +42,10 @@ class Snapshot:
 
 
 class Snapshots:
-    """The snapshots of one piece of work.
+    """The snapshots of one training.
 
     Args:
-        folder: where they are; made when the first is saved.
+        folder: their folder; it is created for the first snapshot.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -55,7 +55,7 @@ class Snapshots:
         """Write a snapshot, then remove all but the last two.
 
         Raises:
-            ResourceError: the disk is full or read-only; the snapshots that were there are intact.
+            ResourceError: the disk is full or read-only; older snapshots are intact.
         """
         target = self.folder / f"{number:06}.json"
         remove_remains(target)
@@ -71,14 +71,13 @@ class Snapshots:
                 (self.folder / f"{old:06}.{suffix}").unlink(missing_ok=True)
 
     def latest(self) -> Snapshot | None:
-        """The newest sound snapshot, None where there is none; warns of each newer one that is damaged."""
+        """Return the newest sound snapshot, None if there is none; warn of each damaged one that is newer."""
         for number in self._numbers():
             try:
                 return self._read(number)
             except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
                 warnings.warn(
-                    f"{self.folder}: snapshot {number} is damaged ({error}); the one before it is taken, what came "
-                    "after is done again",
+                    f"{self.folder}: snapshot {number} is damaged ({error}); training resumes from the one before it",
                     RunWarning,
                     stacklevel=2,
                 )
@@ -99,7 +98,7 @@ class Snapshots:
         return Snapshot(number, {name: tensor.clone() for name, tensor in load_file(weights).items()}, facts)
 
     def _numbers(self) -> list[int]:
-        """Numbers of the snapshots, the newest first."""
+        """Return the numbers of the snapshots, the newest first."""
         names = (_NAME.fullmatch(path.name) for path in self.folder.glob("*.json"))
         return sorted((int(found[1]) for found in names if found), reverse=True)
 

@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_before_any_work(tmp_path: Path, monkeypatch: pyte
     small, inputs = halved("chain"), traced("chain").example_inputs
     (tmp_path / "mine.onnx").write_text("mine")
 
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         gnnrl.export_onnx(small, inputs, tmp_path / "mine.onnx")
     with pytest.raises(ConfigError, match="is a directory"):
         gnnrl.export_onnx(small, inputs, tmp_path)

@@ -141,7 +141,7 @@ def test_a_name_that_python_cannot_import_is_refused(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("there", ["narrow.py", "narrow.pt"])
 def test_neither_file_is_replaced_unless_forced(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_text("mine")
-    with pytest.raises(ConfigError, match=f"{there} is there already"):
+    with pytest.raises(ConfigError, match=f"{there} already exists"):
         gnnrl.export_patch(topology("chain").model, halved("chain"), tmp_path / "narrow.py")
     assert (tmp_path / there).read_text() == "mine"
     gnnrl.export_patch(topology("chain").model, halved("chain"), tmp_path / "narrow.py", force=True)

@@ -204,7 +204,7 @@ def test_a_second_sweep_into_the_folder_of_a_finished_one_is_refused(finished: P
     before = outcome(Path("swept"))
     refused = run(*COMMON, "--sweep", "40%,20%")
     assert refused.exit_code == 2
-    assert "swept holds a sweep; choose another directory, or write its record anew with --force" in refused.stderr
+    assert "swept holds a sweep; choose another directory, or write its record again with --force" in refused.stderr
     assert outcome(Path("swept")) == before
     assert bundle.read_manifest("swept/macs-50")
 
@@ -244,6 +244,6 @@ def test_a_sweep_leaves_other_peoples_files_alone() -> None:
     Path("swept/macs-30/mine.txt").touch()
     for folder, entry in (("web", "report.html"), ("swept", "macs-30")):
         message = refused(2, *prune("--sweep", "50%,30%", "--searcher", "curves", "--out", folder))
-        assert f"{folder} holds {entry}, which is no part of a sweep" in message
+        assert f"{folder} holds {entry}, which no sweep wrote" in message
     assert Path("web/report.html").read_text() == "my homepage"
     assert [path.name for path in Path("swept").iterdir()] == ["macs-30"]

@@ -137,7 +137,7 @@ def test_there_is_no_page_without_a_run_or_where_nothing_can_be_written(tmp_path
     with pytest.raises(ConfigError, match="there is no run"):
         follow(tmp_path, tmp_path / "page.html")
     write_run(tmp_path / "net.run", plans=1)
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot write"):
         follow(tmp_path / "net", tmp_path / "net.run" / "journal.jsonl" / "page.html")
 
 

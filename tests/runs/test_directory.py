@@ -69,7 +69,7 @@ time.sleep(60)
 def test_other_directories_and_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("")
-    with pytest.raises(ConfigError, match="no run directory"):
+    with pytest.raises(ConfigError, match="neither empty nor a run directory"):
         RunDirectory(tmp_path / "photos")
     with pytest.raises(ConfigError, match="is a file"):
         RunDirectory(tmp_path / "photos" / "cat.jpg")

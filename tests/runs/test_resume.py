@@ -148,14 +148,14 @@ def test_another_search_than_the_journals_is_noticed(tmp_path: Path) -> None:
 
     search(tmp_path / "run", searcher=own(1))
     with pytest.raises(
-        ArtifactError, match=r"another plan than the journal's evaluation 1 .*function of task and seed"
+        ArtifactError, match=r"another plan than the journal has in evaluation 1 .*function of task and seed"
     ):
         search(tmp_path / "run", searcher=own(2))
 
     def unsteady(task: Task) -> None:
         task.score(task.plan(task.projection, np.linspace(-1, 1, len(task.curves))))
 
-    with pytest.raises(ArtifactError, match="ends before the journal's evaluation 2"):
+    with pytest.raises(ArtifactError, match="ended before the journal's evaluation 2"):
         search(tmp_path / "run", searcher=unsteady)
 
 
@@ -163,7 +163,7 @@ def test_another_search_than_the_journals_is_noticed(tmp_path: Path) -> None:
 def test_a_reward_that_fails_loses_nothing(error: type[Exception], raised: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(raised) as caught:
         search(tmp_path / "run", stop=5, error=error)
-    assert "What was done until then is kept in" in caught.value.__notes__[0]
+    assert "The work up to this error is kept in" in caught.value.__notes__[0]
     kinds = [record["kind"] for record in Journal(tmp_path / "run" / "journal.jsonl").records]
     assert kinds == ["search", *["trial"] * 4, "failure"]
     assert outcome(search(tmp_path / "run")) == outcome(search())

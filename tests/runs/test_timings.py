@@ -113,7 +113,7 @@ def test_times_are_known_in_their_order_to_the_bit(tmp_path: Path) -> None:
         for row in values:
             assert np.array_equal(ledger.seconds("plans", 4, lambda: pytest.fail("was measured again")), row)
         assert ledger.seconds("plans", 1, lambda: np.array([7.0])) == 7
-        with pytest.raises(ArtifactError, match="4 times are known of 2 measurements"):
+        with pytest.raises(ArtifactError, match="4 times are known for 2 measurements"):
             ledger_of(directory).seconds("plans", 2, lambda: np.ones(2))
 
 

@@ -29,7 +29,7 @@ def test_a_file_is_replaced_as_a_whole_and_readable_by_all(tmp_path: Path) -> No
 def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     files.write_whole(path, b"old")
-    with full_disk(100), pytest.raises(ResourceError, match=r"a\.json cannot be written: File too large.*free space"):
+    with full_disk(100), pytest.raises(ResourceError, match=r"cannot write .*a\.json: File too large.*free space"):
         files.write_whole(path, bytes(1000))
     assert path.read_bytes() == b"old"
     assert [*tmp_path.iterdir()] == [path]
@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_result_whole(tmp_path: Path) -> None:
     model, plan = small()
     target = bundle.save(tmp_path / "out", model, plan, {"first": True})
-    with full_disk(1000), pytest.raises(ResourceError, match="out cannot be written"):
+    with full_disk(1000), pytest.raises(ResourceError, match=r"cannot write .*out: "):
         bundle.save(target, model, plan, {}, force=True)
     assert bundle.read_manifest(target)["first"]
     assert [*tmp_path.iterdir()] == [target]
@@ -47,7 +47,7 @@ def test_a_full_disk_leaves_the_old_result_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
 def test_what_the_disk_refuses_is_said_with_the_path(code: int, tmp_path: Path) -> None:
     with (
-        pytest.raises(ResourceError, match=f"small cannot be written: {os.strerror(code)}"),
+        pytest.raises(ResourceError, match=rf"cannot write .*small: {os.strerror(code)}"),
         files.writing(tmp_path / "small"),
     ):
         raise OSError(code, os.strerror(code))
@@ -96,7 +96,7 @@ def test_names_that_are_patterns_are_taken_as_names(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="out cannot be written"), files.staged(tmp_path / "file" / "out"):
+    with pytest.raises(ConfigError, match=r"cannot write .*out: "), files.staged(tmp_path / "file" / "out"):
         pass
 
 
@@ -104,7 +104,7 @@ def test_an_export_that_meets_a_full_disk_leaves_nothing(tmp_path: Path) -> None
     from gnnrl.artifacts.patch import export_patch
 
     dense = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
-    with full_disk(600), pytest.raises(ResourceError, match=r"narrow\.py cannot be written"):
+    with full_disk(600), pytest.raises(ResourceError, match=r"cannot write .*narrow\.py: "):
         export_patch(dense, dense, tmp_path / "narrow.py")
     assert not [*tmp_path.iterdir()]
 

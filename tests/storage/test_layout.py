@@ -36,7 +36,7 @@ def test_a_result_that_holds_something_else_is_not_replaced(tmp_path: Path, entr
     with pytest.raises(ConfigError) as refused:
         check_target(out, force=True)
     name = entry.rstrip("/")
-    assert f"out holds {name}, which is no part of a saved result" in str(refused.value)
+    assert f"out holds {name}, which does not belong to a saved result" in str(refused.value)
     assert f"move {name} elsewhere, or choose another directory" in str(refused.value)
 
 
@@ -109,6 +109,8 @@ def test_a_second_sweep_does_not_write_over_the_record_of_the_first(tmp_path: Pa
     result(tmp_path / "macs-30")
     check_sweep(tmp_path, [tmp_path / "macs-40"])
     (tmp_path / "sweep.json").touch()
-    with pytest.raises(ConfigError, match="holds a sweep; choose another directory, or write its record anew with --f"):
+    with pytest.raises(
+        ConfigError, match="holds a sweep; choose another directory, or write its record again with --f"
+    ):
         check_sweep(tmp_path, [tmp_path / "macs-40"])
     check_sweep(tmp_path, [tmp_path / "macs-40"], force=True)

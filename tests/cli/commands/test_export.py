@@ -23,6 +23,6 @@ def test_a_saved_result_is_exported_in_every_format() -> None:
     facts = json.loads(run(*small, "--format", "patch", "--out", "narrow.py", "--json").stdout)
     assert facts["files"] == ["narrow.py", "narrow.pt"]
     assert facts["size"] == sum(Path(name).stat().st_size for name in facts["files"])
-    assert "is there already" in refused(2, *small, "--out", "narrow.py")
+    assert "already exists" in refused(2, *small, "--out", "narrow.py")
     assert "onnx (.onnx)" in refused(2, *small, "--out", "small.tflite")
     assert "another network" in refused(6, "export", "small", "--model", "cifar-resnet20", "--out", "other.py")

@@ -70,7 +70,7 @@ def test_force_leaves_a_result_alone_that_holds_files_of_the_user(finished: Path
     for command in ((*SMALL, "--force"), ("resume", "small", "--extend", "2")):
         refused = run(*command)
         assert refused.exit_code == 2, refused.output
-        assert "small holds notes.txt, which is no part of a saved result" in refused.stderr
+        assert "small holds notes.txt, which does not belong to a saved result" in refused.stderr
     with pytest.raises(ConfigError, match=r"holds notes\.txt"):
         bundle.save("small", torch.nn.Identity(), bundle.read_plan("small"), {}, force=True)
     assert Path("small/notes.txt").read_text() == "mine"
