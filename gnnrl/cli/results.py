@@ -1,6 +1,7 @@
 """A job that is done: its result saved, what is said of it, and what can be done with it."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
@@ -67,6 +68,7 @@ def facts_of(job: Job, work: Prepared, result: "CompressionResult") -> dict[str,
         "model": job.source.model,
         "data": job.data,
         "constraint": job.constraint,
+        "limits": [{**asdict(asked), "is_met": asked.is_met} for asked in result.limits],
         "score": result.score,
         "kept": result.kept,
         "test_images": len(data.test),

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from gnnrl.artifacts import bundle
 from gnnrl.artifacts.exported import Export
 from gnnrl.artifacts.formats import export
 from gnnrl.latency.agreement import LatencyCheck
-from gnnrl.network.cost import Cost
+from gnnrl.network.cost import Constraint, Cost
 from gnnrl.network.obstacles import find_obstacles, show_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.verification import Verification
 from gnnrl.report.blocks import find_runs
 from gnnrl.report.documents import write_documents
+from gnnrl.report.limits import Asked
 from gnnrl.report.notebook import show_result, tell_result
 from gnnrl.report.record import Record
 from gnnrl.scoring.plans import Seconds, Trial
@@ -59,12 +60,25 @@ class CompressionResult:
     kept: str = "repaired"
 
     def __repr__(self) -> str:
-        return tell_result(self.facts(), self.seconds)
+        return tell_result(self.record())
+
+    @property
+    def limits(self) -> tuple[Asked, ...]:
+        """Each limit that was asked for, with the cost of both networks; latency as it was measured."""
+        return tuple(self._asked(limit) for limit in Constraint.parse(self.settings["constraint"]))
+
+    def _asked(self, limit: Constraint) -> Asked:
+        if limit.metric == "latency" and self.latency is not None:
+            timed = self.latency
+            return Asked(str(limit), timed.limit_ms, timed.dense_ms, timed.pruned_ms)
+        dense, pruned = (float(getattr(self.cost[name], limit.metric) or 0) for name in ("dense", "pruned"))
+        return Asked(str(limit), dense * limit.limit / 100 if limit.relative else limit.limit, dense, pruned)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest of a saved result says."""
         return {
             "constraint": self.settings["constraint"],
+            "limits": [asdict(asked) for asked in self.limits],
             "score": self.score,
             "kept": self.kept,
             "macs": {name: cost.macs for name, cost in self.cost.items()},
@@ -136,6 +150,7 @@ def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
         "model": result.network.model_class,
         "network_class": result.network.model_class,
         "constraint": result.settings["constraint"],
+        "limits": result.limits,
         "searcher": result.settings["searcher"],
         "score": result.score,
         "kept": result.kept,

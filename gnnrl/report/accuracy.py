@@ -1,91 +1,111 @@
-"""What the report says of accuracy: by stage, by class, and how much of it is the chance of few test images."""
+"""Accuracy in the report: by stage, by class, and which changes the number of test images can show."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from markupsafe import Markup
 
 from gnnrl.report.elements import element, picture
-from gnnrl.report.names import STAGES, minus, plural, sampling_error, score, score_change
+from gnnrl.report.names import STAGES, minus, mood, plural, sampling_error, score, score_change
 from gnnrl.report.record import Record
 
 _MOST_CLASSES = 10
 
 
-def score_rows(record: Record) -> Iterator[dict[str, Any]]:
-    """The score after each stage, and how it changed, as text."""
-    dense = record.score["dense"]
-    titles = {**STAGES, "pruned": "pruned, nothing repaired"}
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The score after one stage, as text; the mood is that of the saved network's change."""
+
+    name: str
+    value: str
+    change: str
+    mood: str
+    is_saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """Accuracy of one class before and after, as text, with the change as a bar."""
+
+    name: str
+    images: int
+    dense: str
+    final: str
+    change: str
+    mood: str
+    bar: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """The classes whose accuracy changed most, with a summary of all classes."""
+
+    rows: tuple[ClassRow, ...] = ()
+    text: str = ""
+
+
+def score_rows(record: Record) -> Iterator[ScoreRow]:
+    """Yield the score after each stage, and its change."""
+    dense, images = record.score["dense"], record.judged_images
     for name in record.stages:
         value = record.score[name]
-        yield {
-            "name": titles[name],
-            "value": score(value, record.metric),
-            "change": score_change(dense, value, record.metric) if name != "dense" else "",
-            "mood": _mood(value - dense) if name == record.saved else "",
-            "last": name == record.saved,
-        }
+        yield ScoreRow(
+            "pruned, not repaired" if name == "pruned" else STAGES[name],
+            score(value, record.metric),
+            score_change(dense, value, record.metric) if name != "dense" else "",
+            mood(dense, value, images) if name == record.saved != "dense" else "",
+            name == record.saved,
+        )
 
 
 def noise(record: Record) -> str:
-    """How well an accuracy on so few images is known; nothing where the score is none."""
-    images = record.test_images
-    if record.metric != "top1" or not images:
+    """Say which changes of the accuracy are within its 95 % interval; empty if no images were judged."""
+    dense, images = record.score["dense"], record.judged_images
+    if not images:
         return ""
-    change, error = record.final - record.score["dense"], sampling_error(min(max(record.final, 0.0), 1.0), images)
-    told = (
-        f"Of {plural(images, 'test image')} one is {100 / images:.2g} points, and the accuracy of all such images may "
-        f"lie {100 * error:.2g} points off (95% interval)"
+    text = (
+        f"One of {plural(images, 'test image')} is {100 / images:.2g} points; changes below "
+        f"{100 * sampling_error(dense, images):.2g} points are within the 95% interval."
     )
-    if 0 < abs(change) < error:
-        told += f": a change of {score_change(record.score['dense'], record.final, record.metric)} is within that"
-    return f"{told}."
+    if record.final == dense or mood(dense, record.final, images) != "even":
+        return text
+    return f"{text} The change of {score_change(dense, record.final, record.metric)} is within it."
 
 
-def _mood(change: float) -> str:
-    return "good" if change > 0 else "bad" if change < 0 else ""
-
-
-def class_rows(record: Record) -> dict[str, Any]:
-    """The classes whose accuracy changed most, as text and bars."""
+def class_table(record: Record) -> ClassTable:
+    """Collect the classes, from the largest loss to the largest gain; of many classes those that changed most."""
     found = record.classes
     if found is None or not found.names:
-        return {"classes": [], "classes_text": ""}
-    rows = sorted(
+        return ClassTable()
+    classes = sorted(
         zip(found.names, found.images, found.dense, found.final, strict=True), key=lambda row: (row[3] - row[2], row[0])
     )
-    down, up = (sum(sign * (row[3] - row[2]) > 0 for row in rows) for sign in (-1, 1))
-    text = f"On the test images, {plural(down, 'class', 'es')} lost and {up} gained"
-    shown = rows
-    if len(rows) > 2 * _MOST_CLASSES + 4:
-        shown = [*rows[:_MOST_CLASSES], *rows[-_MOST_CLASSES:]]
-        text += f"; the {_MOST_CLASSES} that lost and the {_MOST_CLASSES} that gained most are shown, of {len(rows)}"
-    text += f". One image of a class is {100 / median(row[1] or 1 for row in rows):.2g} points or so"
+    lost, gained = (sum(sign * (row[3] - row[2]) > 0 for row in classes) for sign in (-1, 1))
+    text = f"On the test images, {plural(lost, 'class', 'es')} lost and {gained} gained"
+    shown = classes
+    if len(classes) > 2 * _MOST_CLASSES + 4:
+        shown = [*classes[:_MOST_CLASSES], *classes[-_MOST_CLASSES:]]
+        text += f"; of {len(classes)}, the {_MOST_CLASSES} at each end are shown"
+    text += (
+        f". One image is about {100 / median(row[1] or 1 for row in classes):.2g} points of its class; changes within "
+        "the 95% interval of a class are grey."
+    )
     widest = max(max(abs(row[3] - row[2]) for row in shown), 0.02)
-    return {
-        "classes_text": f"{text}.",
-        "classes": [
-            {
-                "name": name,
-                "images": images,
-                "dense": f"{before:.1%}",
-                "final": f"{after:.1%}",
-                "change": minus(f"{100 * (after - before):+.1f}") if after != before else "0",
-                "mood": _mood(after - before),
-                "bar": _change_bar((after - before) / widest),
-            }
-            for name, images, before, after in shown
-        ],
-    }
+    return ClassTable(tuple(_class_row(*row, widest) for row in shown), text)
 
 
-def _change_bar(change: float) -> Markup:
-    """A bar to the left for a loss, to the right for a gain; `change` in [-1, 1]."""
+def _class_row(name: str, images: int, before: float, after: float, widest: float) -> ClassRow:
+    change = minus(f"{100 * (after - before):+.1f}") if after != before else "0"
+    kind = mood(before, after, images)
+    bar = _change_bar((after - before) / widest, kind)
+    return ClassRow(name, images, f"{before:.1%}", f"{after:.1%}", change, kind, bar)
+
+
+def _change_bar(change: float, kind: str) -> Markup:
+    """Draw a bar to the left for a loss, to the right for a gain; `change` is in [-1, 1]."""
     length = 50 * abs(change)
     axis = element("line", x1=50, x2=50, y1=0, y2=10, class_="axis")
-    kind = "gain" if change > 0 else "loss"
     bar = element("rect", x=50.0 if change > 0 else 50 - length, y=1, width=length, height=8, class_=kind)
-    return picture(
-        100, 10, bar, axis, label=f"{'gain' if change > 0 else 'loss'} {abs(change):.0%} of the largest", stretch=True
-    )
+    label = f"{'gain' if change > 0 else 'loss'} {abs(change):.0%} of the largest"
+    return picture(100, 10, bar, axis, label=label, stretch=True)

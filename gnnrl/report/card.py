@@ -3,21 +3,18 @@
 import re
 from pathlib import PurePath
 
+from gnnrl.report.limits import headline
 from gnnrl.report.names import STAGES, metric_name, plural, score
-from gnnrl.report.page import size_rows, summary, templates
+from gnnrl.report.page import SizeRow, size_rows, summary, templates
 from gnnrl.report.record import Record
 
 
 def write_card(record: Record, place: str) -> str:
     """Write facts, how to load it, and how it was made; what users named stands as text, not as markup."""
-    before, after = record.score["dense"], record.final
-    title = f"{metric_name(record.metric)}" + (f", {record.test_images:,} images" if record.test_images else "")
-    accuracy = {
-        "name": title,
-        "before": score(before, record.metric),
-        "after": score(after, record.metric),
-        "left": "",
-    }
+    title = metric_name(record.metric) + (f", {record.test_images:,} images" if record.test_images else "")
+    before, after = (score(value, record.metric) for value in (record.score["dense"], record.final))
+    rows = list(size_rows(record))
+    rows.insert(len(record.limits), SizeRow(title, before, after, ""))
     stages = ", ".join(f"{STAGES[name]} {score(record.score[name], record.metric)}" for name in record.stages)
     return (
         templates()
@@ -25,9 +22,9 @@ def write_card(record: Record, place: str) -> str:
         .render(
             record=record,
             name=f"{record.model}, {record.constraint}",
-            title=_plain(f"{record.model}, pruned to {record.constraint}"),
+            title=_plain(headline(record.model, record.constraint, record.limits)),
             summary=_plain(summary(record)),
-            rows=[{key: _plain(value) for key, value in row.items()} for row in (accuracy, *size_rows(record))],
+            rows=[[_plain(cell) for cell in (row.name, row.before, row.after, row.left)] for row in rows],
             place=PurePath(place).name or place,  # a card travels
             class_name=_plain(record.network_class or record.model),
             constraint=record.constraint.replace("`", ""),

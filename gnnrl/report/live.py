@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from gnnrl.errors import ConfigError
 from gnnrl.report.charts import draw_plans, draw_search
+from gnnrl.report.limits import show_limit
 from gnnrl.report.names import duration, plural, score
 from gnnrl.report.page import Tile, style, templates
 from gnnrl.report.record import Judged, Width
@@ -118,7 +119,7 @@ def render_progress(progress: Progress, name: str, ending: str = "", report: Pat
         .get_template("live.html")
         .render(
             style=style(),
-            title=f"{options.get('model') or name} at {options.get('constraint') or 'its limit'}",
+            title=f"{options.get('model') or name} at {show_limit(options.get('constraint') or 'its limit')}",
             tiles=_tiles(progress, metric)[: 3 if ending else None],  # no time is left of a run that ended
             search=draw_search(trials, metric) if len(trials) > 1 else "",
             plans=draw_plans(trials, _widest(trials)) if several else "",

@@ -44,9 +44,16 @@ def sampling_error(value: float, images: int) -> float:
     return sqrt(value * (1 - value) * square + square**2 / 4) / (1 + square)
 
 
+def mood(before: float, after: float, images: int) -> str:
+    """Return the class of a change's colour: "even" within the 95 % interval, beyond it "bad" or "good"."""
+    if not images or abs(after - before) <= sampling_error(min(max(before, 0.0), 1.0), images):
+        return "even"
+    return "good" if after > before else "bad"
+
+
 def is_worse(before: float, after: float, images: int) -> bool:
-    """Whether an accuracy of so many images fell by more than it may be off."""
-    return before - after > sampling_error(before, max(images, 1))
+    """Return whether an accuracy fell by more than its 95 % interval on this many images."""
+    return mood(before, after, images) == "bad"
 
 
 def metric_name(metric: str) -> str:

@@ -1,7 +1,6 @@
 """How networks, plans and results show themselves in a notebook: the parts of the report, in its style."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
@@ -13,8 +12,9 @@ from gnnrl.report.blocks import find_runs
 from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
 from gnnrl.report.elements import element
+from gnnrl.report.limits import headline
 from gnnrl.report.names import STAGES, count, metric_name, plural, score
-from gnnrl.report.page import show_limit, size_rows, style, summary
+from gnnrl.report.page import size_rows, style, summary
 from gnnrl.report.record import Record
 
 _MOST_ROWS = 40
@@ -54,11 +54,11 @@ def show_plan(plan: Plan) -> str:
 def show_result(record: Record) -> str:
     """What was got: scores, sizes, the drawing and the search."""
     scores = [(STAGES[name], score(record.score[name], record.metric)) for name in record.stages]
-    sizes = [(row["name"], row["before"], row["after"], row["left"]) for row in size_rows(record)]
+    sizes = [(row.name, row.before, row.after, row.left) for row in size_rows(record)]
     return _view(
-        element("p", element("b", f"{record.model} at {show_limit(record.constraint)}"), f": {summary(record)}"),
-        _table((metric_name(record.metric), ""), scores, numbers=1),
+        element("p", element("b", headline(record.model, record.constraint, record.limits)), f": {summary(record)}"),
         _table(("", "before", "after", "left"), sizes, numbers=3),
+        _table((metric_name(record.metric), ""), scores, numbers=1),
         draw_network(record.runs),
         draw_search(record.trials, record.reward) if len(record.trials) > 1 else "",
     )
@@ -88,21 +88,15 @@ def _bar(share: float) -> Markup:
     return element("span", element("i", style=f"width:{100 * share:.1f}%"), class_="share")
 
 
-def tell_result(facts: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
-    """A result as three lines of text: limit and sizes, scores, search.
-
-    Args:
-        facts: what the manifest of a saved result says.
-        seconds: time of each stage.
-    """
+def tell_result(record: Record) -> str:
+    """Return a result as three lines of text: limit and sizes, scores, search."""
     sizes = ", ".join(
-        f"{facts[name]['pruned']:,} of {facts[name]['dense']:,} {title} "
-        f"({facts[name]['pruned'] / max(facts[name]['dense'], 1):.1%})"
-        for name, title in (("macs", "MACs"), ("params", "parameters"))
+        f"{change.pruned:,.0f} of {change.dense:,.0f} {name} ({change.ratio:.1%})"
+        for name, change in (("MACs", record.macs), ("parameters", record.params))
     )
-    judged = plural(facts["evaluations"], "plan")
-    scores = ", ".join(f"{STAGES[name]} {value:.4g}" for name, value in facts["score"].items())
+    scores = ", ".join(f"{STAGES[name]} {record.score[name]:.4g}" for name in record.stages)
+    seconds = sum(record.stage_seconds.values())
     return (
-        f"{facts['constraint']}: {sizes}\nscore: {scores}\n"
-        f"{facts['settings']['searcher']} judged {judged}, {sum(seconds.values()):.0f} s in all"
+        f"{headline(record.model, record.constraint, record.limits)}; {sizes}\nscore: {scores}\n"
+        f"{record.searcher} judged {plural(len(record.trials), 'plan')}, {seconds:.0f} s in all"
     )

@@ -15,10 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gnnrl.network.obstacles import shorten
-from gnnrl.report.accuracy import class_rows, noise, score_rows
+from gnnrl.report.accuracy import class_table, noise, score_rows
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.drawing import draw_network, is_linear
 from gnnrl.report.elements import breakable
+from gnnrl.report.limits import headline, show_limit
 from gnnrl.report.names import count, duration, is_worse, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
 from gnnrl.version import __version__
@@ -28,6 +29,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 
 _MOST_ROWS = 32
 _FEWEST_PLANS = 8
+_LARGE_LOSS = 0.1
+"""Loss of one class, as a share of its images, that is never called little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,43 @@ class Tile:
     name: str
     value: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """A size or a speed before and after, as text.
+
+    Attributes:
+        left: what is left of it, or for a limit whether it is met.
+        width: of the bar, in percent; empty for no bar.
+    """
+
+    name: str
+    before: str
+    after: str
+    left: str
+    mood: str = ""
+    width: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Layers that keep their channels, with the reason."""
+
+    names: str
+    reason: str
+    share: str
+    location: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """The search as a sentence and two charts; all empty if no plans were judged."""
+
+    text: str = ""
+    chart: str = ""
+    plans: str = ""
 
 
 @cache
@@ -63,11 +103,6 @@ def style() -> Markup:
     return Markup(loader.get_source(templates(), "style.css")[0])
 
 
-def show_limit(constraint: str) -> str:
-    """A limit as people write it: macs ≤ 50%."""
-    return constraint.replace("macs", "MACs").replace("<=", "\u00a0≤\u00a0").replace(",", ", ")
-
-
 def render(record: Record, place: str) -> str:
     """Write the page.
 
@@ -81,7 +116,7 @@ def _content(record: Record, place: str) -> dict[str, Any]:
     images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
     return {
         "record": record,
-        "title": f"{record.model}, {record.constraint}",
+        "title": headline(record.model, record.constraint, record.limits),
         "lead": summary(record),
         "tiles": list(tiles(record)),
         "scores": list(score_rows(record)),
@@ -95,8 +130,8 @@ def _content(record: Record, place: str) -> dict[str, Any]:
         "stays": list(_stays(record)),
         "stream": any(width.kind == "stream" for width in record.widths),
         "most_rows": _MOST_ROWS,
-        **_search(record),
-        **class_rows(record),
+        "search": _search(record),
+        "classes": class_table(record),
         "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r}).eval()",
         "commands": [shlex.join(command) for command in record.commands],
         "advice": _advice(record),
@@ -136,44 +171,36 @@ def _gentler(record: Record) -> str:
 
 
 def tiles(record: Record) -> Iterator[Tile]:
-    """The key figures."""
+    """Yield the key figures: first the limits that were asked for."""
+    for asked in record.limits:
+        yield Tile(asked.text, "met" if asked.is_met else "missed", f"{asked.share}, {asked.verdict}")
     before = f"{score(record.score['dense'], record.metric)} dense"
     yield Tile(metric_name(record.metric), score(record.final, record.metric), before)
     for name, change in (("MACs", record.macs), ("parameters", record.params), ("file", record.file_bytes)):
         unit = "B" if name == "file" else ""
         yield Tile(name, f"{change.ratio:.1%}", f"{count(change.pruned)}{unit} of {count(change.dense)}{unit}")
-    if record.latency_ms:
-        faster = record.latency_ms.dense / max(record.latency_ms.pruned, 1e-9)
-        yield Tile(
-            "latency", f"{record.latency_ms.pruned:.2f} ms", f"{record.latency_ms.dense:.2f} ms dense, ×{faster:.2f}"
-        )
+    if latency := record.latency_ms:
+        yield Tile("latency", f"{latency.ratio:.1%}", f"{latency.pruned:.2f} ms of {latency.dense:.2f} ms")
 
 
-def size_rows(record: Record) -> Iterator[dict[str, str]]:
-    """Sizes and speed before and after, as text."""
+def size_rows(record: Record) -> Iterator[SizeRow]:
+    """Yield the limits, then sizes and speed."""
+    for asked in record.limits:
+        yield SizeRow(f"limit {asked.text}", *asked.costs, asked.verdict, "" if asked.is_met else "bad")
     threads = f", {plural(record.threads, 'thread')}" if record.threads else ""
-    rows: list[tuple[str, Change | None, str, bool]] = [
-        ("MACs", record.macs, ",.0f", True),
-        ("parameters", record.params, ",.0f", True),
-        ("file, bytes", record.file_bytes, ",.0f", True),
-        (
-            f"ms an input{threads}",
-            record.latency_ms,
-            ".2f" if record.latency_ms and record.latency_ms.dense < 100 else ",.0f",
-            True,
-        ),
-        ("inputs a second, by 64", record.images_per_second, ",.0f", False),
-    ]
-    for name, change, form, is_cost in rows:
-        if change is None:
-            continue
-        yield {
-            "name": name,
-            "before": format(change.dense, form),
-            "after": format(change.pruned, form),
-            "left": f"{change.ratio:.1%}" if is_cost else f"×{change.ratio:.2f}",
-            "width": f"{100 * min(change.ratio, 1):.1f}" if is_cost else "",
-        }
+    milliseconds = ".2f" if record.latency_ms and record.latency_ms.dense < 100 else ",.0f"
+    costs: tuple[tuple[str, Change | None, str], ...] = (
+        ("MACs", record.macs, ",.0f"),
+        ("parameters", record.params, ",.0f"),
+        ("file, bytes", record.file_bytes, ",.0f"),
+        (f"ms an input{threads}", record.latency_ms, milliseconds),
+    )
+    for name, change, form in costs:
+        if change is not None:
+            before, after = format(change.dense, form), format(change.pruned, form)
+            yield SizeRow(name, before, after, f"{change.ratio:.1%}", width=f"{100 * min(change.ratio, 1):.1f}")
+    if rate := record.images_per_second:
+        yield SizeRow("inputs a second, by 64", f"{rate.dense:,.0f}", f"{rate.pruned:,.0f}", f"×{rate.ratio:.2f}")
 
 
 def _verified(record: Record) -> str:
@@ -183,40 +210,22 @@ def _verified(record: Record) -> str:
     return f"{told}."
 
 
-def _stays(record: Record) -> Iterator[dict[str, str]]:
-    for obstacle in record.obstacles:
-        yield {
-            "names": shorten(obstacle.groups),
-            "reason": obstacle.reason,
-            "location": obstacle.location,
-            "remedy": obstacle.remedy,
-            "share": f"{obstacle.macs_share:.1%}",
-        }
+def _stays(record: Record) -> Iterator[Stay]:
+    for found in record.obstacles:
+        share = f"{found.macs_share:.1%}"
+        yield Stay(shorten(found.groups), found.reason, share, found.location, found.remedy)
     if record.unrun:
-        yield {
-            "names": shorten(record.unrun, "module"),
-            "reason": "not run by the example inputs, left as they are",
-            "location": "",
-            "remedy": "",
-            "share": "0.0%",
-        }
+        yield Stay(shorten(record.unrun, "module"), "not run by the example inputs, left unchanged", "0.0%")
     ends = [layer for run in record.runs for layer in run.layers if layer.output]
     if ends:
         share = f"{sum(layer.macs for layer in ends):.1%}"
-        reason = "gives an output of the network"
-        yield {
-            "names": ", ".join(layer.name for layer in ends),
-            "reason": reason,
-            "location": "",
-            "remedy": "",
-            "share": share,
-        }
+        yield Stay(", ".join(layer.name for layer in ends), "gives an output of the network", share)
 
 
-def _search(record: Record) -> dict[str, Any]:
+def _search(record: Record) -> SearchView:
     trials = record.trials
     if not trials:
-        return {"search": "", "plans": "", "search_text": ""}
+        return SearchView()
     best = max(trials, key=lambda trial: trial.score)
     shown = "top1" if record.reward == "top1" else "score"
     each = duration(median(trial.seconds for trial in trials))
@@ -226,30 +235,31 @@ def _search(record: Record) -> dict[str, Any]:
         f"The score is {reward_name(record.reward)}."
     )
     several = len(trials) >= _FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
-    return {
-        "search": draw_search(trials, record.reward) if len(trials) > 1 else Markup("<p>There was no search.</p>"),
-        "plans": draw_plans(trials, record.widths) if several else "",
-        "search_text": text,
-    }
+    return SearchView(
+        text,
+        draw_search(trials, record.reward) if len(trials) > 1 else Markup("<p>There was no search.</p>"),
+        draw_plans(trials, record.widths) if several else "",
+    )
 
 
 def _advice(record: Record) -> str:
-    change = record.final - record.score["dense"]
-    before = record.score.get("repaired", 0.0)
-    if (
-        record.metric == "top1"
-        and "finetuned" in record.score
-        and is_worse(before, record.score["finetuned"], record.test_images or 0)
-    ):
+    dense, images, missed = record.score["dense"], record.judged_images, [a.text for a in record.limits if not a.is_met]
+    lost, repaired, tuned = dense - record.final, record.score.get("repaired", 0.0), record.score.get("finetuned")
+    if missed:
+        return f"The limit was missed ({', '.join(missed)}): ask for less than you need, or search longer."
+    if images and tuned is not None and is_worse(repaired, tuned, images):
         return f"Fine-tuning made it worse than it was after the repair. {_gentler(record)}."
-    if record.metric == "top1" and change < -0.02:
+    if images and (lost > 0.02 or is_worse(dense, record.final, images)):
         longer, guided = (" (--finetune-epochs)", " (--distill 0.9)") if record.commands else ("", "")
         return (
-            f"It lost more than two points: fine-tune for more epochs{longer}, towards the dense network's "
+            f"It lost {100 * lost:.1f} points: fine-tune for more epochs{longer}, towards the dense network's "
             f"outputs{guided}, or raise the limit."
         )
     if "finetuned" not in record.score:
         return "It was not fine-tuned: train it for a few epochs at a tenth of the usual learning rate."
+    loss, name = record.classes.worst if record.classes else (0.0, "")
+    if loss >= _LARGE_LOSS:
+        return f"Class {name} lost {100 * loss:.1f} points: check it before you ask for a lower limit."
     return "Little was lost: a lower limit may hold as well."
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gnnrl.artifacts import bundle
 from gnnrl.errors import ArtifactError
 from gnnrl.report.blocks import Run
+from gnnrl.report.limits import Asked
 from gnnrl.storage.layout import HISTORY
 
 FORMAT: Literal[1] = 1
@@ -74,11 +75,18 @@ class Classes(Part):
     dense: tuple[float, ...]
     final: tuple[float, ...]
 
+    @property
+    def worst(self) -> tuple[float, str]:
+        """The largest loss of a class, and its name."""
+        rows = zip(self.dense, self.final, self.names, strict=True)
+        return max(((before - after, name) for before, after, name in rows), default=(0.0, ""))
+
 
 class Record(Part):
     """A finished compression.
 
     Attributes:
+        limits: each limit of the constraint with its cost; older records do not have them.
         score: by stage (dense, pruned, repaired, finetuned), on test images, or by the reward where there are none.
         kept: stage of the network that was saved, the last one if it is empty.
         metric: "top1" where scores are shares of images recognised, else "score".
@@ -91,6 +99,7 @@ class Record(Part):
     network_class: str = ""
     data: str = ""
     constraint: str
+    limits: tuple[Asked, ...] = ()
     searcher: str
     score: dict[str, float]
     kept: str = ""
@@ -120,6 +129,11 @@ class Record(Part):
     def stages(self) -> list[str]:
         """Stages that have a score, in their order."""
         return [name for name in ("dense", "pruned", "repaired", "finetuned") if name in self.score]
+
+    @property
+    def judged_images(self) -> int:
+        """Test images whose share that was recognised is the score; 0 if the score is not such a share."""
+        return self.test_images or 0 if self.metric == "top1" else 0
 
     @property
     def final(self) -> float:

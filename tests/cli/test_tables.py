@@ -10,6 +10,12 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     facts = {
+        "model": "torchvision:vgg19",
+        "constraint": "macs<=50%,params<=80M",
+        "limits": [
+            {"limit": "macs<=50%", "allowed": 9_816_031_232, "dense": 19_632_062_464, "pruned": 9_816_031_232},
+            {"limit": "params<=80,000,000", "allowed": 80_000_000, "dense": 143_667_240, "pruned": 71_833_620},
+        ],
         "score": {"dense": 0.8, "pruned": 0.1, "repaired": 0.7, "finetuned": 0.79},
         "test_images": 50_000,
         "macs": {"dense": 19_632_062_464, "pruned": 9_816_031_232},
@@ -33,5 +39,5 @@ def test_tables_of_large_networks_stay_within_the_screen(capsys: pytest.CaptureF
     facts["score"] = {"dense": 0.8, "repaired": 0.7, "finetuned": 0.68}
     tables.show_result(Console(width=80), facts, [])
     shown = capsys.readouterr().out
-    assert "Fine-tuning lost 2.0 points: take a smaller --learning-rate" in shown
+    assert "Fine-tuning lost 2.0 points: use a smaller --learning-rate" in shown
     assert max(map(len, shown.splitlines())) <= 80

@@ -35,7 +35,7 @@ def test_the_page_says_what_was_asked_and_got() -> None:
         f"{found.cost['pruned'].macs:,}",
         f"{found.score['dense']:.1%}",
         f"{found.score['repaired']:.1%}",
-        "×2.00",
+        "1.00 ms of 2.00 ms",
         "gnnrl 'x y'",
         "gnnrl.load(fresh_model, 'out').eval()",
         *(group.name for group in found.network.groups),
