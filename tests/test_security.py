@@ -29,6 +29,7 @@ from gnnrl.pruning.rules import parse_bounds
 from gnnrl.runs.directory import read_settings
 from gnnrl.runs.memory import read_trials
 from gnnrl.storage.files import digest
+from gnnrl.storage.formats import SEARCH
 from gnnrl.storage.journal import Journal, encode
 from gnnrl.storage.layout import MANIFEST
 from gnnrl.storage.layout import PLAN as PLAN_FILE
@@ -45,7 +46,8 @@ JSON = st.recursive(
 )
 MODEL, PLAN = small()
 NOTHING = {"model": None, "searcher": None, "weights": None, "data": None}
-OPTIONS = written(Job(source=Source(model="digits-resnet"), data="digits", constraint="macs<=50%", out=Path("small")))
+JOB = Job(source=Source(model="digits-resnet"), data="digits", constraint="macs<=50%", out=Path("small"))
+OPTIONS = {"search": SEARCH, **written(JOB)}
 fuzzed = settings(max_examples=150, deadline=None)
 
 

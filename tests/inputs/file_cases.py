@@ -14,7 +14,6 @@ from gnnrl.artifacts import bundle
 from gnnrl.cli.run_settings import read_job
 from gnnrl.cli.runs import Found
 from gnnrl.pruning.plan import Plan
-from gnnrl.storage.formats import SEARCH
 from gnnrl.storage.layout import MANIFEST, WEIGHTS
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
@@ -105,7 +104,7 @@ def linked() -> Said:
 
 def run_of(**options: Any) -> Callable[[], Said]:
     """A run directory whose settings name code."""
-    document = {**OPTIONS, "search": SEARCH, "options": {**OPTIONS["options"], **options}}
+    document = {**OPTIONS, "options": {**OPTIONS["options"], **options}}
     return lambda: call(lambda: read_job(Found(Path("small"), document, is_finished=False), NOTHING))
 
 
