@@ -31,6 +31,8 @@ REWRITTEN = (
     "docs/howto/frozen.md",
     "gnnrl/scoring",
     "gnnrl/storage",
+    "gnnrl/artifacts",
+    "gnnrl/training",
     "gnnrl/latency",
     "gnnrl/runs",
 )

@@ -2,10 +2,10 @@
 
 out/weights.safetensors   every parameter and buffer of the small network
 out/plan.json             widths and kept units of every group
-out/manifest.json         what it is, and the digests of the other files
-out/history.json          what the report is made of; not needed to load
-out/report.html           the report, and README.md, the model card: made from the history, free to be edited or removed
-out/run/                  where a run made it: settings and journal of the search, which nothing needs to load it
+out/manifest.json         description of the result, and the digests of the other files
+out/history.json          data of the report; not needed to load the result
+out/report.html           the report; like README.md, the model card, it may be edited or removed
+out/run/                  settings and journal of the run that made it; not needed to load the result
 """
 
 import json
@@ -44,14 +44,14 @@ def save(
     """Write a small network and its plan.
 
     Args:
-        facts: JSON values that describe the result; they go into the manifest.
-        documents: texts to write beside them, by file name; the manifest has the digest of the history.
-        force: replace a directory that is there already.
-        records: files of the run that made it; copies are kept with the result, in `run`.
+        facts: JSON values that describe the result, for the manifest.
+        documents: further texts to write, by file name; the manifest has the digest of the history.
+        force: replace an existing directory.
+        records: files of the run that made the result; they are copied to `run`.
 
     Raises:
-        ConfigError: the directory is there and not empty, or cannot be written.
-        ResourceError: the disk is full or read-only; nothing is left of the result, and what was there is intact.
+        ConfigError: the directory is not empty, or cannot be written.
+        ResourceError: the disk is full or read-only; the new result is removed, and older files are intact.
     """
     target = Path(directory)
     check_target(target, force=force)
@@ -73,18 +73,18 @@ def save(
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer by its first name; tied ones once."""
+    """Return every parameter and buffer by its first name; tied ones once."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def narrowed(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
-    """Shapes in the dense network of the tensors that shrank, for the manifest: `load` wants a network of these."""
+    """Return the dense shapes of the tensors that shrank, for the manifest; `load` needs a network with these."""
     own = {name: tuple(tensor.shape) for name, tensor in tensors(model).items()}
     return {name: list(shape) for name, shape in shapes.items() if own.get(name, shape) != shape}
 
 
 def read_manifest(directory: str | Path) -> dict[str, Any]:
-    """Read a manifest and check the digests of the files it names; the history may be missing.
+    """Read a manifest and check the digests of its files; the history may be missing.
 
     Raises:
         ArtifactError: a file is missing, damaged or of another format.
@@ -92,7 +92,7 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     folder = Path(directory)
     if (folder / SWEEP).is_file():
         results = sorted(entry.parent.name for entry in folder.glob(f"*/{MANIFEST}"))
-        raise ArtifactError(f"{folder} holds several results, those of a sweep; name one of them: {', '.join(results)}")
+        raise ArtifactError(f"{folder} holds the results of a sweep; give one of them: {', '.join(results)}")
     manifest = _read_json(folder / MANIFEST)
     check_format(folder / MANIFEST, manifest, FORMAT)
     digests = manifest.get("sha256")
@@ -115,19 +115,19 @@ def read_plan(directory: str | Path) -> Plan:
     """Read the plan of a saved result, or a plan file.
 
     Raises:
-        ArtifactError: it is missing or damaged.
+        ArtifactError: the plan is missing or damaged.
     """
     path = Path(directory)
     return Plan.from_dict(_read_json(path / PLAN if path.is_dir() else path))
 
 
 def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
-    """Make the small network of a saved result from a fresh (dense) instance of the user's class.
+    """Return the small network of a saved result, made from a fresh (dense) instance of the user's class.
 
-    The fresh model is not changed; nothing named in the files is imported or executed.
+    The fresh model is not changed. Nothing that the files name is imported or executed.
 
     Raises:
-        ArtifactError: a file is missing or damaged, or belongs to another network; names the first differences.
+        ArtifactError: a file is missing or damaged, or of another network; the message lists the first differences.
     """
     folder = Path(directory)
     manifest = read_manifest(folder)
@@ -145,7 +145,7 @@ def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
     memo: dict[int, Tensor] = {}
     place = next((tensor.device for tensor in own.values() if not tensor.is_meta), torch.device("cpu"))
     for name, tensor in own.items():
-        # a copy: the file is mapped into memory, not aligned as kernels like it, and may go away
+        # a copy, because the file is mapped into memory: it is not aligned for kernels, and may be removed
         device = place if tensor.is_meta else tensor.device
         value = stored[name].to(device=device, dtype=tensor.dtype, copy=True)
         if isinstance(tensor, nn.Parameter):
@@ -158,7 +158,7 @@ def load(fresh_model: nn.Module, directory: str | Path) -> nn.Module:
 
 
 def _restate_all(model: nn.Module, entries: Any, path: Path) -> None:
-    """Set the sizes that a manifest gives, where the user's modules state a size already, and nothing else."""
+    """Set the sizes that a manifest gives, but only attributes in which the user's modules state a size already."""
     modules = dict(model.named_modules())
     found: list[Any] = entries if isinstance(entries, list) else [entries]
     for entry in found:
@@ -174,10 +174,10 @@ def _restate_all(model: nn.Module, entries: Any, path: Path) -> None:
 
 
 def _differences(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], dense: Any) -> list[str]:
-    """What keeps tensors from being those of the saved network.
+    """List the differences between tensors and those of the saved network.
 
     Args:
-        dense: shapes that the tensors which shrank had before, by name; results of older versions do not tell.
+        dense: dense shapes of the tensors that shrank, by name; results of older versions do not have them.
     """
     problems = [f"{name} is not in the file" for name in own if name not in stored]
     problems += [f"the network has no {name}" for name in stored if name not in own]
@@ -199,7 +199,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist; a saved result has {WEIGHTS}, {PLAN} and {MANIFEST}")
     if path.stat().st_size > _LARGEST_JSON:
-        raise ArtifactError(f"{path} is larger than {_LARGEST_JSON // 2**20} MiB, no plan or manifest is")
+        raise ArtifactError(f"{path} is larger than {_LARGEST_JSON // 2**20} MiB, so it is not a plan or manifest")
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

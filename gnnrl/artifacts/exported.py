@@ -1,4 +1,4 @@
-"""The record of what was exported."""
+"""The record of an export."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was exported, and how near it is to the network in PyTorch.
+    """An exported network, and its difference from the network in PyTorch.
 
     Attributes:
-        path: the file; `files` are all of them, with the weights that lie beside it.
+        path: the main file; `files` are all files, including separate weights.
         size: bytes of all files.
-        dynamic_batch: whether the file takes batches of any size; `static_reason` says why not.
-        batch_sizes: batches on which the outputs were compared; empty if they were not.
-        absolute: largest difference to the outputs in PyTorch; None if they were not compared.
+        dynamic_batch: True if the file takes batches of any size; otherwise `static_reason` gives the reason.
+        batch_sizes: sizes of the batches on which the outputs were compared; empty if they were not compared.
+        absolute: largest difference from the outputs in PyTorch; None if they were not compared.
         relative: the same, divided by the largest number of that output.
         opset: version of the ONNX operators; None for other formats.
     """

@@ -1,4 +1,4 @@
-"""export(model, path): the format by its name, or by the suffix of the file."""
+"""export(model, path): one function for all formats, chosen by name or by the suffix of the file."""
 
 from pathlib import Path
 from typing import Any
@@ -28,26 +28,27 @@ def export(
     """Write a pruned network in one of the formats.
 
     Args:
-        form: "onnx", "pt2" or "patch"; by default what the suffix of the path says: .onnx, .pt2 or .py.
-        example_inputs: for onnx and pt2.
-        dense: a dense instance of the network's class, for patch.
-        opset: for onnx.
+        form: "onnx", "pt2" or "patch"; by default the format of the path's suffix: .onnx, .pt2 or .py.
+        example_inputs: inputs of the network, needed for onnx and pt2.
+        dense: a dense instance of the network's class, needed for patch.
+        opset: version of the ONNX operators, only for onnx.
 
     Raises:
-        ConfigError: the format is not known, or what it needs is not given; and as the three functions for the formats.
+        ConfigError: the format is not known, or an argument that it needs is missing. The three functions for the
+            formats raise further errors.
     """
     form = form or next((known for known, suffix in FORMATS.items() if Path(path).suffix == suffix), None)
     if form not in FORMATS:
         names = ", ".join(f"{known} ({suffix})" for known, suffix in FORMATS.items())
-        raise ConfigError(f"there is no format {form or Path(path).suffix!r} to export to; choose one of {names}")
+        raise ConfigError(f"there is no export format {form or Path(path).suffix!r}; choose one of {names}")
     if opset is not None and form != "onnx":
-        raise ConfigError(f"the format {form} has no opset; it belongs to onnx")
+        raise ConfigError(f"the format {form} has no opset; only onnx has one")
     if form == "patch":
         if dense is None:
-            raise ConfigError("a patch of widths needs `dense`, a dense instance of the network's class")
+            raise ConfigError("the format patch needs `dense`, a dense instance of the network's class")
         return export_patch(dense, model, path, force=force)
     if example_inputs is None:
-        raise ConfigError(f"the format {form} needs `example_inputs`, as compress does")
+        raise ConfigError(f"the format {form} needs `example_inputs`, like compress")
     if form == "pt2":
         return export_program(model, example_inputs, path, dynamic_batch=dynamic_batch, force=force)
     return export_onnx(model, example_inputs, path, dynamic_batch=dynamic_batch, opset=opset, force=force)

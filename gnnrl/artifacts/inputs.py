@@ -1,6 +1,6 @@
-"""The inputs of an export: one call of a network, whose batch may have any size, and what the network computes for it.
+"""The inputs of an export, which are one call of a network, and the outputs of that call.
 
-The batch is the first dimension of every tensor that is as long there as the first tensor with two dimensions or more.
+The batch is the first dimension of every tensor that is as long there as the first tensor with two or more dimensions.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from gnnrl.network.tracing.tracer import as_arguments, unwrapped
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Positional and keyword arguments of one forward pass, and their batch."""
+    """Positional and keyword arguments of one forward pass, and the size of their batch."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -27,13 +27,13 @@ class Call:
 
     @classmethod
     def of(cls, example_inputs: Any) -> "Call":
-        """Read a tensor, a tuple of positional or a dictionary of keyword arguments, and bring it to the CPU."""
+        """Make a call of a tensor, a tuple of positional or a dictionary of keyword arguments, on the CPU."""
         args, kwargs = tree_map_only(Tensor, lambda value: value.detach().cpu(), as_arguments(example_inputs))
         sizes = [int(leaf.shape[0]) for leaf in tree_leaves((args, kwargs)) if _is_matrix(leaf)]
         return cls(args, kwargs, sizes[0] if sizes else 1)
 
     def batched(self, leaf: object) -> bool:
-        """Whether the first dimension of an argument is the batch."""
+        """Return whether the first dimension of an argument is the batch."""
         return isinstance(leaf, Tensor) and leaf.ndim > 0 and leaf.shape[0] == self.batch
 
     def of_size(self, size: int) -> "Call":
@@ -42,11 +42,11 @@ class Call:
         return Call(args, kwargs, size)
 
     def by_parameter(self, model: nn.Module) -> dict[str, Any]:
-        """The arguments by the parameters of a network's `forward`."""
+        """Return the arguments by the parameters of a network's `forward`."""
         return dict(signature(model.forward).bind(*self.args, **self.kwargs).arguments)
 
     def tensors(self) -> list[Tensor]:
-        """All tensors among the arguments, in order."""
+        """Return all tensors among the arguments, in order."""
         return [leaf for leaf in tree_leaves(self._all) if isinstance(leaf, Tensor)]
 
     @property
@@ -63,7 +63,7 @@ def _is_matrix(leaf: object) -> bool:
 
 
 def on_cpu(model: nn.Module) -> nn.Module:
-    """The user's own network, or a copy of it if it is on another device."""
+    """Return the user's own network, or a copy if it is on another device."""
     model = unwrapped(model)
     devices = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
     return model if devices <= {"cpu"} else copy_network(model).cpu()
@@ -71,10 +71,10 @@ def on_cpu(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def outputs(model: nn.Module, call: Call) -> list[Tensor]:
-    """All tensors that a network returns, in order.
+    """Run a network; return all tensors of its output, in order.
 
     Raises:
-        InputsError: it does not run on these inputs.
+        InputsError: the network does not run on these inputs.
     """
     try:
         result = model(*call.args, **call.kwargs)
@@ -85,12 +85,12 @@ def outputs(model: nn.Module, call: Call) -> list[Tensor]:
 
 
 def input_names(model: nn.Module, call: Call) -> list[str]:
-    """Names of the tensors among the arguments, from the parameters of the network's `forward`."""
+    """Return names of the tensors among the arguments, from the parameters of the network's `forward`."""
     return _names(call.by_parameter(model), "input")
 
 
 def output_names(model: nn.Module, call: Call) -> list[str]:
-    """Names of the tensors that a network returns: the keys of a dictionary, else `output`, numbered if several."""
+    """Return names of a network's output tensors: the keys of a dictionary, else `output`, numbered if several."""
     with torch.no_grad():
         return _names(model(*call.args, **call.kwargs), "output")
 
@@ -109,7 +109,7 @@ def _key(entry: Any) -> Any:
 
 
 def differences(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float, float]:
-    """Largest difference over all outputs: absolute, and relative to the largest number of the same output."""
+    """Return the largest difference over all outputs: absolute, and relative to the largest number of its output."""
     absolute = relative = 0.0
     for a, b in zip(found, expected, strict=True):
         if a.shape != b.shape:

@@ -25,13 +25,13 @@ from gnnrl.network.tracing.tracer import plain_attention
 from gnnrl.storage.files import check_file, publish_files, staged
 
 ONE_FILE = 1_900_000_000
-"""Bytes of weights that still go into the file itself; a file of more than 2 GB is not ONNX."""
+"""Bytes of weights that are stored in the file itself; ONNX allows no file above 2 GB."""
 OLDEST_OPSET = 18
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """How near a file is to PyTorch; `problem` says what is wrong with it, "" if nothing."""
+    """The comparison of a file with PyTorch; `problem` is "" if the file is right."""
 
     problem: str = ""
     batch_sizes: tuple[int, ...] = ()
@@ -52,17 +52,17 @@ def export_onnx(
     """Write a network in evaluation mode as ONNX.
 
     Inputs have the names of the parameters of `forward`, outputs the keys of the returned dictionary, or `output`.
-    Up to 1.9 GB of weights lie in the file, more of them beside it in `NAME.data`.
+    Weights above 1.9 GB are stored in a second file, `NAME.data`.
 
     Args:
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
-        dynamic_batch: let the batch have any size; where the network's code fixes it, the record says why.
+        dynamic_batch: allow batches of any size; if the network's code fixes the size, the record gives the reason.
         opset: version of the ONNX operators, at least 18; by default the one that PyTorch recommends.
-        check: compare with PyTorch, on one sample and another batch, where onnxruntime is installed.
-        force: replace a file that is there already.
+        check: compare with PyTorch, on one sample and another batch, if onnxruntime is installed.
+        force: replace an existing file.
 
     Raises:
-        ConfigError: the extra `onnx` is missing, the file is there or cannot be written, an argument is wrong.
+        ConfigError: the extra `onnx` is missing, the file exists or cannot be written, or an argument is wrong.
         ExportError: an operation cannot be exported, or the file differs by more than 1e-4 of the largest output.
     """
     _check_extra()
@@ -81,7 +81,7 @@ def export_onnx(
             version = _write(program, model, call, file, opset)
             result = _compare(model, call, file, dynamic=False)
         if result.problem:
-            raise ExportError(f"{type(model).__name__} was exported, but {result.problem}; nothing is written")
+            raise ExportError(f"{type(model).__name__} was exported, but {result.problem}; no file was written")
         files, size = publish_files(staging, target)
     return Export(
         target, files, size, not reason, reason, result.batch_sizes, result.absolute, result.relative, version
@@ -89,7 +89,7 @@ def export_onnx(
 
 
 class Flat(nn.Module):
-    """A network as ONNX knows networks: from tensors to tensors, whatever containers they come in."""
+    """A network in the form that ONNX needs: a function from tensors to tensors, without containers."""
 
     def __init__(self, model: nn.Module, call: Call) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Flat(nn.Module):
         self._leaves, self._form = tree_flatten((call.args, call.kwargs))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run the network; inputs that are no tensors are those of the example, such outputs are left out."""
+        """Run the network; take inputs other than tensors from the example, and leave out such outputs."""
         given = iter(tensors)
         leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
         args, kwargs = tree_unflatten(leaves, self._form)
@@ -105,7 +105,7 @@ class Flat(nn.Module):
 
 
 def flattened(call: Call) -> Call:
-    """The tensors of a call as positional arguments."""
+    """Return a call with the tensors as positional arguments."""
     return Call(tuple(call.tensors()), {}, call.batch)
 
 
@@ -157,7 +157,7 @@ def _what_failed(error: Exception, program: ExportedProgram, model: nn.Module) -
 
 
 def _compare(model: nn.Module, call: Call, file: Path, *, dynamic: bool) -> _Check:
-    """Run a file by onnxruntime and the network by PyTorch on the same inputs."""
+    """Run the file with onnxruntime and the network with PyTorch on the same inputs, and compare the outputs."""
     absolute = relative = 0.0
     sizes = check_sizes(call, dynamic=dynamic)
     try:
@@ -171,13 +171,13 @@ def _compare(model: nn.Module, call: Call, file: Path, *, dynamic: bool) -> _Che
             absolute, relative = max(absolute, found[0]), max(relative, found[1])
     except ConfigError:
         raise
-    except Exception as error:  # whatever onnxruntime raises: its errors have no common root
+    except Exception as error:  # the errors of onnxruntime have no common base class
         return _Check(f"onnxruntime cannot run it: {first_line(error)}")
     return _Check("", sizes, absolute, relative)
 
 
 def onnx_session(file: Path, threads: int | None = None) -> Any:
-    """Open a file with onnxruntime on the CPU, by default with as many threads as PyTorch has."""
+    """Open a file with onnxruntime on the CPU, by default with as many threads as PyTorch uses."""
     runtime = import_module("onnxruntime")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = threads or torch.get_num_threads()

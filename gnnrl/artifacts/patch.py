@@ -1,4 +1,4 @@
-"""export_patch(dense, small, path): `narrow.py`, a table of widths that needs nothing but PyTorch, and the weights.
+"""export_patch(dense, small, path): `narrow.py`, a table of widths that only needs PyTorch, and the weights.
 
 from narrow import narrow
 
@@ -26,11 +26,11 @@ from gnnrl.storage.files import check_file, publish_files, staged
 
 Widths = dict[str, dict[str, Any]]
 
-_TEMPLATE = '''"""Makes a dense {name} as narrow as the weights in {weights}. It needs nothing but PyTorch.
+_TEMPLATE = '''"""Make a dense {name} as narrow as the weights in {weights}. Only PyTorch is needed.
 
     from {module} import narrow
 
-    model = {name}(...)  # with the settings that it was pruned with
+    model = {name}(...)  # with the same settings as the pruned network
     narrow(model)
     model.load_state_dict(torch.load("{weights}", weights_only=True))
     model.eval()
@@ -39,14 +39,14 @@ _TEMPLATE = '''"""Makes a dense {name} as narrow as the weights in {weights}. It
 import torch
 from torch import nn
 {attention}
-# For each module that shrinks: its attributes that state a size, and the shapes of its parameters and buffers.
+# For each module that shrank: the attributes that state a size, and the shapes of parameters and buffers.
 WIDTHS = {{
 {table}
 }}
 
 
 def narrow(model):
-    """Give a dense {name} the widths of the table, in place; the values come with load_state_dict."""
+    """Give a dense {name} the widths of the table, in place; load_state_dict then sets the values."""
     made = {{}}  # tied parameters stay tied
     for path, sizes in WIDTHS.items():
         module = model.get_submodule(path)
@@ -79,16 +79,16 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
         dense: a dense instance of the class; it is not changed.
         small: the pruned network.
         path: a Python file, such as `narrow.py`.
-        force: replace files that are there already.
+        force: replace existing files.
 
     Raises:
-        ConfigError: the path is no name of a Python module, is there, or cannot be written.
-        ArtifactError: the two are no instances of the same network.
-        ExportError: the table cannot express how they differ.
+        ConfigError: the path is not the name of a Python module, exists, or cannot be written.
+        ArtifactError: the two are not instances of the same network.
+        ExportError: the table cannot express their differences.
     """
     target = Path(path)
     if target.suffix != ".py" or not target.stem.isidentifier():
-        raise ConfigError(f"{target} is no name of a Python module; choose one such as narrow.py")
+        raise ConfigError(f"{target} is not the name of a Python module; choose one such as narrow.py")
     weights = target.with_suffix(".pt")
     check_file(target, force=force)
     check_file(weights, force=force)
@@ -108,7 +108,7 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
     _check(text, dense, small, state)
     with staged(target) as staging:
         (staging / target.name).write_text(text)
-        content = BytesIO()  # what torch.save raises where the disk is full says nothing about the disk
+        content = BytesIO()  # on a full disk torch.save raises an error that does not mention the disk
         torch.save(state, content)
         (staging / weights.name).write_bytes(content.getbuffer())
         files, size = publish_files(staging, target)
@@ -116,9 +116,9 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
 
 
 def find_widths(dense: nn.Module, small: nn.Module) -> Widths:
-    """For each module, what differs: sizes that its attributes state, and shapes of its parameters and buffers.
+    """Return what differs in each module: sizes that attributes state, and shapes of parameters and buffers.
 
-    Buffers that are not part of the state dict are named too where their values differ; the patch adds them to it.
+    Buffers outside the state dict are included if their values differ; the patch adds them to the state dict.
 
     Raises:
         ArtifactError: one of the two has modules or tensors that the other does not have.
@@ -128,7 +128,7 @@ def find_widths(dense: nn.Module, small: nn.Module) -> Widths:
     if type(dense) is not type(small) or paths or names:
         found = ", ".join(sorted(paths | names)[:5])
         raise ArtifactError(
-            f"{type(dense).__name__} and the pruned {type(small).__name__} are not of the same network"
+            f"{type(dense).__name__} and the pruned {type(small).__name__} are different networks"
             f"{found and f': only one of them has {found}'}. Give the class and settings it was made with."
         )
     widths = {
@@ -139,7 +139,7 @@ def find_widths(dense: nn.Module, small: nn.Module) -> Widths:
 
 
 def _attention(small: nn.Module) -> tuple[str, str]:
-    """The code of attention that lost heads, which torch's own cannot compute, and its use; nothing where none did."""
+    """Return the code of attention without some heads, which torch cannot compute, and its use; "" if no head went."""
     if not any(isinstance(module, narrow_attention.NarrowMultiheadAttention) for module in small.modules()):
         return "", ""
     source = inspect.getsource(narrow_attention).removeprefix(f'"""{narrow_attention.__doc__}"""')
@@ -163,7 +163,7 @@ def _sizes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
 
 
 def _is_size(value: object) -> bool:
-    """An integer, or a tuple or list of them; a truth value is none."""
+    """Return whether this is an integer, or a tuple or list of integers; truth values do not count."""
     items = value if isinstance(value, tuple | list) else [value]
     return bool(items) and all(isinstance(item, int) and not isinstance(item, bool) for item in items)
 
@@ -183,13 +183,13 @@ def _shapes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
 def _entry(sizes: dict[str, Any]) -> str:
     parts = []
     for name, size in sizes.items():
-        shown = tuple(size) if isinstance(size, tuple) else size  # a torch.Size shows its own name
+        shown = tuple(size) if isinstance(size, tuple) else size  # the repr of a torch.Size has its class name
         parts.append(f"{json.dumps(name)}: {shown!r}")
     return f"{{{', '.join(parts)}}}"
 
 
 def _state(small: nn.Module, widths: Widths) -> dict[str, Any]:
-    """The state dict, with those buffers that the patch makes part of it."""
+    """Return the state dict, with the buffers that the patch adds to it."""
     state = dict(small.state_dict())
     buffers = dict(small.named_buffers(remove_duplicate=False))
     for path, sizes in widths.items():
@@ -211,7 +211,7 @@ def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Any])
     expected = tensors(small)
     for name, tensor in tensors(narrowed).items():
         if not _same(tensor, expected[name].to(tensor.dtype)):
-            raise ExportError(f"the patch does not bring {name} back; use gnnrl.load or ONNX for this network")
+            raise ExportError(f"the patch does not restore {name}; use gnnrl.load or ONNX for this network")
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

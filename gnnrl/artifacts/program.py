@@ -1,4 +1,4 @@
-"""export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes them and never reads one."""
+"""export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes such files, but reads none."""
 
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,21 @@ from gnnrl.network.tracing.tracer import exported, plain_attention
 from gnnrl.storage.files import check_file, publish_files, staged
 
 TOLERANCE = 1e-4
-"""Largest difference that is accepted, relative to the largest number of an output."""
+"""Largest accepted difference, relative to the largest number of an output."""
 
 
 def export_program(
     model: nn.Module, example_inputs: Any, path: str | Path, *, dynamic_batch: bool = True, force: bool = False
 ) -> Export:
-    """Write the program of a network in evaluation mode, as `torch.export.load` reads it.
+    """Write the program of a network in evaluation mode, for `torch.export.load`.
 
     Args:
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
-        dynamic_batch: let the batch have any size, where the network's code allows it.
-        force: replace a file that is there already.
+        dynamic_batch: allow batches of any size, if the network's code does.
+        force: replace an existing file.
 
     Raises:
-        ConfigError: the file is there or cannot be written, or the network does not run on these inputs.
+        ConfigError: the file exists or cannot be written, or the network does not run on these inputs.
         ExportError: the network cannot be exported, or the program computes something else.
     """
     target, call, model = check_file(path, force=force), Call.of(example_inputs), on_cpu(model)
@@ -52,19 +52,19 @@ def export_program(
 
 
 def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tuple[ExportedProgram, str]:
-    """Export with a batch of any size; where the code fixes it, with that of the inputs.
+    """Export with a batch of any size; if the code fixes the size, with the size of the inputs.
 
     Returns:
-        The program, and why its batch is fixed, "" if it is not.
+        The program, and the reason for a fixed batch, "" if it is not fixed.
 
     Raises:
         ConfigError: the network does not run on these inputs.
-        ExportError: it cannot be exported; the message names the line that stands in the way.
+        ExportError: the network cannot be exported; the message names the line that prevents it.
     """
     outputs(model, call)
-    reason = "a fixed batch was asked for"
+    reason = "a fixed batch was requested"
     if dynamic_batch:
-        several = call if call.batch > 1 else call.of_size(2)  # one sample would be taken for a constant
+        several = call if call.batch > 1 else call.of_size(2)  # torch.export treats a size of 1 as a constant
         batch = Dim("batch", min=1)
         shapes = tree_map(lambda leaf: {0: batch} if several.batched(leaf) else None, several.by_parameter(model))
         try:
@@ -76,11 +76,11 @@ def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tup
     except Exception as error:
         where = last_user_line(str(error)) or user_location(error)
         raise ExportError(
-            f"{type(model).__name__} cannot be exported{where and f': {where} stands in the way'}. "
+            f"{type(model).__name__} cannot be exported{where and f' because of {where}'}. "
             f"torch.export says: {first_line(error)}."
         ) from error
 
 
 def check_sizes(call: Call, *, dynamic: bool) -> tuple[int, ...]:
-    """Sizes of the batches to compare: one, and one that the export has not seen; or that of the inputs."""
+    """Return the batch sizes to compare: 1 and one that the export has not seen; for a fixed batch the inputs' size."""
     return (1, max(call.batch, 2) + 1) if dynamic else (call.batch,)

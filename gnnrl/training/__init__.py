@@ -1,4 +1,4 @@
-"""Loops over data: how good a network is, and how it is trained further."""
+"""Loops over data: measures of a network, and its further training."""
 
 from gnnrl.scoring.measures import (
     TEMPERATURE,

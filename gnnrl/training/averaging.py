@@ -12,7 +12,7 @@ class Average:
         a_t = d_t a_(t-1) + (1 - d_t) w_t,    d_t = min(d, (1 + t) / (10 + t))
 
     The decay grows with the steps, so that a short training is not dominated by its first weights. Integers, such as
-    counts of batches, are those of the network.
+    counts of batches, are not averaged but copied.
 
     Args:
         model: the network, before the first step.
@@ -26,7 +26,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the weights after a step in."""
+        """Add the weights after a step to the average."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for name, tensor in model.state_dict().items():
@@ -36,7 +36,7 @@ class Average:
                 self.state[name].copy_(tensor)
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Go on from an average that was saved."""
+        """Resume from a saved average."""
         self.steps = steps
         for name, tensor in self.state.items():
             tensor.copy_(state[name])

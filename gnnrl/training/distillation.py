@@ -1,4 +1,4 @@
-"""What a small network is trained towards: the labels, and what a larger network says.
+"""The loss of a small network in training: against the labels, and against the outputs of a larger network.
 
 n = samples in a batch, C = classes. Logits are float [n, C], labels int64 [n].
 """
@@ -27,8 +27,8 @@ def training_loss(
     Args:
         teacher: logits of the larger network; None for the first term alone.
         weight: w, in [0, 1].
-        temperature: T; higher values tell more of what the teacher takes for similar.
-        label_smoothing: of the first term.
+        temperature: T; higher values give more weight to classes that the teacher finds similar.
+        label_smoothing: label smoothing of the first term.
 
     Returns:
         Mean over the samples, in nats.

@@ -1,4 +1,4 @@
-"""How a network is trained further: the only loop over data that changes one.
+"""Fine-tuning: the only loop over data that changes a network.
 
 Shapes and batches are those of `gnnrl.scoring.measures`.
 """
@@ -28,18 +28,18 @@ from gnnrl.training.team import Team
 from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched
 
 OnProgress = Callable[[int, int, float], None]
-"""Called after every step with (steps done, steps in all, loss); 0 in all where the number of batches is unknown."""
+"""Called after every step with (steps done, steps in all, loss); 0 in all if the number of batches is unknown."""
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """How a fine-tuning went; the network itself was trained in place."""
+    """The course of a fine-tuning; the network itself was trained in place."""
 
     history: tuple[Epoch, ...]
     diverged: bool
-    """A loss was not finite: training stopped, and the network is as after the epoch of the lowest loss."""
+    """A loss was not finite: training stopped, and the network has the weights of the epoch with the lowest loss."""
     stopped: bool = False
-    """The held-out samples did not get better: training stopped, and the network is as after its best epoch."""
+    """The held-out loss did not improve: training stopped, and the network has the weights of its best epoch."""
 
 
 def finetune(
@@ -67,39 +67,39 @@ def finetune(
 ) -> FinetuneResult:
     """Train a network in place with stochastic gradient descent and Nesterov momentum; keep the last epoch.
 
-    The same seed, data, device and number of threads give the same weights, also where the training was interrupted
-    and goes on from `snapshots`; torch's global generator is left as it was. Weight decay spares biases and
-    normalisations. The network is moved to the device, its modes are restored.
+    The same seed, data, device and number of threads give the same weights, even if the training was interrupted and
+    resumed from `snapshots`. Torch's global generator is restored. Weight decay is not applied to biases and
+    normalisations. The network is moved to the device, and its modes are restored.
 
-    In a group of processes (`torch.distributed`, begun by torchrun or Ray Train) all of them train one network: call it
-    in each, with the same arguments. Each computes its share of every batch, so that steps, rates and weights are those
-    of one process, but for rounding, random augmentation and dropout, and BatchNorm, which normalises with the share;
-    its running statistics are averaged after each epoch. Process 0 judges and writes snapshots; `on_progress` is called
-    in all, and what one process raises is raised in all.
+    A group of processes (`torch.distributed`, started by torchrun or Ray Train) trains one network together: call
+    this function in each process, with the same arguments. Each process computes its share of every batch. Steps,
+    rates and weights are those of one process, except for rounding, random augmentation, dropout and BatchNorm, which
+    normalises with the share; its running statistics are averaged after each epoch. Process 0 scores the network and
+    writes snapshots. `on_progress` is called in all processes, and an error of one process is raised in all.
 
     Args:
-        epochs: passes over the data, at least 1.
-        learning_rate: the highest of the schedule.
-        batch_size: of all processes together; ignored where `train_data` yields batches.
+        epochs: number of passes over the data, at least 1.
+        learning_rate: the highest learning rate of the schedule.
+        batch_size: samples of a batch in all processes together; ignored if `train_data` yields batches.
         schedule: "one-cycle" climbs for 30 % of the steps and falls to zero along a cosine, "cosine" only falls.
-        augment: "crop" shifts images by up to an eighth of their size, "flip-crop" mirrors half of them, too.
+        augment: "crop" shifts images by up to an eighth of their size, "flip-crop" also mirrors half of them.
         teacher: the dense network, on the same device; it is not changed.
-        distill: weight of what the teacher says against the labels, in [0, 1]; see `training_loss`.
-        temperature: of the distillation.
-        ema: decay of an average of the weights, such as 0.999, which the network is given at the end; 0 for none.
-        held_out: samples to watch after each epoch, neither trained on nor tested on; the best epoch is kept.
-        patience: epochs without a better one on `held_out` after which training stops; 0 to go to the end.
-        precision: "bfloat16" computes layers in half the bits where that is safe; weights stay as they are.
-        snapshots: a folder that keeps the state after each epoch; called again with the same arguments, training goes
-            on from there, also in another number of processes. The order of batches is kept where it is drawn from
+        distill: weight of the teacher's outputs against the labels, in [0, 1]; see `training_loss`.
+        temperature: temperature of the distillation.
+        ema: decay of an average of the weights, such as 0.999, which the network gets at the end; 0 for no average.
+        held_out: samples to score after each epoch, neither training nor test data; the best epoch is kept.
+        patience: number of epochs without improvement on `held_out` after which training stops; 0 never stops early.
+        precision: "bfloat16" computes layers with half the bits if that is safe; weights keep their type.
+        snapshots: a folder that keeps the state after each epoch. A second call with the same arguments resumes from
+            there, also with another number of processes. The order of batches stays the same if it is drawn from
             torch's global generator.
 
     Raises:
         ConfigError: a setting is out of its range, no parameter can be trained, or the snapshots are of another
             training.
-        DataError: as `top1`.
-        EvaluationError: a loss of the first epoch was not finite; the network is as it was.
-        ResourceError: a snapshot cannot be written; those before it are intact.
+        DataError: the data are unusable, as in `top1`.
+        EvaluationError: a loss of the first epoch was not finite; the network is unchanged.
+        ResourceError: a snapshot cannot be written; older ones are intact.
     """
     optimisation = (epochs, learning_rate, batch_size, weight_decay, label_smoothing, schedule, augment)
     recipe = Recipe(*optimisation, distill, temperature, ema, patience, seed, device, precision)
@@ -116,7 +116,7 @@ def finetune(
 
 @dataclass(frozen=True)
 class _Training:
-    """What a training works with."""
+    """Data and settings of a training."""
 
     recipe: Recipe
     batches: Batches
@@ -127,16 +127,17 @@ class _Training:
     team: Team
 
     def run(self, model: nn.Module) -> FinetuneResult:
-        """Train, from the newest snapshot on."""
+        """Train, starting from the newest snapshot if there is one."""
         recipe, team, steps = self.recipe, self.team, len(self.batches) if isinstance(self.batches, Sized) else 0
         if not steps and recipe.schedule != "constant":
             raise ConfigError(
-                f"the schedule {recipe.schedule!r} needs to know how many batches there are; use 'constant'."
+                f"the schedule {recipe.schedule!r} needs the number of batches, but the data have no length; use "
+                "'constant', or give the data a __len__."
             )
         module = team.module(model)
         average = Average(model, recipe.ema) if recipe.ema else None
         progress = Progress(model, optimizer_of(model, recipe), average, copy_state(model.state_dict()))
-        begun = self._go_on(progress, steps)
+        start = self._resume(progress, steps)
         while len(progress.history) < recipe.epochs and not self._is_over(progress):
             epoch = self._epoch(progress, module, len(progress.history) + 1, steps)
             team.average(progress.buffers())
@@ -145,24 +146,24 @@ class _Training:
             progress.close_epoch(self._watch(epoch, progress))
             with team.attempt():
                 if self.snapshots is not None and team.is_first:
-                    progress.save(self.snapshots, begun)
+                    progress.save(self.snapshots, start)
             team.total()
         stopped = self._is_over(progress) and len(progress.history) < recipe.epochs
         model.load_state_dict(progress.best if self.watched is not None else copy_state(progress.state))
         return FinetuneResult(tuple(progress.history), diverged=False, stopped=stopped)
 
-    def _go_on(self, progress: Progress, steps: int) -> str:
-        """Take up the newest snapshot of process 0; return a digest of what the training began with."""
-        begun, found = "", None
+    def _resume(self, progress: Progress, steps: int) -> str:
+        """Restore the newest snapshot of process 0; return a digest of the training's initial weights and settings."""
+        start, found = "", None
         with self.team.attempt():
             if self.snapshots is not None and self.team.is_first:
-                begun, found = beginning(progress.model, self.recipe, steps), self.snapshots.latest()
+                start, found = beginning(progress.model, self.recipe, steps), self.snapshots.latest()
                 if found is not None:
-                    check_beginning(found, begun)
+                    check_beginning(found, start)
         found = self.team.shared(found)
         if found is not None:
             progress.restore(found)
-        return begun
+        return start
 
     def _is_over(self, progress: Progress) -> bool:
         patience = self.recipe.patience
@@ -172,11 +173,11 @@ class _Training:
         progress.model.load_state_dict(progress.best)
         if not progress.history:
             what = f"the loss is not finite in the first epoch at learning rate {self.recipe.learning_rate:g}"
-            raise EvaluationError(f"{what}; lower it, or look for NaN in the inputs. The network is as it was.")
+            raise EvaluationError(f"{what}; lower it, or look for NaN in the inputs. The network is unchanged.")
         return FinetuneResult(tuple(progress.history), diverged=True)
 
     def _watch(self, epoch: Epoch, progress: Progress) -> Epoch:
-        """Judge the weights that count on the held-out samples; leave the network as it is."""
+        """Measure the held-out loss of the weights, or of their average if there is one; do not change the network."""
         if self.watched is None:
             return epoch
         loss = 0.0
@@ -194,7 +195,7 @@ class _Training:
         return loss
 
     def _epoch(self, progress: Progress, module: nn.Module, number: int, steps: int) -> Epoch | None:
-        """Run one epoch; None where a loss was not finite."""
+        """Run one epoch; return None if a loss was not finite."""
         recipe, team = self.recipe, self.team
         start, rate = time.perf_counter(), recipe.learning_rate
         loss_sum, correct, seen = 0.0, 0, 0
@@ -237,7 +238,7 @@ class _Training:
         return Computed(weighted, loss.item() * share.own, correct, share.own, share.mark)
 
     def _together(self, here: Computed) -> tuple[float, int, int]:
-        """Loss, recognised samples and samples of the whole batch.
+        """Return loss, number of recognised samples and number of samples of the whole batch.
 
         Raises:
             DataError: the processes were given different batches.
@@ -246,13 +247,13 @@ class _Training:
         value, correct, samples, marks, squares = self.team.total(*told)
         if marks**2 != self.team.size * squares:
             raise DataError(
-                "the processes were given different batches: give each the same data, whole and in the same order "
-                "(no DistributedSampler); every process takes its share of each batch itself."
+                "the processes were given different batches: give each process the same whole data in the same order "
+                "(no DistributedSampler); each process takes its share of each batch itself."
             )
         return value, int(correct), int(samples)
 
     def _forward(self, model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and loss of a batch."""
+        """Compute logits and loss of a batch."""
         recipe, wanted = self.recipe, None
         if self.teacher is not None:
             with torch.no_grad(), evaluating(self.teacher):
@@ -271,5 +272,5 @@ class _Training:
 
 def _augmented(inputs: tuple[Tensor, ...], kind: Augmentation) -> tuple[Tensor, ...]:
     if kind != "none" and len(inputs) > 1:
-        raise DataError("a network of several inputs is trained as they are: choose augment 'none'.")
+        raise DataError("inputs of a network with several inputs cannot be augmented: choose augment 'none'.")
     return tuple(augmented(value, kind) for value in inputs)

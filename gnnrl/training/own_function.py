@@ -1,4 +1,4 @@
-"""A user's own training of a pruned network: what is asked of it, and what is looked at afterwards."""
+"""The training of a pruned network by a user's own function, and the checks after it."""
 
 import warnings
 from collections.abc import Callable
@@ -10,13 +10,12 @@ from gnnrl.errors import EvaluationError, GnnrlWarning
 
 
 def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
-    """Let a function train a network in place, and leave the network in evaluation mode.
+    """Let a function train a network in place, then put the network into evaluation mode.
 
-    A warning says where it made another network of it, whose weights fit no fresh instance of the class, or returned
-    one.
+    A function that changes the network's parameters or buffers, or returns another network, causes a warning.
 
     Raises:
-        EvaluationError: it left weights that are no finite numbers.
+        EvaluationError: the function left weights that are not finite numbers.
     """
     before = _shapes(model)
     returned = function(model)
@@ -27,17 +26,17 @@ def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
             "lower its learning rate, or clip its gradients"
         )
     if isinstance(returned, nn.Module) and returned is not model:
-        _warn("finetune returned another network, which is left alone; train the one that it is given, in place")
+        _warn("finetune returned another network, which is ignored; train the network that it is given, in place")
     changed = sorted(before.items() ^ _shapes(model).items())
     if changed:
         _warn(
-            f"finetune changed what the network is made of ({changed[0][0]}): it works here, but does not load into a "
-            "fresh instance of its class; train the layers that are there, without replacing them"
+            f"finetune changed the parameters or buffers of the network ({changed[0][0]}): it works here, but does not "
+            "load into a fresh instance of its class; train the existing layers without replacing them"
         )
 
 
 def damaged(model: nn.Module) -> list[str]:
-    """Names of the parameters and buffers that hold NaN or infinite numbers."""
+    """Return the names of the parameters and buffers that hold NaN or infinite numbers."""
     return [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
 
 

@@ -1,7 +1,7 @@
-"""A fine-tuning in the middle: all that the next epoch depends on, saved after each epoch and read back.
+"""The state of a fine-tuning between two epochs, which is saved in a snapshot and restored.
 
-Weights, momentum, average, best weights so far and random numbers go into a snapshot, so that a training that was
-interrupted goes on to the same weights, bit for bit, as one that was not.
+A snapshot holds weights, momentum, average, best weights so far and random state. So a resumed training gives the same
+weights, bit for bit, as an uninterrupted one.
 """
 
 import hashlib
@@ -28,26 +28,26 @@ class Epoch:
 
     number: int
     loss: float
-    """Mean loss of the training samples, as they were when their turn came."""
+    """Mean loss of the training samples, each measured in its own step."""
     top1: float
-    """Share of them that was recognised."""
+    """Share of the training samples that were recognised."""
     learning_rate: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     seconds: float
     held_out: float | None = None
-    """Cross-entropy of the held-out samples after the epoch; None where there are none."""
+    """Cross-entropy of the held-out samples after the epoch; None if there are no such samples."""
 
 
 @dataclass
 class Progress:
-    """Where a fine-tuning is.
+    """The state of a fine-tuning.
 
     Attributes:
-        model: in training, after the last epoch of the history.
-        average: of its weights; None where none is asked for.
+        model: the network in training, after the last epoch of the history.
+        average: the average of its weights; None if no average is kept.
         best: the state of the network (or its average) after the best epoch.
-        best_loss: loss of that epoch: of the held-out samples, else of the training samples.
-        best_number: its number; 0 before the first.
+        best_loss: loss of that epoch on the held-out samples, else on the training samples.
+        best_number: number of that epoch; 0 before the first.
     """
 
     model: nn.Module
@@ -60,12 +60,12 @@ class Progress:
 
     @property
     def state(self) -> Mapping[str, Tensor]:
-        """The weights that count: averaged, or as they are."""
+        """The averaged weights if an average is kept, else the network's own."""
         found: Mapping[str, Tensor] = self.model.state_dict() if self.average is None else self.average.state
         return found
 
     def buffers(self) -> list[Tensor]:
-        """Buffers, such as running statistics, of the network and of its average."""
+        """Return the buffers, such as running statistics, of the network and of its average."""
         averaged: Mapping[str, Tensor] = {} if self.average is None else self.average.state
         names = [name for name, _ in self.model.named_buffers()]
         return [*self.model.buffers(), *(averaged[name] for name in names if name in averaged)]
@@ -81,14 +81,14 @@ class Progress:
             self.average.update(self.model)
 
     def close_epoch(self, epoch: Epoch) -> None:
-        """Note an epoch, and its weights if they are the best."""
+        """Add an epoch to the history; keep its weights if they are the best."""
         self.history.append(epoch)
         loss = epoch.loss if epoch.held_out is None else epoch.held_out
         if loss < self.best_loss:
             self.best_loss, self.best_number, self.best = loss, epoch.number, copy_state(self.state)
 
-    def save(self, snapshots: Snapshots, begun: str) -> None:
-        """Save everything; `begun` says what the training began with.
+    def save(self, snapshots: Snapshots, start: str) -> None:
+        """Save the state; `start` is the digest of the training's initial weights and settings, from `beginning`.
 
         Raises:
             ResourceError: the disk is full or read-only.
@@ -105,7 +105,7 @@ class Progress:
         if torch.cuda.is_available():
             tensors |= {f"random.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
         facts = {
-            "begun": begun,
+            "begun": start,
             "history": [asdict(epoch) for epoch in self.history],
             "best_loss": self.best_loss,
             "best_number": self.best_number,
@@ -114,15 +114,15 @@ class Progress:
         snapshots.save(len(self.history), {name: tensor.clone() for name, tensor in tensors.items()}, facts)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot.
+        """Restore the state of a snapshot.
 
         Raises:
-            ArtifactError: it is none of a training of this network.
+            ArtifactError: the snapshot does not fit this network.
         """
         try:
             self._restore(snapshot)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ArtifactError(f"the snapshot does not fit the network: {error}; remove it to begin anew") from error
+            raise ArtifactError(f"the snapshot does not fit the network: {error}; remove it to start again") from error
 
     def _restore(self, snapshot: Snapshot) -> None:
         tensors, facts = snapshot.tensors, snapshot.facts
@@ -143,7 +143,7 @@ class Progress:
 
 
 def optimizer_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with Nesterov momentum; weight decay spares biases and normalisations."""
+    """Return stochastic gradient descent with Nesterov momentum, and no weight decay of biases and normalisations."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -151,30 +151,30 @@ def optimizer_of(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def beginning(model: nn.Module, recipe: Recipe, steps: int) -> str:
-    """A digest of what a training begins with: weights, settings, number of batches."""
+    """Return a digest of a training's initial weights, its settings and number of batches."""
     settings = json.dumps([asdict(recipe), steps, digest_of(model)], sort_keys=True)
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def check_beginning(snapshot: Snapshot, begun: str) -> None:
-    """Check that a snapshot is of a training that began so.
+def check_beginning(snapshot: Snapshot, start: str) -> None:
+    """Check that the training of a snapshot started with these weights and settings.
 
     Raises:
-        ConfigError: it began with other weights or settings.
+        ConfigError: the training started with others.
     """
-    if snapshot.facts.get("begun") != begun:
+    if snapshot.facts.get("begun") != start:
         raise ConfigError(
-            "the snapshots are of a fine-tuning that began with other weights or settings; ask for the same, or give "
+            "the snapshots are of a fine-tuning that started with other weights or settings; give the same ones, or "
             "another folder"
         )
 
 
 def copy_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy that training does not change."""
+    """Return a copy that training does not change."""
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of one part, by their own names."""
+    """Return the tensors of one part, by their names within the part."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -14,7 +14,7 @@ from gnnrl.zoo.batches import Augmentation
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every step of a fine-tuning needs to know; the arguments of `finetune`."""
+    """The settings of a fine-tuning, which are arguments of `finetune`."""
 
     epochs: int
     learning_rate: float
@@ -32,14 +32,14 @@ class Recipe:
     precision: Precision
 
     def check(self, model: nn.Module, *, has_teacher: bool, is_watched: bool) -> None:
-        """Refuse settings that are out of their range, or have no meaning together.
+        """Refuse settings that are out of their range, or contradict each other.
 
         Args:
-            has_teacher: there is a network to imitate.
-            is_watched: there are samples held out.
+            has_teacher: whether a teacher is given.
+            is_watched: whether held-out samples are given.
 
         Raises:
-            ConfigError: names every setting that is wrong.
+            ConfigError: the message names every wrong setting.
         """
         wrong = [
             f"{name} must be {rule}, not {getattr(self, name)}"

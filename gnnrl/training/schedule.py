@@ -1,4 +1,4 @@
-"""Learning rates along a training."""
+"""Schedules of the learning rate."""
 
 import math
 from typing import Literal
@@ -10,7 +10,7 @@ WARM_UP_FROM = 1 / 25
 
 
 def rate_at(progress: float, peak: float, schedule: Schedule) -> float:
-    """Compute the learning rate after a share of the steps (one-cycle: Smith & Topin 2017, arXiv:1708.07120)."""
+    """Return the learning rate after a share of the steps (one-cycle: Smith & Topin 2017, arXiv:1708.07120)."""
     if schedule == "constant":
         return peak
     if schedule == "one-cycle":

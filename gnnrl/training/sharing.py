@@ -1,8 +1,8 @@
-"""Which part of a batch each process of a team computes.
+"""The share of a batch that each process of a team computes.
 
-The parts of a batch are contiguous, and their sizes differ by one at most, so that all together are the batch that one
-process would compute. Nobody is given a single sample, which has no variance to normalise with: the processes that are
-too many compute two samples of others, without weight.
+The shares of a batch are contiguous, their sizes differ by one at most, and together they are the whole batch. No
+process gets a single sample, which has no variance for BatchNorm. If there are too many processes, the surplus ones
+compute two samples of another process with weight 0.
 """
 
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from gnnrl.training.team import Team
 from gnnrl.zoo.batches import Batches, IndexedBatches, ended, placed
 
 END = -1.0
-"""The mark of no batch."""
+"""The mark of the end, when there is no batch."""
 _MARKS = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one process computes of a batch.
+    """The share of a batch that one process computes.
 
     Attributes:
-        whole: samples of the whole batch.
-        own: how many of them count here.
-        mark: what the batches of all processes must have in common.
+        whole: number of samples in the whole batch.
+        own: number of samples that count in this process.
+        mark: a number that must be equal in all processes, as a check that they have the same batch.
     """
 
     inputs: tuple[Tensor, ...]
@@ -38,7 +38,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What one process computed of a batch: a loss to propagate, and sums over its samples; nothing at the end."""
+    """The results of one process for a batch: a loss to propagate, and sums over its samples; empty at the end."""
 
     loss: Tensor | None = None
     value: float = 0.0
@@ -48,7 +48,7 @@ class Computed:
 
 
 def part(count: int, rank: int, size: int) -> tuple[slice, int]:
-    """Which of `count` samples a process computes, and how many of them count."""
+    """Return the slice of `count` samples that a process computes, and the number of samples that count."""
     busy = min(size, max(count // 2, 1))
     if rank >= busy:
         return slice(0, 2), 0
@@ -61,7 +61,7 @@ def part(count: int, rank: int, size: int) -> tuple[slice, int]:
 def shares(batches: Batches, device: str, team: Team) -> Iterator[Share]:
     """Cut this process's share out of every batch, and move it to a device.
 
-    Batches of a dataset are cut before they are fetched; those of a loader of the user's are fetched by all processes.
+    Batches of a dataset are cut before they are fetched; batches of a user's loader are fetched by all processes.
 
     Raises:
         DataError: see `placed` and `ended`.
@@ -82,6 +82,6 @@ def shares(batches: Batches, device: str, team: Team) -> Iterator[Share]:
 
 
 def _mark(labels: Tensor) -> float:
-    """A number that batches of other samples hardly share."""
+    """Return a number that is very likely different for a batch of other samples."""
     places = torch.arange(1, len(labels) + 1)
     return float((labels * places).sum().add(len(labels)) % _MARKS)

@@ -1,9 +1,9 @@
-"""The processes that train one network together: what they tell each other, and how they end together.
+"""The processes that train one network together: their messages, and their common end.
 
-They are those of `torch.distributed`'s default group, where one was begun by torchrun or Ray Train; else this process
-is alone, and nothing is told to anybody. Each computes its share of every batch (`gnnrl.training.sharing`); gradients
-are averaged by `DistributedDataParallel` (Li et al. 2020, https://arxiv.org/abs/2006.15704), so that weights are the
-same everywhere. Process 0 judges and writes. What one process meets is raised in all of them, at the same step.
+They are the default group of `torch.distributed`, if torchrun or Ray Train started one; otherwise the team is this
+process alone, and nothing is sent. Each process computes its share of every batch (`gnnrl.training.sharing`).
+`DistributedDataParallel` averages gradients (Li et al. 2020, https://arxiv.org/abs/2006.15704), so that weights are the
+same everywhere. Process 0 scores and writes. An error of one process is raised in all of them, at the same step.
 
 Nothing is pickled: numbers, texts and tensors are sent as such.
 """
@@ -33,8 +33,8 @@ class Team:
     """The processes of the default group, or this one alone.
 
     Attributes:
-        size: how many there are.
-        rank: which of them this is, from 0.
+        size: number of processes.
+        rank: number of this process, from 0.
     """
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process judges and writes."""
+        """True in process 0, which scores and writes."""
         return self.rank == 0
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Do work that may fail here alone: `total` then raises it in all processes; without others it is raised."""
+        """Keep an error of this process until `total` raises it in all processes; a process alone raises it at once."""
         try:
             yield
         except BaseException as error:
@@ -62,27 +62,27 @@ class Team:
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Say in the user's words that another process is gone.
+        """Report in the user's words that another process has ended.
 
         Raises:
-            ResourceError: it is.
+            ResourceError: another process has ended.
         """
         try:
             yield
         except RuntimeError as error:
             if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
                 raise ResourceError(
-                    f"another of the {self.size} processes is gone, and says itself why ({first_line(error)}). Begin "
-                    "them again: they go on from the last snapshot"
+                    f"another of the {self.size} processes has ended; its own output says why ({first_line(error)}). "
+                    "Start all of them again: they resume from the last snapshot"
                 ) from error
             raise
 
     def total(self, *values: float) -> tuple[float, ...]:
-        """Sum values over the processes; raise in all what one of them met.
+        """Sum values over the processes; raise the error of one process in all.
 
         Raises:
-            GnnrlError: another process met it.
-            KeyboardInterrupt: another process was asked to end.
+            GnnrlError: the error of a process.
+            KeyboardInterrupt: a process was interrupted.
         """
         if self.size == 1:
             return values
@@ -95,10 +95,10 @@ class Team:
         return tuple(sums)
 
     def module(self, model: nn.Module) -> nn.Module:
-        """What is to be called for the network, so that its gradients are averaged; all begin as process 0 does.
+        """Return the module to call for the network, so that gradients are averaged; all start as process 0 does.
 
-        Parameters that a step does not use are looked for, since networks have some; this also keeps the order of
-        summation the same after a resumption. Where all are used torch says so once.
+        DistributedDataParallel looks for unused parameters, because networks may have some. This also keeps the order
+        of summation the same after resuming. If all parameters are used, torch warns once.
         """
         if self.size == 1:
             return model
@@ -118,7 +118,7 @@ class Team:
                 tensor.copy_(mean / self.size)
 
     def shared(self, found: Snapshot | None) -> Snapshot | None:
-        """The snapshot that process 0 found."""
+        """Return the snapshot that process 0 found."""
         if self.size == 1:
             return found
         if not self.total(float(found is not None))[0]:
@@ -129,7 +129,7 @@ class Team:
         return Snapshot(number, tensors, facts)
 
     def begin_epoch(self) -> None:
-        """Begin an epoch: the data are drawn from the random numbers of process 0, all else from numbers of its own."""
+        """Seed an epoch: data order comes from process 0's random numbers, everything else from each process's own."""
         if self.size == 1:
             return
         common = self._broadcast(torch.get_rng_state().numpy().tobytes(), 0)
@@ -141,7 +141,7 @@ class Team:
 
     @contextmanager
     def own_randomness(self) -> Iterator[None]:
-        """Draw inside from the numbers of this process alone, as for dropout and augmentation."""
+        """Draw from this process's own random numbers inside, as for dropout and augmentation."""
         if self.size == 1:
             yield
             return
@@ -154,7 +154,7 @@ class Team:
             torch.set_rng_state(common)
 
     def _fail(self) -> NoReturn:
-        """Raise what a process met: here as it is if it was this one, else what it says."""
+        """Raise the error of a process: the error itself in that process, its text in the others."""
         failure, self._failure = self._failure, None
         mine = torch.tensor(-1 if failure is None else self.rank, device=self._device)
         dist.all_reduce(mine, dist.ReduceOp.MAX)
@@ -171,7 +171,7 @@ class Team:
         raise ResourceError(f"process {source} of {self.size} failed with {kind}: {text}")
 
     def _broadcast(self, data: bytes, source: int) -> bytes:
-        """The bytes of one process, in all of them."""
+        """Send the bytes of one process to all; return them."""
         length = torch.tensor(len(data), device=self._device)
         with self.connected():
             dist.broadcast(length, source)

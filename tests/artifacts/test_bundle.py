@@ -259,5 +259,5 @@ def test_a_sweep_is_no_result_and_its_results_are_named(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").touch()
     (tmp_path / "sweep.json").touch()
-    with pytest.raises(ArtifactError, match=r"holds several results, those of a sweep; name one of them: macs-30, mac"):
+    with pytest.raises(ArtifactError, match=r"holds the results of a sweep; give one of them: macs-30, mac"):
         bundle.load(nn.Linear(2, 2), tmp_path)

@@ -119,7 +119,7 @@ def test_buffers_outside_of_the_state_dict_come_with_their_values(tmp_path: Path
 
 
 def test_networks_of_another_class_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="not of the same network"):
+    with pytest.raises(ArtifactError, match="are different networks"):
         gnnrl.export_patch(topology("chain").model, halved("residual"), tmp_path / "narrow.py")
     assert not list(tmp_path.iterdir())
 

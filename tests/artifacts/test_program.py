@@ -40,7 +40,7 @@ def test_a_batch_may_be_fixed_by_the_code_or_by_choice(tmp_path: Path) -> None:
     by_choice = gnnrl.export_program(nn.Linear(4, 2), torch.randn(3, 4), tmp_path / "choice.pt2", dynamic_batch=False)
 
     assert "fixes its batch" in by_code.static_reason
-    assert by_choice.static_reason == "a fixed batch was asked for"
+    assert by_choice.static_reason == "a fixed batch was requested"
     assert by_choice.batch_sizes == (3,)
 
 
@@ -53,7 +53,7 @@ def test_the_mode_of_the_network_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_line_that_stands_in_the_way_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"Branching cannot be exported: .*test_program\.py:\d+ stands in the way"):
+    with pytest.raises(ExportError, match=r"Branching cannot be exported because of .*test_program\.py:\d+"):
         gnnrl.export_program(Branching(), torch.randn(2, 3), tmp_path / "a.pt2")
     assert not list(tmp_path.iterdir())
 

@@ -69,7 +69,7 @@ def replace_a_layer(network: nn.Module) -> None:
 
 @pytest.mark.parametrize(
     ("train", "told"),
-    [(replace_a_layer, "changed what the network is made of"), (copy.deepcopy, "returned another network")],
+    [(replace_a_layer, "changed the parameters or buffers"), (copy.deepcopy, "returned another network")],
 )
 def test_a_training_that_makes_another_network_is_warned_of(train: Any, told: str) -> None:
     with pytest.warns(GnnrlWarning, match=told):

@@ -27,7 +27,7 @@ def test_two_processes_of_a_cluster_give_the_weights_of_one(tmp_path: Path) -> N
     for name, tensor in expected.state_dict().items():
         torch.testing.assert_close(found.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
     assert [e.loss for e in together.history] == pytest.approx([e.loss for e in alone.history], rel=1e-4)
-    with pytest.raises(ConfigError, match="began with other weights or settings"):
+    with pytest.raises(ConfigError, match="started with other weights or settings"):
         finetune_on_ray(plain(1), digits(), workers=2, storage=tmp_path, **SETTINGS)
 
 

@@ -105,7 +105,7 @@ def test_stream_without_a_length_needs_a_constant_rate(blobs: TensorDataset, cla
         def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
             return iter(DataLoader(blobs, 50))
 
-    with pytest.raises(ConfigError, match="'one-cycle' needs to know how many batches there are"):
+    with pytest.raises(ConfigError, match="'one-cycle' needs the number of batches"):
         finetune(classifier, Stream(), epochs=1)
     result = finetune(classifier, Stream(), epochs=1, schedule="constant", learning_rate=0.02)
     assert result.history[0].learning_rate == 0.02

@@ -70,7 +70,7 @@ def test_a_damaged_snapshot_costs_one_epoch_and_changes_nothing(tmp_path: Path) 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.2}, {"epochs": 5}, {"seed": 4}, {"model": network(5)}])
 def test_snapshots_of_another_training_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
     tuned(tmp_path)
-    with pytest.raises(ConfigError, match="began with other weights or settings"):
+    with pytest.raises(ConfigError, match="started with other weights or settings"):
         tuned(tmp_path, **change)
 
 

@@ -120,7 +120,7 @@ def test_batches_that_differ_between_processes_are_refused(folder: Path) -> None
 def test_a_process_that_is_lost_is_noticed(folder: Path) -> None:
     found = told(folder, "killed")
     assert found["error"] == "ResourceError"
-    assert "another of the 2 processes is gone" in found["message"]
+    assert "another of the 2 processes has ended" in found["message"]
 
 
 def test_alone_nothing_is_told_and_errors_are_raised_at_once() -> None:

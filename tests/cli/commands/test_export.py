@@ -19,7 +19,7 @@ def test_a_saved_result_is_exported_in_every_format() -> None:
     assert "batch of any size" in told.stdout
     assert "differs from PyTorch by" in told.stdout
     told = run(*small, "--out", "small.pt2", "--static-batch")
-    assert "the batch is fixed: a fixed batch was asked for" in told.stdout, told.output
+    assert "the batch is fixed: a fixed batch was requested" in told.stdout, told.output
     facts = json.loads(run(*small, "--format", "patch", "--out", "narrow.py", "--json").stdout)
     assert facts["files"] == ["narrow.py", "narrow.pt"]
     assert facts["size"] == sum(Path(name).stat().st_size for name in facts["files"])
