@@ -5,6 +5,7 @@ line, 130 after Ctrl-C, 1 with a traceback for a fault of gnnrl.
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from gnnrl.cli.commands.inspect import inspect
 from gnnrl.cli.commands.prune import prune
 from gnnrl.cli.commands.report import report
 from gnnrl.cli.commands.resume import resume
+from gnnrl.cli.completion import hide_broken
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.help import Teaching, told
 from gnnrl.cli.options import suggestion
@@ -167,6 +169,7 @@ def main() -> None:
             reconfigure(errors="replace")  # a terminal that knows no "█" shows "?", and no traceback
     sys.excepthook = _print_traceback
     silence_torch()
+    hide_broken(os.environ)
     with parting():
         app(prog_name="gnnrl")
 

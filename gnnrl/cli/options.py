@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from gnnrl.cli.completion import complete_data, complete_model, each_of
 from gnnrl.cli.help import START
 from gnnrl.errors import question
 
@@ -38,10 +39,20 @@ _SEARCH, _WIDTHS, _INPUT, TUNE = "Search", "Widths", "Network and images", "Fine
 PANELS = (START, _INPUT, _SEARCH, _WIDTHS, TUNE)
 """Panels of the help, in their order."""
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False)]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help=f"The network: {_MODEL}", show_default=False, autocompletion=complete_model),
+]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", metavar="MODEL", rich_help_panel=START, help=f"The network: {_MODEL}", show_default=False),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        rich_help_panel=START,
+        help=f"The network: {_MODEL}",
+        show_default=False,
+        autocompletion=complete_model,
+    ),
 ]
 SavedModelOption = Annotated[
     str | None,
@@ -50,12 +61,17 @@ SavedModelOption = Annotated[
         metavar="MODEL",
         rich_help_panel=START,
         help="Default: the network that DIR names. Code: name it again.",
+        autocompletion=complete_model,
     ),
 ]
 SavedDataOption = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="PATH", rich_help_panel=START, help="Default: the images that DIR names. Code: name it again."
+        "--data",
+        metavar="PATH",
+        rich_help_panel=START,
+        help="Default: the images that DIR names. Code: name it again.",
+        autocompletion=complete_data,
     ),
 ]
 WeightsOption = Annotated[
@@ -75,6 +91,7 @@ PretrainedOption = Annotated[
 DataOption = Annotated[
     str,
     typer.Option(
+        autocompletion=complete_data,
         metavar="PATH",
         rich_help_panel=START,
         help="Labelled images: a folder or archive (tar, zip) of class folders, or of such a train and test; digits; "
@@ -148,6 +165,7 @@ SearcherOption = Annotated[
     typer.Option(
         rich_help_panel=_SEARCH,
         callback=check_searcher,
+        autocompletion=each_of(SEARCHERS),
         metavar="NAME",
         help="ppo: the graph policy. Others: ddpg, amc, cma, tpe, evolution, annealing, greedy, random, random-prior. "
         "One plan without a search: uniform, ranked, curves. Your own: file.py:function or package.module:function.",

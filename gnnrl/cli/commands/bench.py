@@ -17,6 +17,7 @@ from rich.table import Table
 
 from gnnrl.cli import options
 from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
+from gnnrl.cli.completion import each_of
 from gnnrl.cli.console import Narrator, narration, say, stdout
 from gnnrl.cli.fields import takes_fields
 from gnnrl.cli.inputs import load_network
@@ -28,6 +29,7 @@ EnginesOption = Annotated[
     str,
     typer.Option(
         metavar="NAME,NAME",
+        autocompletion=each_of(get_args(Engine)),
         help="eager: PyTorch as it is; onnxruntime: exported as ONNX (the extra onnx); compile: torch.compile, "
         "which needs a C++ compiler, and minutes. What is not there is told and left out.",
     ),

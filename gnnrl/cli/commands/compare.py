@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from gnnrl.cli import options
+from gnnrl.cli.completion import each_of
 from gnnrl.cli.console import Narrator, narration, stdout
 from gnnrl.cli.fields import takes_fields
 from gnnrl.cli.jobs import Job, check_written, executor_of, prepare
@@ -29,6 +30,7 @@ SearchersOption = Annotated[
     str,
     typer.Option(
         metavar="NAME,NAME",
+        autocompletion=each_of(options.SEARCHERS),
         help=f"Any of {', '.join(options.SEARCHERS)} (cma and tpe need the extra search), and your own as "
         "file.py:name.",
     ),
