@@ -177,9 +177,11 @@ def _turns(
     facts = {}
     for name, (one, many) in found.items():
         low, high = _tails(one)
+        slow, fast = (round(batches[1] / seconds, 1) for seconds in reversed(_tails(many)))
         facts[name] = {
             "latency_ms": {"median": _ms(median(one)), "p5": _ms(low), "p95": _ms(high)},
             "images_per_second": round(batches[1] / median(many), 1),
+            "images_per_second_spread": {"p5": slow, "p95": fast},
             "peak_memory_mb": round(asked[name](peak_memory), 1),
             "calls": len(one),
         }
@@ -203,19 +205,18 @@ def tabulate(facts: Mapping[str, Any]) -> Table:
     threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{facts['device']}, {threads}")
     table.add_column("", no_wrap=True)
-    for title in ("ms an input", "p5", "p95", f"a second, by {facts['batch']}", "peak MB"):
+    for title in ("ms an input", "p5", "p95", f"a second, by {facts['batch']}", "p5 to p95", "peak MB"):
         table.add_column(title, justify="right")
     for engine, networks in facts["engines"].items():
         for name, row in networks.items():
             latency = row["latency_ms"]
             times = (f"{latency[key]:.2f}" for key in ("median", "p5", "p95"))
-            table.add_row(
-                f"{engine}, {name}", *times, f"{row['images_per_second']:,.0f}", f"{row['peak_memory_mb']:,.0f}"
-            )
+            rates = f"{row['images_per_second']:,.0f}", "{p5:,.0f}-{p95:,.0f}".format(**row["images_per_second_spread"])
+            table.add_row(f"{engine}, {name}", *times, *rates, f"{row['peak_memory_mb']:,.0f}")
         dense, pruned = networks["dense"], networks["pruned"]
         faster = dense["latency_ms"]["median"] / pruned["latency_ms"]["median"]
         rate = pruned["images_per_second"] / dense["images_per_second"]
         memory = pruned["peak_memory_mb"] / max(dense["peak_memory_mb"], 0.1)
-        shares = (f"x{faster:.2f} speed", "", "", f"x{rate:.2f}", f"{memory:.0%}")
+        shares = (f"x{faster:.2f} speed", "", "", f"x{rate:.2f}", "", f"{memory:.0%}")
         table.add_row("", *(f"[green]{share}[/]" for share in shares), end_section=True)
     return table

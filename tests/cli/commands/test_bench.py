@@ -37,7 +37,8 @@ def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypa
     assert (facts["missing"], facts["batch"], facts["threads"]) == ({}, 4, 1)
     for row in facts["engines"]["eager"].values():
         assert 0 < row["latency_ms"]["p5"] <= row["latency_ms"]["median"] <= row["latency_ms"]["p95"]
-        assert row["images_per_second"] > 0
+        spread = row["images_per_second_spread"]
+        assert 0 < spread["p5"] <= row["images_per_second"] <= spread["p95"]
         assert row["calls"] > 0
 
 
@@ -49,13 +50,15 @@ def test_percentiles_are_those_of_all_calls() -> None:
 def test_the_table_has_a_row_for_each_network_and_how_much_faster_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     def row(milliseconds: float, rate: float, memory: float) -> dict[str, Any]:
         latency = {"median": milliseconds, "p5": milliseconds - 1, "p95": milliseconds + 1}
-        return {"latency_ms": latency, "images_per_second": rate, "peak_memory_mb": memory, "calls": 9}
+        spread = {"p5": 0.9 * rate, "p95": 1.1 * rate}
+        rates = {"images_per_second": rate, "images_per_second_spread": spread}
+        return {"latency_ms": latency, **rates, "peak_memory_mb": memory, "calls": 9}
 
     engines = {"eager": {"dense": row(10, 100, 200), "pruned": row(5, 150, 100)}}
     stdout().print(tabulate({"engines": engines, "batch": 64, "device": "cpu", "threads": 2}))
 
     shown = capsys.readouterr().out
-    for text in ("cpu, 2 threads", "eager, dense", "11.00", "x2.00 speed", "x1.50", "50%"):
+    for text in ("cpu, 2 threads", "eager, dense", "11.00", "x2.00 speed", "x1.50", "90-110", "50%"):
         assert text in shown
 
 
@@ -68,3 +71,17 @@ def test_engines_that_are_not_there_are_refused_with_a_suggestion(saved: Path, e
 
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+def test_a_damaged_result_and_another_network_are_told_before_any_engine_starts(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: Any) -> None:
+        raise AssertionError("an engine was started")
+
+    monkeypatch.setattr(bench, "ready", start)
+    other = CliRunner().invoke(app, ["bench", str(saved), "--model", "cifar-resnet20"])
+    assert (other.exit_code, other.stderr.count("holds another network")) == (6, 1)
+    (saved / "weights.safetensors").write_bytes(b"no")
+    damaged = CliRunner().invoke(app, ["bench", str(saved), "--model", "digits-resnet"])
+    assert (damaged.exit_code, damaged.stderr.count("is damaged")) == (6, 1)
