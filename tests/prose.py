@@ -22,7 +22,7 @@ REWRITTEN = (
     "gnnrl/modules",
     "gnnrl/moved.py",
     "gnnrl/network",
-    "gnnrl/report/templates",
+    "gnnrl/report",
     "gnnrl/searchers",
     "gnnrl/views.py",
     "gnnrl/zoo",

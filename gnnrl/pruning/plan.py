@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,14 @@ class Plan:
         names: names of its groups.
         widths: channels kept in each group.
         kept: indices of the kept units of each group, ascending; None leaves the choice to an importance criterion.
+        sizes: channels of each group in the dense network; None for a plan that was read from a file.
     """
 
     fingerprint: str
     names: tuple[str, ...]
     widths: tuple[int, ...]
     kept: tuple[tuple[int, ...], ...] | None = None
+    sizes: tuple[int, ...] | None = field(default=None, compare=False)
 
     @classmethod
     def of_widths(cls, network: Network, widths: ArrayLike, orders: Sequence[ArrayLike] | None = None) -> "Plan":
@@ -49,9 +51,8 @@ class Plan:
         for group, width in zip(network.groups, chosen, strict=True):
             if not 1 <= width <= group.size:
                 raise ConfigError(f"width of {group.name} must be between 1 and {group.size}, got {width}")
-        if orders is None:
-            return cls(network.fingerprint, names, chosen)
-        return cls(network.fingerprint, names, chosen, _last_units(orders, chosen))
+        kept = None if orders is None else _last_units(orders, chosen)
+        return cls(network.fingerprint, names, chosen, kept, tuple(group.size for group in network.groups))
 
     @classmethod
     def uniform(cls, network: Network, constraint: str | Budget, rules: WidthRules | None = None) -> "Plan":
@@ -86,7 +87,7 @@ class Plan:
         if self.kept is not None:
             return self
         kept = _last_units(removal_orders(scores), self.widths)
-        return Plan(self.fingerprint, self.names, self.widths, kept)
+        return replace(self, kept=kept)
 
     def _repr_html_(self) -> str | None:
         """Show the widths in a notebook."""

@@ -1,1 +1,1 @@
-"""What a person looks at: the report of a compression as one HTML file, its model card, and views for notebooks."""
+"""Views for people: the report of a compression as one HTML file, its model card, and views for notebooks."""

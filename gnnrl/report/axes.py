@@ -1,4 +1,4 @@
-"""The axes of a chart, as SVG: where a number lies in the picture, and round numbers with their grid."""
+"""The axes of a chart, as SVG: places of numbers in the picture, and a grid with round numbers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TICKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """Ranges of numbers, and what they are.
+    """Ranges and names of the numbers of a chart.
 
     Attributes:
         x_range, y_range: least and greatest number that is shown, the least one smaller.
@@ -34,13 +34,13 @@ class Axes:
     x_log: bool = False
 
     def x(self, value: float) -> float:
-        """Where a number lies from the left."""
+        """Return the distance of a number from the left."""
         low, high = self.x_range
         share = log10(value / low) / log10(high / low) if self.x_log else (value - low) / (high - low)
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        """Where a number lies from above; what is out of range lies at the edge."""
+        """Return the distance of a number from the top; numbers out of range lie at the edge."""
         low, high = self.y_range
         return _TOP + (high - min(max(value, low), high)) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
@@ -73,7 +73,7 @@ class Axes:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers within a range, about five."""
+    """Return about five round numbers within a range."""
     raw = (high - low) / _TICKS
     unit = 10 ** floor(log10(raw))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
@@ -90,7 +90,7 @@ def powers(low: float, high: float) -> list[float]:
 
 
 def spread(low: float, high: float) -> tuple[float, float]:
-    """A range with a margin; around a single number a narrow one."""
+    """Return a range with a margin; a single number gets a narrow range."""
     if high - low < 1e-9 * max(abs(high), 1):
         low, high = low - abs(low) * 0.05 - 1e-6, high + abs(high) * 0.05 + 1e-6
     margin = 0.05 * (high - low)
@@ -98,6 +98,6 @@ def spread(low: float, high: float) -> tuple[float, float]:
 
 
 def show(value: float, share: bool) -> str:
-    """A number as short as it can be: 0.25, or 25% where it is a share."""
+    """Write a number as short as possible: 0.25, or 25% if it is a share."""
     digits = f"{100 * value:.4f}" if share else f"{value:.6f}"
     return minus(digits.rstrip("0").rstrip(".") if value else "0") + ("%" if share else "")

@@ -1,7 +1,7 @@
-"""A network before and after as layers in blocks, and equal blocks that follow each other folded into runs.
+"""Layers of a network in blocks, before and after; equal blocks in a row are folded into runs.
 
 A block is an instance of a motif (`gnnrl.network.hierarchy`); instances inside one element of a list, such as
-`blocks.0.attn` and `blocks.0.mlp`, are one block here, and so are neighbouring layers of one module that is no motif.
+`blocks.0.attn` and `blocks.0.mlp`, are one block here. Neighbouring layers of one module without a motif are one, too.
 """
 
 import re
@@ -23,11 +23,11 @@ class Layer(BaseModel):
     """A layer that multiplies: channels that it computes, and its share of the dense network's MACs.
 
     Attributes:
-        kind: what it is, such as "3×3 conv".
+        kind: kind of the layer, such as "3×3 conv".
         macs, macs_left: its multiply-accumulates as shares of all those of the dense network.
         fixed: channels that no plan can remove.
-        stays: why they stay; empty where there are none.
-        output: they stay because they are an output of the network.
+        stays: the reason; empty if no channels are fixed.
+        output: whether they are fixed as an output of the network.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,12 +73,12 @@ class Run(BaseModel):
 
     @property
     def kinds(self) -> list[str]:
-        """What each block consists of."""
+        """Kinds of the layers of each block."""
         return [layer.kind for layer in self.blocks[0].layers]
 
 
 def find_runs(network: Network, plan: Plan | None = None) -> tuple[Run, ...]:
-    """Lay a network out; without a plan before and after are the same."""
+    """Arrange the layers of a network; without a plan, before and after are the same."""
     layers = _Layers(network, plan)
     order: list[tuple[str, list[int]]] = []
     for instance in find_hierarchy(network).instances:

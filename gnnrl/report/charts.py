@@ -1,4 +1,4 @@
-"""Charts of a search and of a sweep, as SVG: what each plan scored, how plans differ, accuracy against size."""
+"""Charts of a search and of a sweep, as SVG: scores and widths of plans, and accuracy against size."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ def score_range(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _point(axes: Axes, place: tuple[float, float], told: str, kind: str = "") -> Markup:
-    """A dot that says what it is."""
+    """Draw a dot with a text under the pointer."""
     x, y = place
     return element("circle", title(told), cx=axes.x(x), cy=axes.y(y), r=2.6, class_=f"point {kind}".strip())
 

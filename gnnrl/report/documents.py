@@ -1,4 +1,4 @@
-"""What is written beside a saved network for people: the history, the report and the model card."""
+"""Files for people that are saved with a network: the history, the report and the model card."""
 
 from gnnrl.report.card import write_card
 from gnnrl.report.page import render

@@ -1,6 +1,6 @@
 """The network before and after as a drawing: each layer a bar, its thickness the channels; blocks of one kind folded.
 
-The pale bar is the dense layer, the full bar inside what is left of it. What no plan can remove is grey.
+The pale bar is the dense layer, and the full bar inside it the pruned layer. Channels that no plan can remove are grey.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _MOST_LINEAR = 24
 
 
 def is_linear(runs: Sequence[Run]) -> bool:
-    """Whether thickness is proportional to channels; where widths differ too much it grows with their square root."""
+    """Return whether thickness is proportional to channels; it grows with their square root if widths differ much."""
     widths = [layer.dense for run in runs for layer in run.layers if layer.dense]
     return not widths or max(widths) <= _MOST_LINEAR * min(widths)
 
 
 def draw_network(runs: Sequence[Run]) -> Markup:
-    """Draw all runs in their order; they flow like words, so the drawing fits any page."""
+    """Draw all runs in their order; the runs wrap like words, so the drawing fits any page."""
     widest = max((layer.dense for run in runs for layer in run.layers), default=1)
     scale = (lambda size: size / widest) if is_linear(runs) else (lambda size: sqrt(size / widest))
     count = sum(len(block.layers) for run in runs for block in run.blocks)
@@ -90,7 +90,7 @@ def _said(layer: Layer) -> str:
 
 
 def _kinds(run: Run) -> str:
-    """The layers of one block in words; neighbours of one kind once."""
+    """Name the layers of one block; neighbours of one kind are counted."""
     told: list[tuple[str, int]] = []
     for kind in run.kinds:
         if told and told[-1][0] == kind:

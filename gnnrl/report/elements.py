@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG, from Python: whatever is not an element already is escaped."""
+"""Elements of HTML and SVG, from Python: text that is not an element is escaped."""
 
 import re
 
@@ -57,12 +57,12 @@ def standalone(width: float, height: float, *children: object, label: str) -> st
 
 
 def title(text: object) -> Markup:
-    """What a pointer that rests on an element is told."""
+    """Make the text that a browser shows for an element under the pointer."""
     return element("title", text)
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken before its dots and slashes, and else only after 16 characters."""
+    """Let a name break before its dots and slashes, and after 16 characters without one."""
     return Markup("<wbr>").join(re.findall(r"[./]?[^./]{1,16}|[./]", name))
 
 

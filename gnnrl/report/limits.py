@@ -32,7 +32,7 @@ class Asked:
 
     @property
     def is_met(self) -> bool:
-        """Whether the pruned network is within the limit."""
+        """True if the pruned network is within the limit."""
         return self.pruned <= self.allowed
 
     @property

@@ -31,12 +31,12 @@ _FEWEST_PLANS = 8
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is.
+    """State of a run.
 
     Attributes:
-        options: what was asked, as the command line names it.
-        total: plans that the search may judge; None where the journal does not say so yet.
-        silence: seconds since the journal was written last.
+        options: options of the command, by name.
+        total: plans that the search may judge; None until the journal says so.
+        silence: seconds since the journal was last written.
     """
 
     options: dict[str, Any]
@@ -53,7 +53,7 @@ class Progress:
 
 
 def page_path(path: str | Path) -> Path:
-    """Return where the page of a run is written by default: small.live.html beside small and small.run."""
+    """Return where the page of a run is written by default: small.live.html next to small and small.run."""
     given = Path(path).absolute()
     return given.with_name(given.name.removesuffix(".run") + LIVE)
 
@@ -74,7 +74,7 @@ def find_run(path: str | Path) -> Path:
 
 
 def read_progress(run: Path) -> Progress:
-    """Read what is there; lines that cannot be read end the journal."""
+    """Read the journal of a run up to the first line that cannot be read."""
     trials: list[Judged] = []
     total = None
     journal = run / JOURNAL
@@ -160,7 +160,7 @@ def _state(progress: Progress) -> str:
 
 
 def _widest(trials: tuple[Judged, ...]) -> list[Width]:
-    """The groups as far as a journal knows them: the widest that each one was in any plan."""
+    """Return the groups as wide as the widest plan of the journal made each."""
     columns = zip(*(trial.widths for trial in trials), strict=True)
     return [Width(name=str(at), dense=max(max(column), 1), pruned=1) for at, column in enumerate(columns)]
 

@@ -7,7 +7,7 @@ STAGES = {"dense": "dense", "pruned": "pruned", "repaired": "repaired", "finetun
 
 
 def count(value: float) -> str:
-    """A count of three digits and a unit: 1.63 M; small ones in full."""
+    """Write a count with three digits and a unit, 1.63 M; counts below 1,000 in full."""
     for size, unit in _UNITS:
         if value >= size:
             return f"{value / size:.3g} {unit}" if value < 999.5 * size else f"{value / size:,.0f} {unit}"
@@ -15,22 +15,22 @@ def count(value: float) -> str:
 
 
 def score(value: float, metric: str) -> str:
-    """A score: a percentage where it is top-1, else four digits."""
+    """Write a score: as a percentage if it is top-1, else with four digits."""
     return minus(f"{value:.1%}" if metric == "top1" else f"{value:.4g}")
 
 
 def score_change(before: float, after: float, metric: str) -> str:
-    """How a score changed: in points where it is top-1."""
+    """Write the change of a score, in points if it is top-1."""
     return minus(f"{100 * (after - before):+.1f} points" if metric == "top1" else f"{after - before:+.4g}")
 
 
 def minus(number: str) -> str:
-    """A number with the sign that is as wide as a plus."""
+    """Write a negative number with a minus sign as wide as a plus."""
     return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def sampling_error(value: float, images: int) -> float:
-    """How far an accuracy of so many images may lie from that of all images: half of the 95 % interval.
+    """Return half of the 95 % interval of an accuracy on this many images.
 
         z / (1 + z²/n) · √(p(1 − p)/n + z²/4n²),  z = 1.96
 
@@ -57,12 +57,12 @@ def is_worse(before: float, after: float, images: int) -> bool:
 
 
 def metric_name(metric: str) -> str:
-    """What a score is."""
+    """Name a score."""
     return "top-1 accuracy" if metric == "top1" else "score"
 
 
 def reward_name(reward: str) -> str:
-    """What a search raised."""
+    """Name the reward of a search."""
     names = {"top1": "top-1", "loss": "minus the loss", "kl": "minus the divergence from the dense network"}
     return f"{names[reward]} on the reward images" if reward in names else "reward"
 
@@ -73,7 +73,7 @@ def plural(number: int, noun: str, ending: str = "s") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours."""
+    """Write a duration in seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

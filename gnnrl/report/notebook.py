@@ -1,4 +1,4 @@
-"""How networks, plans and results show themselves in a notebook: the parts of the report, in its style."""
+"""Views of networks, plans and results in a notebook: the parts of the report, in its style."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,18 +41,21 @@ def show_network(network: Network) -> str:
 
 
 def show_plan(plan: Plan) -> str:
-    """The width of every group."""
-    widest = max(plan.widths, default=1)
-    rows = [(name, _bar(width / widest), f"{width:,}") for name, width in zip(plan.names, plan.widths, strict=True)]
-    told = "the kept units are chosen" if plan.kept is not None else "a criterion chooses the kept units"
+    """Draw the channels that every group keeps, as a share of its own, and as a number."""
+    sizes = plan.sizes or plan.widths
+    rows = [
+        (name, _bar(width / size) if plan.sizes else "", f"{width:,}" + (f" of {size:,}" if plan.sizes else ""))
+        for name, width, size in zip(plan.names, plan.widths, sizes, strict=True)
+    ]
+    chosen = "the kept units are chosen" if plan.kept is not None else "a criterion chooses the kept units"
     return _view(
-        element("p", element("b", "Plan"), f": {len(rows)} groups; {told}"),
+        element("p", element("b", "Plan"), f": {plural(len(rows), 'group')}; {chosen}"),
         _table(("group", "", "channels"), rows, numbers=1),
     )
 
 
 def show_result(record: Record) -> str:
-    """What was got: scores, sizes, the drawing and the search."""
+    """Show the limit, sizes, scores, the drawing and the search."""
     scores = [(STAGES[name], score(record.score[name], record.metric)) for name in record.stages]
     sizes = [(row.name, row.before, row.after, row.left) for row in size_rows(record)]
     return _view(

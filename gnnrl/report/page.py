@@ -1,4 +1,4 @@
-"""report.html: a record as one page that needs nothing else, neither a network nor a script.
+"""report.html: a record as one page, without a script or a request to the network.
 
 Everything that comes from a record is escaped by jinja2; the policy in the page's head forbids every request.
 """
@@ -81,7 +81,7 @@ class SearchView:
 
 @cache
 def templates() -> Environment:
-    """Where the page's and the card's templates are."""
+    """Load the templates of the page and the card."""
     found = Environment(
         autoescape=lambda name: name is None or not name.endswith(".md"),
         loader=PackageLoader("gnnrl.report"),
@@ -97,7 +97,7 @@ def templates() -> Environment:
 
 @cache
 def style() -> Markup:
-    """The style sheet, which is ours and holds no text of anybody else's."""
+    """Return the style sheet, which holds no text of a record."""
     loader = templates().loader
     assert loader is not None
     return Markup(loader.get_source(templates(), "style.css")[0])
@@ -164,7 +164,7 @@ def _alert(record: Record) -> str:
 
 
 def _gentler(record: Record) -> str:
-    """How to train with more care, in words of the API that made the result."""
+    """Advise to train with more care, in words of the API that made the result."""
     if record.commands:
         return "Train with a smaller --learning-rate, or not at all (--finetune-epochs 0)"
     return "Train with a smaller learning rate in your `finetune`, or not at all"
@@ -173,7 +173,7 @@ def _gentler(record: Record) -> str:
 def tiles(record: Record) -> Iterator[Tile]:
     """Yield the key figures: first the limits that were asked for."""
     for asked in record.limits:
-        yield Tile(asked.text, "met" if asked.is_met else "missed", f"{asked.share}, {asked.verdict}")
+        yield Tile(asked.text, "met" if asked.is_met else "missed", f"{asked.share}, {asked.verdict.partition(' ')[2]}")
     before = f"{score(record.score['dense'], record.metric)} dense"
     yield Tile(metric_name(record.metric), score(record.final, record.metric), before)
     for name, change in (("MACs", record.macs), ("parameters", record.params), ("file", record.file_bytes)):

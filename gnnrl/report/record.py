@@ -1,6 +1,6 @@
-"""What a report says, as data: everything that the page, the card and a notebook show, and nothing that they compute.
+"""The data of a report: everything that the page, the card and a notebook show, and nothing that they compute.
 
-A record is written beside a saved result as `history.json`, so that a report can be made again. It is read from a file
+A record is saved with a result as `history.json`, so that a report can be made again. It is read from a file
 that anybody may have written: sizes and types are checked, and nothing in it is trusted to be free of markup.
 """
 
@@ -147,7 +147,7 @@ class Record(Part):
 
 
 def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Record:
-    """The record of a result that was trained further.
+    """Return the record of a result that was trained further.
 
     Args:
         score: of the network now.
@@ -160,7 +160,7 @@ def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Recor
 
 
 def write_record(record: Record) -> str:
-    """The text of `history.json`."""
+    """Return the text of `history.json`."""
     return record.model_dump_json(exclude_defaults=True)
 
 
@@ -168,7 +168,7 @@ def read_record(directory: str | Path) -> Record:
     """Read the record of a saved result.
 
     Raises:
-        ArtifactError: the result has none, or it is damaged.
+        ArtifactError: the result has no record, or the record is damaged.
     """
     folder = Path(directory)
     manifest = bundle.read_manifest(folder)

@@ -1,6 +1,6 @@
 """The report of a sweep: accuracy against size, as a curve and a row for each limit, as one page.
 
-It is made of `sweep.json`, which stands beside the results. That file is checked when it is read, as a record is.
+It is made of `sweep.json`, which is saved next to the results. That file is checked when it is read, as a record is.
 """
 
 import json
@@ -20,7 +20,7 @@ _SIZES = {"macs": "MACs", "params": "parameters", "bytes": "bytes", "activations
 
 
 class Facts(Part):
-    """What a point needs of the facts of its result."""
+    """Facts of the result of one point."""
 
     model: str
     data: str = ""
@@ -55,18 +55,18 @@ class Point(Part):
 
 
 class Sweep(Part):
-    """A sweep, as far as it is."""
+    """The points of a sweep that are done."""
 
     points: tuple[Point, ...] = Field(min_length=1)
 
     @property
     def metric(self) -> str:
-        """What sizes are of: the metric of all limits, MACs where they differ."""
+        """The cost that sizes are of: the metric of all limits, MACs where they differ."""
         return common_metric([point.metric for point in self.points])
 
 
 def common_metric(metrics: list[str]) -> str:
-    """The metric that all limits share, MACs where they differ."""
+    """Return the metric that all limits share; MACs if they differ."""
     return metrics[0] if len(set(metrics)) == 1 else "macs"
 
 
@@ -74,7 +74,7 @@ def read_sweep(directory: str | Path) -> Sweep:
     """Read the sweep of a directory.
 
     Raises:
-        ArtifactError: it has none, or it is damaged.
+        ArtifactError: the directory has no sweep, or the sweep is damaged.
     """
     path = Path(directory) / SWEEP
     try:
@@ -87,7 +87,7 @@ def parse_sweep(text: str) -> Sweep:
     """Read the text of a `sweep.json`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a sweep.
     """
     sweep = Sweep.model_validate(json.loads(text))
     first = sweep.points[0]

@@ -8,7 +8,7 @@ from gnnrl.scoring.plans import Trial
 
 
 class Writer(Protocol):
-    """What is needed of a `torch.utils.tensorboard.SummaryWriter`."""
+    """The part that is used of a `torch.utils.tensorboard.SummaryWriter`."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> object:
         """Write one number."""
