@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,13 +155,24 @@ def check_device(device: str) -> None:
         ) from error
 
 
-def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | None" = None) -> "DataSplits":
+def load_splits(
+    source: str,
+    fed: Fed,
+    narrator: Narrator,
+    judged: "nn.Module | None" = None,
+    on_guess: Callable[[str], None] | None = None,
+) -> "DataSplits":
     """Read the labelled images in the size and normalisation that the network is fed with.
+
+    Args:
+        judged: the network to check, by default the one that is fed.
+        on_guess: called with a sentence if the network recognises no more than guessing does; warns by default.
 
     Raises:
         ConfigError: the network does not take images.
         DataError: the data is unusable, or has more classes than the network tells apart.
     """
+    from gnnrl.scoring.chance import is_guess
     from gnnrl.scoring.measures import top1
     from gnnrl.zoo.batches import batched
     from gnnrl.zoo.data import load_data
@@ -193,9 +205,9 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, judged: "nn.Module | 
             "MACs and times are told of the latter; give --input-shape"
         )
     share = top1(model, batched(data.reward, EVALUATION_BATCH), device)
-    if share < 1.5 / len(data.classes):
-        narrator.warn(
-            f"the network recognises {share:.1%} of the reward images, {len(data.classes)} classes: hardly more than "
+    if is_guess(share, len(data.reward), len(data.classes)):
+        (on_guess or narrator.warn)(
+            f"the network recognises {share:.1%} of the reward images, {len(data.classes)} classes: no more than "
             "guessing. Do weights, --mean, --std and the order of the classes belong to this data?"
         )
     return data

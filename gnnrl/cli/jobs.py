@@ -43,6 +43,7 @@ class Job(Training):
     constraint: options.ConstraintOption = "macs<=50%"
     out: options.OutOption = Path("gnnrl-out")
     force: options.ForceOption = False
+    untrained: options.UntrainedOption = False
     searcher: options.SearcherOption = "ppo"
     episodes: options.EpisodesOption = 150
     importance: options.ImportanceOption = "curves"
@@ -105,9 +106,10 @@ def check_settings(job: Job, *, trained: bool = True) -> None:
     source = job.source
     if ":" not in source.model:
         input_spec(source.model)
-    if trained and not has_weights(source):
+    if trained and not job.untrained and not has_weights(source):
         raise ConfigError(
-            f"{source.model} has random weights: give --weights FILE, or --pretrained where its authors publish some"
+            f"{source.model} has random weights: give --weights FILE, --pretrained where its authors publish some, or "
+            "--untrained"
         )
 
 
@@ -128,6 +130,8 @@ class Prepared:
     study: "Study"
     goals: "Sequence[Goal]"
     narrator: Narrator
+    trained: bool = True
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def goal(self) -> "Goal":
@@ -141,11 +145,18 @@ class Prepared:
         from gnnrl.zoo.batches import batched
 
         job = self.job
-        data = load_splits(job.data, self.fed, self.narrator)
+        data = load_splits(job.data, self.fed, self.narrator, on_guess=self._doubt)
         teacher = self.fed.model if job.metric == "kl" else None
         reward = evaluator(data.judging(job.reward_images), job.metric, teacher=teacher, **self._measuring)
         self.study.provide(reward, batched(data.train, EVALUATION_BATCH))
         return data
+
+    def _doubt(self, text: str) -> None:
+        """Refuse a network that guesses, or keep the warning for the end."""
+        if self.trained and not self.job.untrained:
+            raise ConfigError(f"{text} Give --untrained to prune it all the same")
+        self.narrator.warn(text)
+        self.doubts.append(text)
 
     @property
     def test(self) -> "ClassTally":
@@ -215,4 +226,4 @@ def prepare(
     groups = f"{len(study.network.groups)} groups of channels can shrink"
     rounding = job.widths.facts(study.network)["rounding"]
     narrator.note("; ".join(filter(None, [f"{dense.macs:,} MACs, {groups}", rounding])))
-    return Prepared(job, fed, study, goals, narrator)
+    return Prepared(job, fed, study, goals, narrator, trained)

@@ -44,6 +44,8 @@ def show_result(console: Console, facts: Mapping[str, Any], commands: Sequence[S
     if limit := facts.get("latency_limit"):
         console.print(f"Latency was measured; the prediction was off by {limit['error']:+.1%}.", style="dim")
     console.print(f"Verified: counted MACs and parameters are the predicted ones{checked}.", style="dim")
+    if facts.get("doubt"):
+        console.print(Text(f"These numbers say little: {facts['doubt']}", "yellow"))
     console.print(Text.assemble("Saved in ", (facts["out"], "bold"), f", after {facts['seconds']:.0f} s. Next:"))
     for command in commands:
         console.print(Text(f"  {shlex.join(command)}", style="cyan"), soft_wrap=True)

@@ -153,7 +153,9 @@ def summary(record: Record) -> str:
 
 
 def _alert(record: Record) -> str:
-    """The warning that the fine-tuned network is not the saved one, in words of the API that made the result."""
+    """Warnings: the scores say little, or the fine-tuned network is not the saved one."""
+    if record.doubt:
+        return f"These numbers say little: {record.doubt} "
     if "finetuned" not in record.score or record.saved == "finetuned":
         return ""
     force = "" if record.commands else '; keep="finetuned" keeps the trained network all the same'
@@ -243,6 +245,8 @@ def _search(record: Record) -> SearchView:
 
 
 def _advice(record: Record) -> str:
+    if record.doubt:
+        return "There is no advice: the scores are those of a network that guesses."
     dense, images, missed = record.score["dense"], record.judged_images, [a.text for a in record.limits if not a.is_met]
     lost, repaired, tuned = dense - record.final, record.score.get("repaired", 0.0), record.score.get("finetuned")
     if missed:

@@ -89,6 +89,7 @@ class Record(Part):
         limits: each limit of the constraint with its cost; older records do not have them.
         score: by stage (dense, pruned, repaired, finetuned), on test images, or by the reward where there are none.
         kept: stage of the network that was saved, the last one if it is empty.
+        doubt: why the scores say little, empty if there is no such reason.
         metric: "top1" where scores are shares of images recognised, else "score".
         reward: what the search judged by: "top1", "loss" or "score".
         commands: what to do next, one argument list each.
@@ -103,6 +104,7 @@ class Record(Part):
     searcher: str
     score: dict[str, float]
     kept: str = ""
+    doubt: str = ""
     metric: str = "score"
     reward: str = "score"
     test_images: int | None = Field(default=None, ge=0)

@@ -73,9 +73,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("own.py").write_text(OWN)
 
 
+SEARCH = ("--searcher", "curves", "--finetune-epochs", "1")
+
+
 def prune(data: str, *arguments: str, network: str = "net", shape: str = "1,1,8,8") -> Result:
-    fixed = ("--model", f"own.py:{network}", "--data", f"own.py:{data}", "--input-shape", shape, "--searcher", "curves")
-    return CliRunner().invoke(app, ["prune", *fixed, "--finetune-epochs", "1", "--out", "small", *arguments])
+    fixed = ("--model", f"own.py:{network}", "--data", f"own.py:{data}", "--input-shape", shape, "--untrained")
+    return CliRunner().invoke(app, ["prune", *fixed, *SEARCH, "--out", "small", *arguments])
 
 
 @pytest.mark.parametrize(

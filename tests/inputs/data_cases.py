@@ -6,11 +6,13 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gnnrl.compression.pipeline import compress
 from gnnrl.scoring.plans import judged as judged_once
+from gnnrl.zoo.models import resolve_model
 from tests.inputs.case import Case, Said, call, command
 from tests.inputs.networks import chain, images
 from tests.inputs.setting_cases import DIGITS
@@ -25,6 +27,11 @@ class Endless:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield images(), torch.zeros(2, dtype=torch.int64)
+
+
+def random_weights() -> str:
+    save_file(resolve_model("digits-resnet").state_dict(), "random.safetensors")
+    return "random.safetensors"
 
 
 def judged(batches: Any) -> Callable[[], Said]:
@@ -131,6 +138,13 @@ CASES = (
         "a network that guesses",
         lambda: command("prune", "--model", "digits-resnet", "--data", "digits", "--dry-run", told=r"warning: .*?\?"),
         0,
-        ("hardly more than guessing", "--mean"),
+        ("no more than guessing", "--mean"),
+    ),
+    Case(
+        33,
+        "a network that guesses, to be pruned",
+        lambda: command("prune", "--model", "digits-resnet", "--weights", random_weights(), "--data", "digits"),
+        2,
+        ("no more than guessing", "--mean", "--untrained"),
     ),
 )

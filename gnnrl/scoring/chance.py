@@ -1,0 +1,18 @@
+"""Chance: the accuracy that a network without knowledge of the classes may reach by guessing."""
+
+from scipy.stats import binom
+
+
+def is_guess(share: float, samples: int, classes: int) -> bool:
+    """Return whether a top-1 accuracy is within the 99 % bound of guessing.
+
+    The bound is the quantile of Binomial(samples, 1 / classes). So few samples that guessing may recognise all of them
+    prove nothing: then it is False.
+
+    Args:
+        share: of samples that are recognised, in [0, 1].
+    """
+    if classes < 2 or samples < 1:
+        return False
+    bound = int(binom.ppf(0.99, samples, 1 / classes))
+    return bound < samples and round(share * samples) <= bound
