@@ -31,6 +31,7 @@ REWRITTEN = (
     "docs/howto/frozen.md",
     "gnnrl/scoring",
     "gnnrl/storage",
+    "gnnrl/compression",
     "gnnrl/artifacts",
     "gnnrl/training",
     "gnnrl/latency",

@@ -44,9 +44,9 @@ class Row:
     """One searcher over all its seeds; a spread is the distance from the lowest to the highest.
 
     Attributes:
-        evaluations: median.
+        evaluations: median number of evaluations.
         reward: median of the best rewards.
-        test: median of the best plans' test scores; None without a test function, or before it was read.
+        test: median of the best plans' test scores; None if they are not measured.
         seconds: median.
     """
 
@@ -65,9 +65,9 @@ class Comparison:
     """Runs of several searchers on one network.
 
     Attributes:
-        settings: what must be equal for runs to be compared.
-        dense: reward of the dense network, and, once it was read, its test score.
-        planned: (searcher, seed) of all runs that were asked for.
+        settings: settings that must be equal in all runs.
+        dense: reward of the dense network, and its test score once it is measured.
+        planned: (searcher, seed) of all requested runs.
     """
 
     settings: dict[str, Any]
@@ -77,12 +77,12 @@ class Comparison:
 
     @property
     def missing(self) -> list[tuple[str, int]]:
-        """Runs that were asked for and are not there."""
+        """Requested runs that are missing."""
         done = {(found.searcher, found.seed) for found in self.runs}
         return [pair for pair in self.planned if pair not in done]
 
     def rows(self) -> list[Row]:
-        """One row a searcher, in the order in which they were asked for."""
+        """Return one row for each searcher, in the order of the request."""
         names = dict.fromkeys(name for name, _ in self.planned)
         chosen = [[found for found in self.runs if found.searcher == name] for name in names]
         return [_row(runs) for runs in chosen if runs]
@@ -97,7 +97,7 @@ class Comparison:
 
     @classmethod
     def load(cls, path: str | Path) -> "Comparison":
-        """Read what `save` wrote.
+        """Read a comparison that `save` wrote.
 
         Raises:
             ArtifactError: the file is not a comparison.

@@ -1,7 +1,7 @@
-"""Searchers side by side, at equal numbers of plans.
+"""Comparison of searchers at equal numbers of plans.
 
-Every searcher gets the same network, limit, projection, curves, criterion, repair, reward and images; only how it
-searches differs. A run is one searcher with one seed. Runs are written to a file, so that a comparison can be resumed.
+Every searcher gets the same network, limit, projection, curves, criterion, repair, reward and images. A run is one
+searcher with one seed. Runs are written to a file, so that a comparison can be resumed.
 """
 
 import json
@@ -28,12 +28,12 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Which searchers are compared, with which seeds, and where the runs are kept.
+    """The searchers to compare, their seeds, and the file that keeps the runs.
 
     Attributes:
-        searchers: by name, as they were given.
-        episodes: plans that each run may score.
-        path: file that is written after each run; None keeps nothing.
+        searchers: the given searchers by name.
+        episodes: number of plans that each run may score.
+        path: file that is written after each run; None for no file.
     """
 
     searchers: Mapping[str, str | type | Searcher]
@@ -49,17 +49,17 @@ class Contest:
         episodes: int = 150,
         path: str | Path | None = None,
     ) -> "Contest":
-        """Check what is asked.
+        """Check the arguments.
 
         Raises:
-            ConfigError: two searchers have one name, or a seed is named twice.
+            ConfigError: two searchers have the same name, or a seed is given twice.
         """
         check_search(episodes)
         found = {name_of(searcher): searcher for searcher in searchers}
         for searcher in searchers:
             find_searcher(searcher)
         if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
-            raise ConfigError("a comparison needs searchers and seeds, each of a name and a number of its own")
+            raise ConfigError("a comparison needs searchers with different names, and different seeds")
         return cls(found, tuple(seeds), episodes, None if path is None else Path(path))
 
     def before(self, settings: Mapping[str, Any]) -> Comparison | None:
@@ -78,7 +78,7 @@ class Contest:
         """Return the comparison, with the runs that the file holds.
 
         Raises:
-            ConfigError: they are of another network.
+            ConfigError: the runs are of another network.
         """
         budgets = {name: evaluations_of(searcher, self.episodes) for name, searcher in self.searchers.items()}
         asked = [(name, seed) for seed in self.seeds for name in budgets if budgets[name] > 1 or seed == self.seeds[0]]
@@ -96,11 +96,11 @@ class Contest:
     def fill(
         self, comparison: Comparison, task: Callable[[int, int], Task], executor: Executor, observer: Observer
     ) -> None:
-        """Do the runs that are missing.
+        """Do the missing runs.
 
         Args:
-            task: makes the task of so many plans and a seed.
-            executor: started.
+            task: function that makes a task of a number of plans and a seed.
+            executor: a started executor.
         """
         for name, seed in comparison.missing:
             observer.begin(f"{name}, seed {seed}")
@@ -111,7 +111,7 @@ class Contest:
             self.write(comparison)
 
     def read_test(self, comparison: Comparison, dense: nn.Module, evaluator: Evaluator, read: Evaluate) -> None:
-        """Read the test score of every best plan that has none yet, each once."""
+        """Measure the missing test scores of the best plans."""
         if "test" not in comparison.dense:
             comparison.dense["test"] = judged(read, copy_network(dense), "the dense network")
         for index, found in enumerate(comparison.runs):

@@ -1,4 +1,4 @@
-"""Evidence: what is measured of a dense network before a search, namely its layers, error curves and score."""
+"""Measurements of a dense network before a search: calibration, error curves and score."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from gnnrl.scoring.plans import Evaluate, judged
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """How units are ranked and networks repaired.
+    """The criterion that ranks units, and the repair of pruned networks.
 
     Attributes:
-        importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
+        importance: criterion that ranks units: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
-        images: how many calibration images are read.
-        seed: of the criterion "random".
+        images: number of calibration images.
+        seed: seed of the criterion "random".
     """
 
     importance: str = "curves"
@@ -43,24 +43,24 @@ class Criteria:
         find_repair(self.repair)
 
     def check(self, calibration: Iterable[Any] | None) -> None:
-        """Refuse to work without calibration data where they are needed.
+        """Refuse missing calibration data if they are needed.
 
         Raises:
-            ConfigError: they are.
+            ConfigError: calibration data are needed, but missing.
         """
         if calibration is None and (self.importance in ("curves", "taylor") or self.repair != "none"):
             raise ConfigError(
-                f"importance {self.importance!r} and repair {self.repair!r} look at calibration data; give "
+                f"importance {self.importance!r} and repair {self.repair!r} need calibration data; give "
                 "`calibration` (a few hundred inputs), or choose importance='l2' and repair='none'"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What every search of one network shares.
+    """Measurements that all searches of one network share.
 
     Attributes:
-        record: what the dense network computes on calibration data.
+        record: statistics of the dense network on calibration data.
         curves: error curves of the groups.
         scores: importance of the units.
         orders: removal order of each group's units.

@@ -20,7 +20,7 @@ _LINE, _LEGEND = 16, 220
 
 
 def draw_comparison(comparison: Comparison, path: str | Path) -> None:
-    """Draw best-so-far against evaluations and against wall time: the median of the seeds, and from worst to best."""
+    """Draw the best reward so far against evaluations and wall time: median and range over the seeds."""
     names = [row.searcher for row in comparison.rows()]
     runs = {name: [found for found in comparison.runs if found.searcher == name] for name in names}
     scores = score_range([score for found in comparison.runs for score in found.best_so_far])
@@ -55,7 +55,7 @@ def _places(found: Run, unit: str) -> Sequence[float]:
 
 
 def _look(at: int, runs: Sequence[Run]) -> dict[str, Any]:
-    """Colour and dashes of a searcher; one that does not search is dotted."""
+    """Return colour and dashes of a searcher; a searcher that does not search is dotted."""
     dashes = "2 4" if len(runs[0].scores) == 1 else "7 3" if at >= len(_COLOURS) else None
     return {"fill": "none", "stroke": _COLOURS[at % len(_COLOURS)], "stroke_width": 1.8, "stroke_dasharray": dashes}
 
@@ -80,7 +80,7 @@ def _race(axes: Axes, runs: Sequence[Run], look: Mapping[str, Any]) -> Markup:
 def _write(
     path: str | Path, width: int, charts: Iterable[Markup], legend: Mapping[str, Mapping[str, Any]], label: str
 ) -> None:
-    """Write charts with the legend at their right, a line for each name."""
+    """Write charts with a legend to their right, one line for each name."""
     lines = []
     for y, (name, look) in enumerate(legend.items()):
         lines.append(element("path", d=f"M{width + 6},{30 + _LINE * y}h24", **look))

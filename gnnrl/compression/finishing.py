@@ -33,9 +33,9 @@ def finish(
     """Make the small network of a search's best plan.
 
     Args:
-        agreed: the plan that was found to be as fast as the limit says, where latency is limited.
-        final: scores the network of every stage.
-        settings: what the result says of how it was made.
+        agreed: the plan whose measured latency meets the limit, if latency is limited.
+        final: function that scores the network of every stage.
+        settings: settings that the result records.
     """
     network = goal.network
     widths = evaluator.best.widths if agreed is None else agreed.widths

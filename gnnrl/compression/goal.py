@@ -16,8 +16,8 @@ class Goal:
     """A limit that plans of one network must meet; made by `Study.goal`.
 
     Attributes:
-        constraint: the limit as it was written, such as `macs<=50%`.
-        projection: from wishes to plans within the limit.
+        constraint: the limit as the user wrote it, such as `macs<=50%`.
+        projection: the projection from wishes to plans within the limit.
         latency: the limit on latency, None if there is none.
     """
 
@@ -30,14 +30,14 @@ class Goal:
         """Check that the limits can be met.
 
         Raises:
-            NothingToPrune, UnreachableConstraint: they cannot; the message says what can.
+            NothingToPrune, UnreachableConstraint: they cannot; the message names the smallest possible limit.
         """
         latency = next((limit for limit in limits if limit.metric == "latency"), None)
         return cls(constraint, Projection.build(network, limits, rules), latency)
 
     @property
     def network(self) -> Network:
-        """The network to prune, with its latency where that is limited."""
+        """The network to prune, with its latency if that is limited."""
         return self.projection.network
 
     def explain_met(self) -> str | None:
@@ -49,7 +49,7 @@ class Goal:
         """Return the goal, or refuse a network that it was not made for.
 
         Raises:
-            ConfigError: it is another one.
+            ConfigError: the goal was made for another network.
         """
         if network.fingerprint != self.network.fingerprint:
             raise ConfigError(

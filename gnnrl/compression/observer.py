@@ -1,4 +1,4 @@
-"""Observers: told what a long call does while it lasts."""
+"""Observers: objects that receive the progress of a long call."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +55,7 @@ class Callbacks(Observer):
 
 
 class Clock(Observer):
-    """Measures the seconds of each stage, and passes everything on to another observer."""
+    """An observer that measures the seconds of each stage, and passes all calls on to another observer."""
 
     def __init__(self, observer: Observer) -> None:
         self.observer = observer

@@ -1,4 +1,4 @@
-"""compress, sweep and compare: the whole way in one call each, short forms of `Study`."""
+"""compress, sweep and compare: short forms of `Study`, each of them one call."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -53,33 +53,34 @@ def compress(
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
         constraint: a limit, such as `macs<=50%` or `latency<=60%`, or several joined by commas. The limit on latency
             holds for a forward pass of the example inputs, on this device and with as many threads as PyTorch uses.
-        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. It
-            is given copies, and may change them.
+        evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. The
+            function gets copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
-        test: the same as `evaluate`, read after the search for each entry of `score`, never by the search.
-        finetune: trains the small network in place; `partial(gnnrl.training.finetune, train_data=..., snapshots=...)`
-            resumes after its last epoch if it was interrupted.
+        test: test data, in the form of `evaluate`; only read after the search, for each entry of `score`.
+        finetune: function that trains the small network in place. If interrupted,
+            `partial(gnnrl.training.finetune, train_data=..., snapshots=...)` resumes after its last epoch.
         searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or your own function of a `Task`, or its class.
-        episodes: plans that the search may score.
-        importance: which units go first: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
+        episodes: number of plans that the search may score.
+        importance: criterion that ranks units: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
         rules: allowed widths.
-        network: what `trace` returned for this model, to save tracing it again.
-        device: where to compute; by default where the model is.
-        on_stage: called with the name of each stage as it begins.
-        on_trial: called after each scored plan.
+        network: the result of `trace` for this model, so that it is not traced again.
+        device: device to compute on; by default the model's.
+        on_stage: function that is called with the name of each stage when it starts.
+        on_trial: function that is called after each scored plan.
         on_calibration: called with (done, total) while layers are measured and error curves are computed.
-        run: a directory that keeps every trial as it is made. Called again after any interruption with the same
-            arguments, the search resumes and ends as if it had never stopped; with more `episodes` it goes further.
-        executor: where plans are scored: "serial", here; "process", in as many processes as there are processors;
-            "ray", on a cluster; or an executor of your own, see `gnnrl.executors`. The result does not depend on it.
+        run: a directory that keeps every trial at once. After an interruption, a call with the same arguments resumes
+            the search and gives the same result; more `episodes` extend the search.
+        executor: the place where plans are scored: "serial", in this process; "process", in one process for each
+            processor; "ray", on a cluster; or your own, see `gnnrl.executors`. The result does not depend on it.
         keep: "better" warns and keeps the repaired network if the fine-tuned one is worse on the data of `evaluate`:
-            its top-1 by more than half the 95 % interval, or the score of a function of yours by more than 1 % of what
-            pruning without repair changed it by. "finetuned" always keeps the fine-tuned one.
+            its top-1 by more than half the 95 % interval, or the score of your function by more than 1 % of its change
+            by pruning without repair. "finetuned" always keeps the fine-tuned network.
 
     Raises:
-        GnnrlError: see `gnnrl.errors`; nothing is written but `run`.
-        RunInUse, ConfigError: another process works in `run`, or it was started with other arguments; it lists them.
+        GnnrlError: see `gnnrl.errors`; no files are written except in `run`.
+        RunInUse: another process works in `run`.
+        ConfigError: `run` was started with other arguments; the message lists them.
     """
     search = Search(searcher, episodes, seed, finetune, executor, keep)
     read = None if test is None else as_test(test, model, example_inputs)
@@ -112,18 +113,18 @@ def sweep(
     """Compress one network to several limits; it is traced and calibrated once.
 
     Args:
-        constraints: such as ["macs<=70%", "macs<=50%", "macs<=30%"].
-        on_limit: called with each limit before its search.
-        on_result: called with each result as soon as it is there, to save it.
-        settings: all others are those of `compress`, and the same for all limits. A `run` is a folder, which has a run
+        constraints: limits, such as ["macs<=70%", "macs<=50%", "macs<=30%"].
+        on_limit: function that is called with each limit before its search.
+        on_result: function that is called with each result as soon as it is complete, to save it.
+        settings: further arguments of `compress`, the same for all limits. A `run` is a folder, which has a run
             directory for each limit.
 
     Returns:
-        one result for each limit, in order.
+        One result for each limit, in order.
 
     Raises:
-        ConfigError: no limits, or one twice.
-        UnreachableConstraint: a limit that cannot be met, before anything is searched.
+        ConfigError: there are no limits, or one is given twice.
+        UnreachableConstraint: a limit cannot be met; the searches have not started yet.
         GnnrlError: see `compress`.
     """
     study, rest = _study(model, example_inputs, settings)
@@ -141,21 +142,21 @@ def compare(
     path: str | Path | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Run every searcher with every seed on one network; closed forms once, since they do not depend on the seed.
+    """Run every searcher with every seed on one network; closed forms run once, because they ignore the seed.
 
-    A limit on latency is one on the model of it, which the closed-form plan corrected: the same for all searchers, so
-    that they compare. The plans themselves are not timed, as that of `compress` is.
+    A limit on latency applies to the model of latency, which a measurement of the closed-form plan corrects. It is the
+    same for all searchers. Unlike in `compress`, the plans that they find are not timed.
 
     Args:
-        searchers: names, `module:attribute`, or your own; see `compress`, as for all other arguments.
-        seeds: one run of each searcher for each.
-        episodes: plans that each run may score.
+        searchers: names, `module:attribute`, or your own; see `compress`, also for all other arguments.
+        seeds: seeds of the runs of each searcher.
+        episodes: number of plans that each run may score.
         path: file that is written after each run; runs that it holds already are not run again.
         settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `calibration_images`,
             `device`, `executor`, `on_stage`, `on_calibration` and `on_trial` as in `compress`.
 
     Raises:
-        ConfigError: two searchers have one name, or the file holds runs under other settings; the message names them.
+        ConfigError: two searchers have the same name, or the file holds runs with other settings, which are listed.
         GnnrlError: see `gnnrl.errors`.
     """
     contest = Contest.of(searchers, seeds, episodes, path)
@@ -178,7 +179,7 @@ _OF_A_STUDY = (
 
 
 def _study(model: nn.Module, example_inputs: Any, settings: dict[str, Any]) -> tuple[Study, dict[str, Any]]:
-    """The study that arguments of `compress` ask for, and the other arguments."""
+    """Return the study of the arguments of `compress`, and the remaining arguments."""
     rest = dict(settings)
     calls = {ours: rest.pop(given) for given, ours in _CALLBACKS.items() if given in rest}
     known = {name: rest.pop(name) for name in _OF_A_STUDY if name in rest}

@@ -9,9 +9,9 @@ _COUNTED = ("macs", "params", "bytes", "activations")
 
 
 def point(result: CompressionResult) -> dict[str, Any]:
-    """One point of the curve as JSON values: the limit, the size as a share of the dense network, the scores.
+    """Return one point of the curve as JSON values: limit, size as a share of the dense network, and scores.
 
-    `size` is of the metric that is limited first; `shares` are of all metrics, of latency as measured, where limited.
+    `size` is the share of the metric that is limited first; `shares` has all metrics, and measured latency if limited.
     """
     constraint = str(result.settings["constraint"])
     metric = Constraint.parse(constraint)[0].metric

@@ -28,19 +28,19 @@ from gnnrl.scoring.plans import Seconds, Trial
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CompressionResult:
-    """What a compression found and made.
+    """The result of a compression.
 
     Attributes:
         model: the small network, of the user's own class.
         plan: widths and kept units.
         score: `dense`, `pruned` (nothing repaired), `repaired` and, after fine-tuning, `finetuned`, by the test
             function if there is one, else by the reward.
-        reward: the best score of the search; where its plan was not fast enough, that of the plan that is.
-        history: all judged plans.
+        reward: the reward of the plan: the best of the search, unless a limit on latency required another plan.
+        history: all scored plans.
         cost: sizes of the `dense` and the `pruned` network.
-        seconds, search_seconds: time of each stage, and where that of the search went.
-        classes: accuracy of each class before and after, where `test` gives images.
-        latency: how fast the small network was found to be, where latency is limited.
+        seconds, search_seconds: time of each stage, and of each kind of work in the search.
+        classes: accuracy of each class before and after, if `test` gives images.
+        latency: measured latency of the small network, if latency is limited.
         kept: stage of `model`: "finetuned", or "repaired" without fine-tuning or if that ruined the network.
     """
 
@@ -75,7 +75,7 @@ class CompressionResult:
         return Asked(str(limit), dense * limit.limit / 100 if limit.relative else limit.limit, dense, pruned)
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest of a saved result says."""
+        """Return the facts for the manifest of a saved result."""
         return {
             "constraint": self.settings["constraint"],
             "limits": [asdict(asked) for asked in self.limits],
@@ -92,10 +92,10 @@ class CompressionResult:
         }
 
     def record(self, about: Mapping[str, Any] | None = None) -> Record:
-        """What the report and the model card say.
+        """Return the record, of which report and model card are made.
 
         Args:
-            about: what you know beside it, by the names of the fields of `gnnrl.report.record.Record`, such as
+            about: further facts, by the names of the fields of `gnnrl.report.record.Record`, such as
                 {"model": "resnet20 on CIFAR-10", "data": "cifar10"}.
         """
         return record_of(self, about or {})
@@ -133,8 +133,8 @@ class CompressionResult:
         """Write the small network for others: ONNX (.onnx), torch.export (.pt2), or a patch of widths (.py).
 
         Args:
-            example_inputs: as for `compress`; for .onnx and .pt2.
-            dense: the network that was compressed, or another instance of its class; for .py.
+            example_inputs: inputs as for `compress`, needed for .onnx and .pt2.
+            dense: the dense network, or another instance of its class, needed for .py.
             settings: `form`, `dynamic_batch`, `opset` and `force`, see `gnnrl.artifacts.formats.export`.
         """
         return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
@@ -144,7 +144,7 @@ def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
     """Collect the record of a result.
 
     Args:
-        facts: what the caller knows beside it, by the names of a record's fields; they go first.
+        facts: further facts, by the names of a record's fields; they override the result's own.
     """
     known = {
         "model": result.network.model_class,

@@ -1,4 +1,4 @@
-"""How a limit is searched: searcher, number of plans, seed, place; checked when it is stated."""
+"""The settings of a search: searcher, number of plans, seed and executor, checked when they are given."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from gnnrl.searchers.task import search as search_task
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What `compress` is asked beside network, data and limit.
+    """The arguments of `compress` other than network, data and limit.
 
     Attributes:
         searcher: a name of `gnnrl.searchers.table`, `module:attribute`, or a function of a `Task`, or its class.
-        episodes: plans that may be scored.
-        seed: of the search.
-        finetune: trains the small network in place.
+        episodes: number of plans that may be scored.
+        seed: seed of the search.
+        finetune: function that trains the small network in place.
         executor: where plans are scored.
         keep: "better" keeps the repaired network if fine-tuning ruined it, "finetuned" never does.
     """
@@ -52,7 +52,7 @@ class Search:
 
     @property
     def evaluations(self) -> int:
-        """Plans that may be scored: one for a closed form, which has only one plan."""
+        """Number of plans that may be scored: 1 for a closed form, which has only one plan."""
         return evaluations_of(self.searcher, self.episodes)
 
     def run(
@@ -63,8 +63,8 @@ class Search:
         If the evaluations of a run were raised, the previous search is followed by one that knows its trials.
 
         Args:
-            task: makes the task of so many plans, a seed and an evaluator.
-            memory: what a run directory remembers of the search.
+            task: function that makes a task of a number of plans, a seed and an evaluator.
+            memory: the trials of a run directory.
 
         Raises:
             ArtifactError: the journal is of another search.
@@ -77,7 +77,7 @@ class Search:
         evaluator.executor = None
         if memory is not None:
             memory.check_used(len(evaluator.trials))
-            evaluator.memory = None  # what is scored from here on is no part of the search
+            evaluator.memory = None  # what is scored from here on does not belong to the search
         return evaluator
 
 

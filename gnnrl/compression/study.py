@@ -1,4 +1,4 @@
-"""Study: everything that is known of a network before a limit, and the searches that start from it."""
+"""Study: a network with its measurements before any limit, and the searches that start from it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -39,28 +39,28 @@ from gnnrl.storage.fingerprint import digest_of
 
 DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
 STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
-"""Layers are timed where latency is limited, and the result is fine-tuned where a function for that is given."""
+"""Stages; "latency" only runs if latency is limited, "finetune" only if a function for it is given."""
 
 
 class Study:
-    """A network, its data, and what is known of both before a limit is given.
+    """A network, its data, and the measurements of both that need no limit.
 
         study = gnnrl.Study(model, inputs, evaluate=batches, calibration=batches)
         goal = study.goal("macs<=50%")
         result = study.compress(goal, searcher="ppo", episodes=150)
 
-    Trace, calibration and error curves are computed once, when they are first needed. A `goal` needs the trace alone,
-    so a limit out of reach is refused before data are read.
+    Trace, calibration and error curves are computed once, at first use. A `goal` only needs the trace, so an
+    unreachable limit is refused before data are read.
 
     Args:
         model, example_inputs, evaluate, calibration, rules, importance, repair, calibration_images, network, device:
             see `gnnrl.compress`; `evaluate` and `calibration` may come later, by `provide`.
-        seed: of the criterion "random", and of searches that name none.
-        observer: told what is being done.
+        seed: seed of the criterion "random", and of searches without a seed of their own.
+        observer: object that receives the progress.
 
     Attributes:
         model, inputs: a copy of the dense network, in evaluation mode, and example inputs on its device.
-        calibration: the calibration data, None as long as there are none.
+        calibration: the calibration data, None before they are given.
         clock: seconds of the stages.
 
     Raises:
@@ -116,7 +116,7 @@ class Study:
         """Take the data, before the first search.
 
         Raises:
-            ConfigError: they are no data, or calibration data are missing.
+            ConfigError: `evaluate` is not usable, or calibration data are missing.
         """
         self._evaluate = as_evaluate(evaluate, self.inputs)
         self.criteria.check(calibration)
@@ -124,20 +124,20 @@ class Study:
 
     @property
     def evaluate(self) -> Evaluate:
-        """The function that scores a network; a ConfigError if none was given."""
+        """The function that scores a network; raises ConfigError if it was not given."""
         if self._evaluate is None:
             raise ConfigError("a search needs evaluate=: a function from a network to a score, or batches (x, y)")
         return self._evaluate
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What is measured of the dense network, computed when it is first asked for."""
+        """The measurements of the dense network, computed at first use."""
         data = self.evaluate, self.calibration
         with outside_inference():
             return Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
 
     def goal(self, constraint: str) -> Goal:
-        """Check a limit on this network; where it limits latency, measure the layers.
+        """Check a limit on this network; if it limits latency, measure the layers.
 
         Raises:
             ConfigError, NothingToPrune, UnreachableConstraint: it is not a limit, or cannot be met.
@@ -161,13 +161,13 @@ class Study:
         return [self.goal(constraint) for constraint in constraints]
 
     def evaluator(self, memory: Memory | None = None) -> Evaluator:
-        """What scores plans; it has scored none yet."""
+        """Return a new evaluator, which scores plans."""
         known = self.evidence
         judge = Judge(self.model, self.network, self.evaluate, known.orders, known.record, self.criteria.repair)
         return Evaluator(judge, memory=memory)
 
     def task(self, goal: Goal, evaluations: int, seed: int = 0, evaluator: Evaluator | None = None) -> Task:
-        """What a searcher works on: a search that has scored nothing yet, or resumes with what an evaluator knows."""
+        """Return the task of a searcher, which starts without scores, or with those of a given evaluator."""
         known = self.evidence
         evaluator = evaluator or self.evaluator()
         return Task(goal.projection, evaluator, known.curves, known.scores, evaluations, seed, self.clock.judged)
@@ -181,11 +181,11 @@ class Study:
         run: str | Path | RunDirectory | None = None,
         **settings: Any,
     ) -> CompressionResult:
-        """Search a limit, and make the small network.
+        """Search the best plan within a limit, and make the small network.
 
         Args:
-            goal: of this study, or a limit such as `macs<=50%`.
-            search: how; by default `Search(**settings)`, so that `episodes=50` may be written here.
+            goal: a goal of this study, or a limit such as `macs<=50%`.
+            search: settings of the search; by default `Search(**settings)`, so that `episodes=50` may be given here.
             test, run: see `gnnrl.compress`.
         """
         search = search or Search(**{"seed": self.criteria.seed, **settings})
@@ -204,7 +204,7 @@ class Study:
             return finish(self.model, self.inputs, goal, evaluator, agreed, search, final, asked, self.clock)
 
     def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
-        """The goal, under the times that a run remembers."""
+        """Return the goal, with the measured times of a run."""
         if directory is not None:
             self.timing.use(ledger_of(directory, self.timing.ledger.measured))
         if not isinstance(goal, Goal):
@@ -249,7 +249,7 @@ class Study:
         """Run several searchers on one limit.
 
         Args:
-            contest: which; by default `Contest.of(**settings)`: searchers, seeds, episodes and path.
+            contest: the searchers; by default `Contest.of(**settings)`: searchers, seeds, episodes and path.
             test, executor: see `gnnrl.compress`.
         """
         contest = contest or Contest.of(**{"searchers": DEFAULT_SEARCHERS, "seeds": (0, 1, 2), **settings})
@@ -272,7 +272,7 @@ class Study:
         return comparison
 
     def _asked(self, goal: Goal, search: Search) -> dict[str, Any]:
-        """What a result says of how it was made."""
+        """Return the settings that a result records."""
         return {
             "constraint": goal.constraint,
             "searcher": search.name,
@@ -291,7 +291,7 @@ class Study:
         return {"rules": asdict(self.rules), "calibration_images": self.criteria.images}
 
     def identity(self) -> dict[str, Any]:
-        """What a search is on, as a run directory writes it down: weights, groups, limit, data as far as they show."""
+        """Return facts that identify network and data in a run directory."""
         return {
             "weights": digest_of(self.model),
             "network": self.network.fingerprint,

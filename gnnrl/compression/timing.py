@@ -1,4 +1,4 @@
-"""The latency of one network and of its plans, measured where a limit asks for it."""
+"""The latency of one network and of its plans, measured if a limit needs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,16 +19,16 @@ from gnnrl.pruning.curves import Curve
 from gnnrl.pruning.projection import Projection
 
 Plans = list[Component]
-"""Removal order of each group's units: which network a plan's widths stand for."""
+"""Removal order of each group's units, which determines the network of a plan's widths."""
 
 
 @dataclass(slots=True)
 class Timing:
-    """Measures layers once, and plans as whole networks.
+    """The measurements of latency: layers once, and plans as whole networks.
 
     Attributes:
         model, network, inputs: the dense network, traced, and its example inputs.
-        ledger: times that are known; they are not measured again.
+        ledger: known times, which are not measured again.
     """
 
     model: nn.Module
@@ -38,7 +38,7 @@ class Timing:
     _measured: Network | None = None
 
     def use(self, ledger: Ledger) -> None:
-        """Take times from another ledger from here on."""
+        """Use another ledger from here on."""
         self.ledger, self._measured = ledger, None
 
     def measured(self, clock: Clock) -> Network:
@@ -53,13 +53,13 @@ class Timing:
         return self._measured
 
     def corrected(self, goal: Goal, curves: list[Curve], orders: Plans) -> Goal:
-        """Return the goal with a model of the latency that is right for the closed-form plan."""
+        """Return the goal with a model of latency that a measurement of the closed-form plan has corrected."""
         if goal.latency is None:
             return goal
         return goal.onto(self._agreed(goal, lambda onto: Allocation.build(onto, curves).widths(), orders).projection)
 
     def on_time(self, goal: Goal, widths: Component, orders: Plans) -> Agreement | None:
-        """Measure a plan, and if it is not as fast as the limit says find the nearest one that is.
+        """Measure a plan; if it does not meet the limit, find the nearest plan that does.
 
         Returns:
             None if latency is not limited.
@@ -72,7 +72,7 @@ class Timing:
         assert goal.latency is not None
 
         def milliseconds(widths: Component) -> tuple[float, float]:
-            """Latency of the dense and of the pruned network."""
+            """Return the latency of the dense and of the pruned network."""
             plans = np.stack([self.network.widths, widths])
             seconds = time_plans(self.model, self.network, self.inputs, plans, orders=orders, ledger=self.ledger)
             dense, pruned = 1e3 * seconds

@@ -106,7 +106,7 @@ def test_runs_under_other_settings_are_not_compared(tmp_path: Path) -> None:
     "wrong", [{"searchers": []}, {"seeds": []}, {"searchers": ["random", "random"]}, {"seeds": [1, 1]}]
 )
 def test_a_comparison_without_distinct_searchers_and_seeds_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="searchers and seeds"):
+    with pytest.raises(ConfigError, match="searchers with different names, and different seeds"):
         compared(**wrong)
 
 
