@@ -205,18 +205,19 @@ def tabulate(facts: Mapping[str, Any]) -> Table:
     threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{facts['device']}, {threads}")
     table.add_column("", no_wrap=True)
-    for title in ("ms an input", "p5", "p95", f"a second, by {facts['batch']}", "p5 to p95", "peak MB"):
+    for title in ("ms", "p5", "p95", f"by {facts['batch']}, /s", "p5", "p95", "peak MB"):
         table.add_column(title, justify="right")
     for engine, networks in facts["engines"].items():
         for name, row in networks.items():
             latency = row["latency_ms"]
             times = (f"{latency[key]:.2f}" for key in ("median", "p5", "p95"))
-            rates = f"{row['images_per_second']:,.0f}", "{p5:,.0f}-{p95:,.0f}".format(**row["images_per_second_spread"])
+            spread = row["images_per_second_spread"]
+            rates = (f"{rate:,.0f}" for rate in (row["images_per_second"], spread["p5"], spread["p95"]))
             table.add_row(f"{engine}, {name}", *times, *rates, f"{row['peak_memory_mb']:,.0f}")
         dense, pruned = networks["dense"], networks["pruned"]
         faster = dense["latency_ms"]["median"] / pruned["latency_ms"]["median"]
         rate = pruned["images_per_second"] / dense["images_per_second"]
         memory = pruned["peak_memory_mb"] / max(dense["peak_memory_mb"], 0.1)
-        shares = (f"x{faster:.2f} speed", "", "", f"x{rate:.2f}", "", f"{memory:.0%}")
-        table.add_row("", *(f"[green]{share}[/]" for share in shares), end_section=True)
+        shares = (f"x{faster:.2f}", "", "", f"x{rate:.2f}", "", "", f"{memory:.0%}")
+        table.add_row("pruned to dense", *(f"[green]{share}[/]" for share in shares), end_section=True)
     return table
