@@ -288,9 +288,7 @@ OutOption = Annotated[
         "--out", metavar="DIR", rich_help_panel=START, help="Where the result goes; must be empty or not exist."
     ),
 ]
-UntrainedOption = Annotated[
-    bool, typer.Option("--untrained", help="Prune a network that has no trained weights, or that only guesses.")
-]
+UntrainedOption = Annotated[bool, typer.Option("--untrained", help="Prune a network without trained weights.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the result that is in --out.")]
 DryRunOption = Annotated[
     bool,

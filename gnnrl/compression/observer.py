@@ -26,6 +26,12 @@ class Observer:
     def judged(self, trial: Trial) -> None:
         """Note a plan that was scored."""
 
+    def expect(self, plans: int) -> None:
+        """Note how many plans the search may score."""
+
+    def end(self) -> None:
+        """Note that the stage ended."""
+
 
 class Callbacks(Observer):
     """An observer made of functions, as `compress` takes them."""
@@ -81,11 +87,23 @@ class Clock(Observer):
     def timed(self, stage: str) -> Iterator[None]:
         """Time a stage that ends with the block."""
         self.begin(stage)
-        yield
+        with self:
+            yield
+
+    def __enter__(self) -> None:
+        """Begin a block, whose last stage ends with it, also after an error."""
+
+    def __exit__(self, *error: object) -> None:
         self.end()
+
+    def expecting(self, plans: int) -> Callable[[Trial], None]:
+        """Pass on how many plans are expected; return what is to be called after each."""
+        self.observer.expect(plans)
+        return self.judged
 
     def end(self) -> None:
         """End the last stage."""
         if self._stage is not None:
             self.seconds[self._stage] = perf_counter() - self._start
+            self.observer.end()
         self._stage = None

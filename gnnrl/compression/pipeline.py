@@ -10,6 +10,7 @@ from torch import nn
 from gnnrl.compression.comparison import Comparison
 from gnnrl.compression.contest import Contest
 from gnnrl.compression.observer import Callbacks
+from gnnrl.compression.progress import progressing
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.study import DEFAULT_SEARCHERS, Study
@@ -45,6 +46,7 @@ def compress(
     run: str | Path | RunDirectory | None = None,
     executor: str | Executor = "serial",
     keep: str = "better",
+    progress: bool | None = None,
 ) -> CompressionResult:
     """Search, prune, repair, verify and fine-tune a network.
 
@@ -76,6 +78,7 @@ def compress(
         keep: "better" warns and keeps the repaired network if the fine-tuned one is worse on the data of `evaluate`:
             its top-1 by more than half the 95 % interval, or the score of your function by more than 1 % of its change
             by pruning without repair. "finetuned" always keeps the fine-tuned network.
+        progress: show a line for each stage on stderr, with plans and time left; by default in terminals and notebooks.
 
     Raises:
         GnnrlError: see `gnnrl.errors`; no files are written except in `run`.
@@ -96,7 +99,7 @@ def compress(
         network=network,
         seed=seed,
         device=device,
-        observer=Callbacks(on_stage, on_trial, on_calibration),
+        observer=progressing(Callbacks(on_stage, on_trial, on_calibration), progress),
     )
     return study.compress(constraint, search, test=read, run=run)
 
@@ -153,7 +156,7 @@ def compare(
         episodes: number of plans that each run may score.
         path: file that is written after each run; runs that it holds already are not run again.
         settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `calibration_images`,
-            `device`, `executor`, `on_stage`, `on_calibration` and `on_trial` as in `compress`.
+            `device`, `executor`, `progress`, `on_stage`, `on_calibration` and `on_trial` as in `compress`.
 
     Raises:
         ConfigError: two searchers have the same name, or the file holds runs with other settings, which are listed.
@@ -183,5 +186,5 @@ def _study(model: nn.Module, example_inputs: Any, settings: dict[str, Any]) -> t
     rest = dict(settings)
     calls = {ours: rest.pop(given) for given, ours in _CALLBACKS.items() if given in rest}
     known = {name: rest.pop(name) for name in _OF_A_STUDY if name in rest}
-    study = Study(model, example_inputs, observer=Callbacks(**calls), **known)
+    study = Study(model, example_inputs, observer=progressing(Callbacks(**calls), rest.pop("progress", None)), **known)
     return study, rest

@@ -17,6 +17,7 @@ from gnnrl.compression.evidence import Criteria, Evidence
 from gnnrl.compression.finishing import finish
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock, Observer
+from gnnrl.compression.progress import progressing
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.timing import Timing
@@ -92,7 +93,7 @@ class Study:
         self.calibration: Iterable[Any] | None = None
         if evaluate is not None:
             self.provide(evaluate, calibration)
-        self.clock = Clock(observer or Observer())
+        self.clock = Clock(observer or progressing(Observer(), None))
         check_weights(unwrapped(model), network)
         with outside_inference():
             dense = copy_network(unwrapped(model)).eval()
@@ -168,9 +169,8 @@ class Study:
 
     def task(self, goal: Goal, evaluations: int, seed: int = 0, evaluator: Evaluator | None = None) -> Task:
         """Return the task of a searcher, which starts without scores, or with those of a given evaluator."""
-        known = self.evidence
-        evaluator = evaluator or self.evaluator()
-        return Task(goal.projection, evaluator, known.curves, known.scores, evaluations, seed, self.clock.judged)
+        known, told = self.evidence, self.clock.expecting(evaluations)
+        return Task(goal.projection, evaluator or self.evaluator(), known.curves, known.scores, evaluations, seed, told)
 
     def compress(
         self,
@@ -190,7 +190,7 @@ class Study:
         """
         search = search or Search(**{"seed": self.criteria.seed, **settings})
         read = None if test is None else as_test(test, self.model, self.inputs)
-        with outside_inference(), held(run) as directory:
+        with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
             goal.warn_if_met()
             known = self.evidence
@@ -263,7 +263,7 @@ class Study:
         known = self.evidence
         goal = self.timing.corrected(goal, known.curves, known.orders)
         comparison = contest.begin(asked | {"network": goal.network.fingerprint}, known.dense, before)
-        with outside_inference(), started(where, self.evaluator().judge):
+        with outside_inference(), self.clock, started(where, self.evaluator().judge):
             contest.fill(comparison, partial(self.task, goal), where, self.clock)
         if read is not None:
             self.clock.begin("test")
