@@ -41,12 +41,15 @@ def finetune(
     On several devices: torchrun --nproc-per-node 4 -m gnnrl finetune small ... --device cuda
     """
     source = job.source
+    out = out or result.with_name(f"{result.name}-finetuned")
+    if not torchrun.helps():
+        check_place(out)
     given = Given(model=model, data=data, input_shape=source.input_shape, mean=source.mean, std=source.std)
     with narration(quiet=as_json) as narrator:
         narrator.begin("reading the result")
         known, place = complete(result, given, with_data=True)
         source = replace(known, weights=source.weights, pretrained=source.pretrained)
-        job = replace(job, source=source, data=place, out=out or result.with_name(f"{result.name}-finetuned"))
+        job = replace(job, source=source, data=place, out=out)
         facts = tune_on(job, narrator)
     show_tuned(facts, as_json=as_json)
 
@@ -64,8 +67,6 @@ def tune_on(
         typer.Exit: this process has helped another one, which tells.
     """
     check_named(job.source, job.data, job.device)
-    if settings is None and not torchrun.helps():
-        check_place(job.out)
     import_engine(narrator)
     torchrun.take_place(job.device)
     with limited_threads(job.threads):
