@@ -32,7 +32,7 @@ def test_an_own_reward_is_searched_for(capsys: pytest.CaptureFixture[str]) -> No
     assert run("own_reward.py", capsys) == [["worst", "class"]]
 
 
-SMALLER = {r"EPISODES = \d+": "EPISODES = 3", r"EPISODES, EPOCHS = \d+, \d+": "EPISODES, EPOCHS = 3, 1"}
+SMALLER = {r"EPISODES = \d+": "EPISODES = 3", r"EPISODES, EPOCHS = \d+, \d+": "EPISODES, EPOCHS = 3, 3"}
 SMALLER |= {r"EPISODES, SEEDS = .*": "EPISODES, SEEDS = 3, [0]"}
 
 
