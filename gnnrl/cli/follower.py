@@ -13,6 +13,7 @@ _STAGES = {
     "latency": ("measuring layers", "measurements"),
     "calibrate": ("calibrating", ""),
     "curves": ("weighing channels", "channels"),
+    "weigh": ("weighing groups", "groups"),
     "search": ("searching", "plans"),
     "verify": ("verifying", ""),
     "test": ("testing", ""),

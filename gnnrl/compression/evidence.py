@@ -1,11 +1,12 @@
 """Measurements of a dense network before a search: calibration, error curves and score."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
+from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
 from gnnrl.errors import ConfigError
 from gnnrl.modules.copies import copy_network
@@ -15,6 +16,7 @@ from gnnrl.pruning.calibration.dense import Calibration, calibrate
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
+from gnnrl.pruning.output_weights import Weighing, weigh
 from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.scoring.plans import Evaluate, judged
@@ -65,6 +67,9 @@ class Evidence:
         scores: importance of the units.
         orders: removal order of each group's units.
         dense: score of the dense network.
+        model: the dense network.
+        repair: name of the repair.
+        weighings: how the curves were weighted, by the limit.
     """
 
     record: Calibration | None
@@ -72,6 +77,20 @@ class Evidence:
     scores: Scores
     orders: list[Component]
     dense: float
+    model: nn.Module
+    repair: str
+    weighings: dict[str, Weighing] = field(default_factory=dict)
+
+    def weighted(self, goal: Goal, clock: Clock) -> list[Curve]:
+        """Return the error curves, weighted for a limit by what the outputs feel; as they are without calibration."""
+        if self.record is None:
+            return self.curves
+        if goal.constraint not in self.weighings:
+            with clock.timed("weigh"):
+                repair = find_repair(self.repair)
+                known = (self.model, goal.projection, self.curves, self.orders, self.record, repair)
+                self.weighings[goal.constraint] = weigh(*known, clock.advance)
+        return self.weighings[goal.constraint].curves(self.curves)
 
     @classmethod
     def gather(
@@ -102,4 +121,4 @@ class Evidence:
         with clock.timed("curves"):
             curves = error_curves(model, network, record, clock.advance)
         orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)
-        return cls(record, curves, scores, orders, dense)
+        return cls(record, curves, scores, orders, dense, model, criteria.repair)

@@ -43,15 +43,17 @@ class Callbacks(Observer):
         on_advance: Callable[[int, int], None] | None = None,
     ) -> None:
         self._on_stage, self._on_trial, self._on_advance = on_stage, on_trial, on_advance
+        self._stage = ""
 
     def begin(self, stage: str) -> None:
         """Call `on_stage`."""
+        self._stage = stage
         if self._on_stage:
             self._on_stage(stage)
 
     def advance(self, done: int, total: int) -> None:
-        """Call `on_advance`."""
-        if self._on_advance:
+        """Call `on_advance`, which counts channels, so not the groups that are weighed."""
+        if self._on_advance and self._stage != "weigh":
             self._on_advance(done, total)
 
     def judged(self, trial: Trial) -> None:

@@ -39,7 +39,7 @@ from gnnrl.searchers.task import Task
 from gnnrl.storage.fingerprint import digest_of
 
 DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
-STAGES = ("trace", "latency", "calibrate", "curves", "search", "verify", "finetune", "test")
+STAGES = ("trace", "latency", "calibrate", "curves", "weigh", "search", "verify", "finetune", "test")
 """Stages; "latency" only runs if latency is limited, "finetune" only if a function for it is given."""
 
 
@@ -170,7 +170,8 @@ class Study:
     def task(self, goal: Goal, evaluations: int, seed: int = 0, evaluator: Evaluator | None = None) -> Task:
         """Return the task of a searcher, which starts without scores, or with those of a given evaluator."""
         known, told = self.evidence, self.clock.expecting(evaluations)
-        return Task(goal.projection, evaluator or self.evaluator(), known.curves, known.scores, evaluations, seed, told)
+        curves, evaluator = known.weighted(goal, self.clock), evaluator or self.evaluator()
+        return Task(goal.projection, evaluator, curves, known.scores, evaluations, seed, told)
 
     def compress(
         self,
@@ -193,9 +194,8 @@ class Study:
         with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
             goal.warn_if_met()
-            known = self.evidence
-            goal = self.timing.corrected(goal, known.curves, known.orders)
-            asked = self._asked(goal, search)
+            known, asked = self.evidence, self._asked(goal, search)
+            goal = self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
             self.clock.begin("search")
             memory = None if directory is None else self._memory(directory, asked)
             evaluator = search.run(self.evaluator(memory), partial(self.task, goal), memory)
@@ -261,7 +261,7 @@ class Study:
         goal = self._begun(goal, None)
         goal.warn_if_met()
         known = self.evidence
-        goal = self.timing.corrected(goal, known.curves, known.orders)
+        goal = self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
         comparison = contest.begin(asked | {"network": goal.network.fingerprint}, known.dense, before)
         with outside_inference(), self.clock, started(where, self.evaluator().judge):
             contest.fill(comparison, partial(self.task, goal), where, self.clock)

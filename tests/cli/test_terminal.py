@@ -49,6 +49,7 @@ STAGES = [
     "reading images",
     "calibrating",
     "weighing channels",
+    "weighing groups",
     "searching",
     "verifying",
     "fine-tuning",
@@ -100,7 +101,7 @@ def test_a_run_that_ctrl_c_ends_is_resumed_and_both_screens_are_clean(tmp_path: 
     stopped.wait_for("best top-1")
     stopped.type("\x03")
     assert stopped.end() == 130
-    assert stages(stopped) == STAGES[:6]
+    assert stages(stopped) == STAGES[:7]
     assert stages(stopped, "✗") == ["searching"]
     end = [line for line in stopped.lines if line][-3:]
     assert end[0].startswith("✗ searching")

@@ -21,7 +21,7 @@ from gnnrl.pruning.calibration.records import LayerRecord, Moments, check_alike,
 from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.calibration.watch import Observer, watching
 
-_ACTIVATION_BUDGET = 8e8
+_ACTIVATION_BUDGET = 1.6e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def calibrate(
             "of the network's inputs in the order of its forward, labels last"
         ) from error
     inputs = tuple(_laid_out(value[:bound], layout) for value in inputs)
-    recorder, readers = _Recorder(model, sampler, moments), Readers(model)
+    recorder, readers = _Recorder(model, sampler, moments, fitted_of(bound) / bound), Readers(model)
     with watching(model, recorder.observer, readers):
         outputs = feed.run(model, inputs)
     recorder.finish()
@@ -175,14 +175,14 @@ def _normalised(arguments: dict[str, Any], _: LayerCall | None) -> Tensor:
 class _Recorder:
     """Records the layer calls of a dense network."""
 
-    def __init__(self, model: nn.Module, sampler: Sampler, moments: bool) -> None:
+    def __init__(self, model: nn.Module, sampler: Sampler, moments: bool, share: float) -> None:
         self.layers: dict[int, LayerRecord] = {}
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(model)
         self._buffers = {id(value): name for name, value in (*model.named_parameters(), *model.named_buffers())}
         self._branches: dict[int, LayerCall] = {}
         self._sampler = sampler
-        self._moments = moments
+        self._moments, self._share = moments, share
 
     def finish(self) -> None:
         """Say which outputs may wait for their addition, now that all readers are known."""
@@ -210,7 +210,9 @@ class _Recorder:
         )
         record.bias = self._buffers.get(id(call.bias))
         if self._moments and call.groups == 1 and inputs <= _WIDEST:
-            record.moments = _moments(self._sampler.patches(call, samples))
+            rows = self._sampler.patches(call, samples)
+            record.moments = _moments(rows)
+            record.fitted = _moments(rows[: round(len(rows) * self._share)])
         self.layers[call.order] = record
         if call.source is not None:
             self._normalised(call, output)

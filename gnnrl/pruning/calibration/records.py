@@ -34,6 +34,7 @@ class LayerRecord:
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
             addition, the normalised output, or the output itself.
         deferrable: nothing but one addition reads the output, so it need not be there before.
+        moments, fitted: of the inputs on all images, and on those that are fitted where some are held out.
         bias: name of the bias.
         centre: name of the running mean of the batch normalisation that follows.
         scale: factor that the normalisation or layer scale after the layer applies to each output [O].
@@ -52,6 +53,7 @@ class LayerRecord:
     deferrable: bool = False
     branch_target: tuple[int, Tensor] | None = None
     moments: Moments | None = None
+    fitted: Moments | None = None
     bias: str | None = None
     centre: str | None = None
 

@@ -1,0 +1,141 @@
+"""What narrowing one group alone does to the network's outputs.
+
+One group is masked to a width, the layers that read it compensate in closed form, and the outputs on held-out images
+are compared with the dense network's. Only the end of the network runs, from the first layer that changes. Where
+masking is not the same as removing (a normalisation over the channels), the group is really removed and repaired.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from gnnrl.modules.copies import copy_network
+from gnnrl.network.labels import Component
+from gnnrl.network.structure import Group, Network
+from gnnrl.network.surgery import remove
+from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.calibration.records import LayerRecord
+from gnnrl.pruning.held_out import divergence, plan_divergences
+from gnnrl.pruning.reconstruction import Repair
+from gnnrl.pruning.replay import Replay
+
+_STRENGTH = 0.03
+_IMAGES = 64
+_CHECKED = 2
+
+
+class Sensitivity:
+    """Measures single groups of a network on held-out calibration images.
+
+    Args:
+        orders: removal order of each group's units.
+        repair: what is done after a group is really removed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        network: Network,
+        orders: Sequence[Component],
+        calibration: Calibration,
+        repair: Repair | None,
+    ) -> None:
+        self._model = copy_network(model).eval()
+        self._network, self._orders, self._calibration, self._repair = network, orders, calibration, repair
+        start = calibration.fitted
+        self._held = [value[start : start + _IMAGES] for value in calibration.inputs]
+        self._tensors = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
+        self._masks: dict[int, bool] = {}
+
+    @torch.no_grad()
+    def __call__(
+        self, widths: Component, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> NDArray[np.float64]:
+        """Divergence [G] of each group alone at its width; 0 where nothing is removed."""
+        replay = Replay.record(self._model, self._calibration.feed, self._held)
+        dense = [leaf for leaf in tree_leaves(replay.outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        found = np.zeros(len(widths))
+        groups = [group for group in self._network.groups if widths[group.index] < group.size]
+        cuts = {group.index: min(replay.uses.get(place.tensor, 0) for place in group.places) for group in groups}
+        for done, group in enumerate(sorted(groups, key=lambda group: cuts[group.index])):
+            width = int(widths[group.index])
+            if self._is_mask(group, width):
+                with self._narrowed(group, width):
+                    found[group.index] = divergence(replay.end(cuts[group.index]), dense)
+            else:
+                kept = self._kept(group, width)
+                known = self._model, self._network, kept, self._calibration, self._repair
+                found[group.index] = float(plan_divergences(*known).mean())
+            progress(done + 1, len(groups))
+        return found
+
+    def _kept(self, group: Group, width: int) -> list[Component]:
+        kept = [np.arange(other.size) for other in self._network.groups]
+        kept[group.index] = np.sort(self._orders[group.index][-width:])
+        return kept
+
+    def _is_mask(self, group: Group, width: int) -> bool:
+        """Whether masking the group's units is the same as removing them, found out once by doing both."""
+        if group.index not in self._masks:
+            few = [value[:_CHECKED] for value in self._held]
+            with self._narrowed(group, width, compensated=False):
+                masked = tree_leaves(self._calibration.feed.run(self._model, few))
+            small = remove(self._model, self._network, self._kept(group, width))
+            pairs = zip(masked, tree_leaves(self._calibration.feed.run(small, few)), strict=True)
+            tensors = [(a, b) for a, b in pairs if isinstance(a, Tensor) and a.is_floating_point()]
+            self._masks[group.index] = all(
+                a.shape == b.shape and bool((a - b).norm() <= 1e-3 * b.norm()) for a, b in tensors
+            )
+        return self._masks[group.index]
+
+    @contextmanager
+    def _narrowed(self, group: Group, width: int, *, compensated: bool = True) -> Iterator[None]:
+        """Inside, the group's first units do nothing, and what reads them compensates."""
+        removed = torch.from_numpy(np.ascontiguousarray(self._orders[group.index][: group.size - width]))
+        places = [place for place in group.places if not place.tensor.endswith("running_var")]
+        before: dict[str, Tensor] = {}
+
+        def changed(name: str) -> Tensor:
+            tensor = self._tensors[name]
+            before.setdefault(name, tensor.clone())
+            return tensor
+
+        try:
+            for place in places if compensated else []:
+                for record in self._calibration.of_weight(place.tensor) if place.dim == 1 else []:
+                    self._compensate(record, torch.from_numpy(place.positions)[removed].flatten(), changed)
+            for place in places:
+                index = torch.from_numpy(place.positions)[removed].flatten()
+                tensor = changed(place.tensor)
+                tensor.index_fill_(place.dim, index.to(tensor.device), 0)
+            yield
+        finally:
+            for name, value in before.items():
+                self._tensors[name].copy_(value)
+
+    def _compensate(self, record: LayerRecord, channels: Tensor, changed: Callable[[str], Tensor]) -> None:
+        """Let the other inputs of a layer stand in for these: ridge regression of what they add to its outputs."""
+        if record.fitted is None or record.name in self._calibration.shared:
+            return
+        rows = changed(record.name)[record.first : record.first + len(record.scale)]
+        kernel = rows[0, 0].numel()
+        gone = torch.zeros(rows[0].numel(), dtype=torch.bool, device=rows.device)
+        gone[(channels[:, None] * kernel + torch.arange(kernel)).flatten().to(rows.device)] = True
+        covariance, mean = record.fitted.covariance, record.fitted.mean
+        gram = covariance[~gone][:, ~gone].double()
+        gram.diagonal().add_(_STRENGTH * gram.diagonal().mean().clamp_min(1e-12))
+        matrix = rows.flatten(1).clone()
+        lost = matrix[:, gone].double()
+        gain = torch.linalg.solve(gram, covariance[~gone][:, gone].double() @ lost.T).T
+        shift = (lost @ mean[gone].double() - gain @ mean[~gone].double()).to(rows.dtype)
+        matrix[:, ~gone] += gain.to(rows.dtype)
+        rows.copy_(matrix.view(rows.shape))
+        if record.bias is not None:
+            changed(record.bias)[record.first : record.first + len(rows)] += shift
+        elif record.centre is not None:
+            changed(record.centre).sub_(shift)

@@ -1,0 +1,86 @@
+"""Curves are weighted by what the outputs feel, and no plan is worse than the closed form's on held-out images."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gnnrl.network.structure import Network
+from gnnrl.pruning.allocation import Allocation
+from gnnrl.pruning.output_weights import _chosen, weigh
+from gnnrl.pruning.projection import Projection
+from gnnrl.pruning.reconstruction import Repair
+from tests.pruning.knowledge import known
+from tests.topologies import images, topology
+
+
+class Two(nn.Module):
+    """Two branches of the same kind; the outputs hardly feel the second one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = (nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 8)) for _ in range(2))
+        self.head = nn.Linear(16, 5)
+        with torch.no_grad():
+            self.head.weight[:, 8:] *= 0.01
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(torch.cat([self.left(x), self.right(x)], 1))
+        return found
+
+
+def group_of(network: Network, name: str) -> int:
+    return next(group.index for group in network.groups if group.name.startswith(name) and group.size == 24)
+
+
+def test_what_the_outputs_hardly_feel_gets_less_width() -> None:
+    torch.manual_seed(0)
+    model, x = Two().eval(), torch.randn(200, 6)
+    network, record, curves = known(model, x)
+    projection = Projection.build(network, "macs<=40%")
+    left, right = group_of(network, "left"), group_of(network, "right")
+
+    found = weigh(model, projection, curves, [curve.order for curve in curves], record, Repair())
+    before = Allocation.build(projection, curves).widths()
+    after = Allocation.build(projection, found.curves(curves)).widths()
+
+    assert found.log_weights[left] > found.log_weights[right] + 1
+    assert after[right] < before[right] / 2
+    assert found.divergences[found.chosen] < 0.5 * found.divergences[0]
+
+
+@pytest.mark.parametrize("name", ["chain", "residual", "depthwise", "layer_norm_mlp", "attention"])
+def test_the_chosen_plan_is_not_further_from_the_dense_network_than_the_closed_form(name: str) -> None:
+    case = topology(name)
+    network, record, curves = known(case.model, images(batch=64) if name in ("chain",) else more(case.example_inputs))
+    orders = [curve.order for curve in curves]
+
+    found = weigh(case.model, Projection.build(network, "macs<=80%"), curves, orders, record, Repair())
+
+    assert len(found.divergences) == 3
+    assert found.divergences[found.chosen] <= found.divergences[0]
+
+
+def more(x: Tensor) -> Tensor:
+    """As many samples as a calibration needs, like these."""
+    return torch.randn(64, *x.shape[1:], generator=torch.Generator().manual_seed(1))
+
+
+def test_without_held_out_images_all_weights_are_one() -> None:
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
+    network, record, curves = known(model, torch.randn(7, 6))
+    found = weigh(model, Projection.build(network, "macs<=50%"), curves, [c.order for c in curves], record, Repair())
+
+    assert found.chosen == 0
+    assert (found.log_weights == 0).all()
+
+
+def test_a_gain_within_chance_leaves_the_closed_form() -> None:
+    torch.manual_seed(0)
+    closed = torch.rand(50)
+    noise = 0.5 * torch.randn(50)
+    lucky, clear = closed - 0.05 + noise - noise.mean(), closed - 0.2 + 0.1 * (noise - noise.mean())
+
+    assert _chosen([closed, lucky]) == 0
+    assert _chosen([closed, clear, lucky]) == 1
+    assert _chosen([closed, closed + 1]) == 0
+    assert _chosen([closed * torch.nan, clear]) == 1
