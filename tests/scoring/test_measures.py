@@ -91,7 +91,7 @@ def test_divergence_from_what_the_teacher_said_of_other_batches_is_refused(
     else:
         batches.append(batches[0])
 
-    with pytest.raises(DataError, match="without shuffle"):
+    with pytest.raises(DataError, match="no shuffle"):
         judge(classifier)
 
 
