@@ -37,7 +37,9 @@ def hide_broken(environment: MutableMapping[str, str]) -> None:
         return
     words = environment.get("COMP_WORDS", "").split("\n")
     place = int(environment.get("COMP_CWORD", "0"))
-    if ":" not in (before := words[max(place - 1, 0)], words[min(place, len(words) - 1)]):
+    if not 0 < place <= len(words):  # another shell splits words by itself
+        return
+    if ":" not in (before := words[place - 1], words[min(place, len(words) - 1)]):
         return
     ends_at_colon = before != ":"
     start = place - (1 if ends_at_colon else 2)

@@ -14,7 +14,8 @@ from tests.topologies import images, topology
 def test_a_result_prints_itself_in_three_lines() -> None:
     result = compressed(episodes=2)
     sizes, scores, search = str(result).splitlines()
-    assert sizes.startswith(f"macs<=50%: {result.cost['pruned'].macs:,} of {result.cost['dense'].macs:,} MACs (")
+    assert sizes.startswith("Sequential at MACs\xa0≤\xa050%: met by ")
+    assert f"; {result.cost['pruned'].macs:,} of {result.cost['dense'].macs:,} MACs (" in sizes
     assert scores.startswith("score: dense ")
     assert search.startswith(f"curves judged {len(result.history)} plan")
 
