@@ -1,4 +1,4 @@
-"""What can be done with a result: commands that name the network as the job did."""
+"""What can be done with a result: commands that name code again, and nothing else that the result knows."""
 
 from pathlib import Path
 
@@ -10,20 +10,16 @@ from gnnrl.cli.results import next_commands
 
 
 @pytest.mark.parametrize(
-    ("source", "judged", "exported"),
+    ("source", "data", "named"),
     [
-        (Source(model="digits-resnet", pretrained=True), [], []),
-        (
-            Source(model="net.py:make", input_shape="1,3,8,8"),
-            ["--input-shape", "1,3,8,8"],
-            ["--input-shape", "1,3,8,8"],
-        ),
-        (Source(model="net.py:make", mean="0.5", std="0.2"), ["--mean", "0.5", "--std", "0.2"], ["--mean", "0.5"]),
+        (Source(model="digits-resnet", pretrained=True), "images", []),
+        (Source(model="net.py:make", input_shape="1,3,8,8", mean="0.5"), "images", ["--model", "net.py:make"]),
+        (Source(model="digits-resnet"), "own.py:data", ["--data", "own.py:data"]),
     ],
 )
-def test_next_commands_name_the_network_as_the_job_did(source: Source, judged: list[str], exported: list[str]) -> None:
-    evaluate, export, report = next_commands(Job(source=source, data="images", out=Path("out/small")))
+def test_next_commands_name_code_alone(source: Source, data: str, named: list[str]) -> None:
+    evaluate, export, report = next_commands(Job(source=source, data=data, out=Path("out/small")))
 
-    assert evaluate == ["gnnrl", "evaluate", "out/small", "--model", source.model, *judged, "--data", "images"]
-    assert export == ["gnnrl", "export", "out/small", "--model", source.model, *exported, "--out", "small.onnx"]
+    assert evaluate == ["gnnrl", "evaluate", "out/small", *named]
+    assert export == ["gnnrl", "export", "out/small", *(named if "--model" in named else []), "--out", "small.onnx"]
     assert report == ["gnnrl", "report", "out/small"]

@@ -116,12 +116,13 @@ def test_a_run_that_ctrl_c_ends_is_resumed_and_both_screens_are_clean(tmp_path: 
 
 
 def test_a_command_without_a_run_says_that_it_was_interrupted(tmp_path: Path) -> None:
-    terminal = gnnrl("inspect", "digits-resnet", folder=tmp_path)
-    terminal.wait_for("loading PyTorch")
+    (tmp_path / "net.py").write_text("import time\n\n\ndef make():\n    time.sleep(60)\n")
+    terminal = gnnrl("inspect", "net.py:make", "--input-shape", "1,1,8,8", folder=tmp_path)
+    terminal.wait_for("loading the network")
     terminal.type("\x03")
     assert terminal.end() in (130, -signal.SIGINT)  # which a shell tells as 130
-    assert stages(terminal, "✗") == ["loading PyTorch"]
-    assert terminal.lines[1:] == ["error: interrupted; nothing was saved", ""]
+    assert stages(terminal, "✗") == ["loading the network"]
+    assert terminal.lines[2:] == ["error: interrupted; nothing was saved", ""]
 
 
 def test_a_pipe_gets_a_line_in_five_seconds_without_control_codes(tmp_path: Path) -> None:
