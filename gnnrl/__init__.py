@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gnnrl.imports import beyond_the_core
 from gnnrl.moved import MovedModules
 from gnnrl.version import __version__
 from gnnrl.views import register
@@ -105,7 +106,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that `import gnnrl` costs nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module 'gnnrl' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    with beyond_the_core(f"gnnrl.{name}"):
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,8 @@ from typing import Any
 from gnnrl.errors import ConfigError, question
 
 _FOLDERS: dict[str, None] = {}
+_FULL = {"PIL", "filelock", "gymnasium", "jinja2", "pydantic", "rich", "torch_geometric", "typer"}
+"""Modules of the extra `full`, which everything but the core needs."""
 
 
 def folders() -> list[str]:
@@ -80,6 +81,23 @@ def require(module: str, extra: str) -> Any:
         raise ConfigError(f"{package} is not installed; run: {install_command(extra)}") from None
 
 
+@contextmanager
+def beyond_the_core(what: str) -> Iterator[None]:
+    """Import inside what only the extra `full` can run.
+
+    Raises:
+        ConfigError: a package of `full` is not installed. The message says how to install it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _FULL:
+            raise
+        raise ConfigError(
+            f"{what} needs {error.name}, which is not installed; run: {install_command('full')}"
+        ) from None
+
+
 def install_command(extra: str) -> str:
     """Return a shell command that installs the packages of an extra for the running Python.
 
@@ -92,10 +110,13 @@ def install_command(extra: str) -> str:
 
 
 def _packages(extra: str) -> list[str]:
-    """Return the requirements of an extra. If gnnrl is not installed, return its source tree with the extra."""
+    """Return the requirements of an extra; its source tree with the extra, where gnnrl is not installed as it is."""
+    from importlib import metadata  # takes as long as all other imports of `import gnnrl` together
+
     try:
         declared = metadata.requires("gnnrl-compress") or []
     except metadata.PackageNotFoundError:
-        return [f"{Path(__file__).parents[1]}[{extra}]"]
+        declared = []
     marked = (line.partition(";") for line in declared)
-    return [package.strip() for package, _, marker in marked if re.search(rf"\bextra == ['\"]{extra}['\"]", marker)]
+    found = [package.strip() for package, _, marker in marked if re.search(rf"\bextra == ['\"]{extra}['\"]", marker)]
+    return found or [f"{Path(__file__).parents[1]}[{extra}]"]

@@ -1,5 +1,6 @@
 """Compress a small network where only torch, numpy, scipy and safetensors can be imported. Run by test_house.py."""
 
+import re
 import sys
 import tempfile
 from importlib.machinery import PathFinder
@@ -10,7 +11,20 @@ HIDDEN = {
     *("pydantic", "typer", "click", "rich", "gymnasium", "torch_geometric", "jinja2", "markupsafe", "PIL"),
     *("torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ray", "optuna", "cma", "yaml", "matplotlib"),
 }
-ENTRIES = {"artifacts", "errors", "latency", "modules", "moved", "network", "pruning", "storage", "version", "views"}
+ENTRIES = {
+    "__main__",
+    "artifacts",
+    "errors",
+    "imports",
+    "latency",
+    "modules",
+    "moved",
+    "network",
+    "pruning",
+    "storage",
+    "version",
+    "views",
+}
 
 
 class Installed(PathFinder):
@@ -27,6 +41,7 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import gnnrl  # noqa: E402
+from gnnrl.__main__ import main  # noqa: E402
 from gnnrl.artifacts import bundle  # noqa: E402
 
 
@@ -52,3 +67,23 @@ with tempfile.TemporaryDirectory() as folder:
     print("saved", "and loaded")
 loaded_entries = {name.split(".")[1] for name in sys.modules if name.startswith("gnnrl.")}
 assert loaded_entries == ENTRIES, loaded_entries ^ ENTRIES
+
+
+def refusal(name: str) -> str:
+    """Return what is said of a public name that needs more than the core."""
+    try:
+        getattr(gnnrl, name)
+    except gnnrl.GnnrlError as error:
+        return str(error)
+    return ""
+
+
+for name in ("compress", "PruningEnv"):
+    assert re.match(rf"gnnrl\.{name} needs \w+, which is not installed; run: .+ install .", refusal(name)), refusal(
+        name
+    )
+
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 2

@@ -186,6 +186,7 @@ def test_the_core_needs_only_torch_numpy_scipy_and_safetensors() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["saved", "and", "loaded"]
+    assert done.stderr.startswith("error: the command line needs ")
 
 
 def test_errors_have_exit_codes_and_one_root() -> None:

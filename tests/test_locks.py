@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GATE = re.search(r"^gate_extras=(.+)$", (ROOT / "scripts" / "setup").read_text(), re.MULTILINE)[1].split(",")
-EXTRAS = {"core": [], "gate": GATE, "ray": [*GATE, "ray"]}
+EXTRAS = {"core": ["full"], "gate": GATE, "ray": [*GATE, "ray"]}
 PLATFORMS = {
     "Linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
     "macOS": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
