@@ -37,7 +37,17 @@ class Value:
 
     def labelled(self) -> set[int]:
         """Return the dimensions along which some component varies."""
-        return {dim for component in self.components for dim, size in enumerate(component.shape) if size > 1}
+        return set().union(*map(wide, self.components))
+
+    def aligned(self, rank: int) -> "Value":
+        """Return the same labels with `rank` dimensions; those that broadcasting adds in front are fixed."""
+        pad = (1,) * (rank - len(self.shape))
+        return Value(pad + self.shape, tuple(labels.reshape(pad + labels.shape) for labels in self.components))
+
+
+def wide(component: Component) -> set[int]:
+    """Return the dimensions along which a component varies."""
+    return {dim for dim, size in enumerate(component.shape) if size > 1}
 
 
 def independent(components: Iterable[Component]) -> list[Component]:
@@ -45,10 +55,9 @@ def independent(components: Iterable[Component]) -> list[Component]:
     chosen: list[Component] = []
     seen: set[int] = set()
     for component in sorted(components, key=lambda labels: -labels.size):
-        wide = {dim for dim, size in enumerate(component.shape) if size > 1}
-        if not wide & seen:
+        if not wide(component) & seen:
             chosen.append(component)
-            seen |= wide
+            seen |= wide(component)
     return chosen
 
 
@@ -75,6 +84,15 @@ class LabelSpace:
         """Tie two broadcastable arrays of labels position by position."""
         if a is not b:
             self._ties.append((a, b))
+
+    def pin(self, component: Component, dims: Iterable[int]) -> Component:
+        """Tie a component along dimensions, and return it with size 1 there."""
+        for dim in dims:
+            first = component.take([0], dim)
+            if component.shape[dim] > 1:
+                self.tie(component, first)
+            component = first
+        return component
 
     def freeze(self, labels: Component, reason: Reason) -> None:
         """Freeze labels for a reason."""
@@ -129,8 +147,7 @@ class LabelSpace:
             return None
         rows = [_rows(component, dim) for component in found]
         for row in rows:
-            if len(row) > 1:
-                self.tie(row, row[:1])
+            self.pin(row, [0])
         if len(rows) > 1:
             for row in rows:
                 self.freeze(row, reason)

@@ -14,7 +14,7 @@ from torch import fx
 from torch._guards import detect_fake_mode
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnnrl.network.labels import Component, LabelSpace, Value
+from gnnrl.network.labels import Component, LabelSpace, Value, wide
 from gnnrl.network.reasons import Kind, Reason
 
 
@@ -141,9 +141,8 @@ class Call:
 
     def freeze(self, value: Value, kind: Kind, dims: Sequence[int] | None = None) -> None:
         """Freeze all channels of a tensor, or those of some dimensions."""
-        wanted = None if dims is None else {dim % len(value.shape) for dim in dims}
         for component in value.components:
-            if wanted is None or any(component.shape[dim] > 1 for dim in wanted):
+            if dims is None or any(component.shape[dim] > 1 for dim in dims):
                 self.space.freeze(component, self.reason(kind))
 
     def whole(self, value: Value, dims: Iterable[int], kind: Kind) -> Value:
@@ -155,14 +154,10 @@ class Call:
         wanted = {dim % len(value.shape) for dim in dims}
         kept = []
         for component in value.components:
-            wide = {dim for dim, size in enumerate(component.shape) if size > 1}
-            if wide <= wanted:
+            if wide(component) <= wanted:
                 self.space.freeze(component, self.reason(kind))
-                continue
-            for dim in wide & wanted:
-                self.space.tie(component, component.take([0], dim))
-                component = component.take([0], dim)
-            kept.append(component)
+            else:
+                kept.append(self.space.pin(component, wanted))
         return Value(value.shape, tuple(kept))
 
     def tie(self, a: Component | None, b: Component | None, kind: Kind) -> None:
@@ -173,6 +168,11 @@ class Call:
             for labels in (a, b):
                 if labels is not None:
                     self.space.freeze(labels, self.reason(kind))
+
+    def results(self, components: Sequence[Component] = ()) -> "Value | list[Value]":
+        """Return the same labels for every output: a list if the operation makes a list of tensors."""
+        results = [Value(shape, tuple(components)) for shape in self.shapes]
+        return results if isinstance(self.node.meta["val"], list | tuple) else results[0]
 
     def work(self, factor: int, *extents: Component | int | None) -> None:
         """State the MACs: a factor times fixed sizes and sizes of labelled dimensions."""

@@ -7,7 +7,7 @@ import numpy as np
 from torch import fx
 
 from gnnrl.network.labelling.operations.call import Call, Rule, passed
-from gnnrl.network.labels import Component, Value
+from gnnrl.network.labels import Component, Value, wide
 from gnnrl.network.reasons import Kind
 
 
@@ -48,14 +48,14 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     """
     rank = len(shape)
     computed = [node for node in nodes if call.parameter(node) is None]
-    known = [_align(value, rank) for value in (*others, *(call.value(node) for node in computed))]
+    known = [value.aligned(rank) for value in (*others, *map(call.value, computed))]
     # Find the last dimensions of components that vary along several, and freeze stored tensors along them.
-    rows = [dims for value in known for dims in map(_wide, value.components) if len(dims) > 1]
-    inner = {dims[-1] for dims in rows}
+    rows = [dims for value in known for dims in map(wide, value.components) if len(dims) > 1]
+    inner = {max(dims) for dims in rows}
     for number, node in enumerate(computed, len(others)):
         if inner and call.stored(node):
             call.freeze(known[number], Kind.FIXED_OPERAND, sorted(inner))
-            kept = [component for component in known[number].components if not inner & set(_wide(component))]
+            kept = [component for component in known[number].components if not inner & wide(component)]
             known[number] = Value(known[number].shape, tuple(kept))
     # Label parameters along the dimensions with labels; if all other operands are scalars, along all dimensions.
     labelled = set().union(*(value.labelled() for value in known))
@@ -65,7 +65,7 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
         if call.parameter(node) is not None:
             offset = rank - len(call.shape_of(node))
             dims = [dim - offset for dim in sorted(labelled - inner) if dim >= offset]
-            known.append(_align(call.value(node, dims), rank))
+            known.append(call.value(node, dims).aligned(rank))
     # Freeze labels that meet a fixed size in another operand, and tie all others.
     fixed = [{dim for other in known if other is not value for dim in _fixed(other)} for value in known]
     known = [
@@ -78,15 +78,6 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     return Value(tuple(shape), tuple(merged))
 
 
-def _wide(component: Component) -> list[int]:
-    return [dim for dim, size in enumerate(component.shape) if size > 1]
-
-
-def _align(value: Value, rank: int) -> Value:
-    pad = (1,) * (rank - len(value.shape))
-    return Value(pad + value.shape, tuple(component.reshape(pad + component.shape) for component in value.components))
-
-
 def _fixed(value: Value) -> set[int]:
     """Return the dimensions along which an operand has a fixed size above one."""
     return {dim for dim, size in enumerate(value.shape) if size > 1 and not value.varying(dim)}
@@ -96,7 +87,7 @@ def merge(call: Call, merged: list[Component], component: Component) -> list[Com
     """Add a component to a list, and tie it to those that vary along the same dimensions."""
     kept = []
     for other in merged:
-        if any(a > 1 and b > 1 for a, b in zip(component.shape, other.shape, strict=True)):
+        if wide(component) & wide(other):
             call.space.tie(component, other)
             component = np.broadcast_arrays(other, component)[0]
         else:

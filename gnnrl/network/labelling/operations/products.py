@@ -1,4 +1,4 @@
-"""Products as equations: einsum, and products with vectors, written as einsum.
+"""Products of two tensors, all written as equations: matrix products, products with vectors, einsum.
 
 Letters name dimensions. A letter that the output does not have is summed over, as in a matrix product.
 """
@@ -12,7 +12,7 @@ from torch import fx
 
 from gnnrl.network.labelling.operations.call import Call, Rule
 from gnnrl.network.labelling.operations.pointwise import merge, unify
-from gnnrl.network.labels import Component, Value, independent
+from gnnrl.network.labels import Component, Value, independent, wide
 from gnnrl.network.reasons import Kind
 
 
@@ -26,6 +26,22 @@ def einsum(call: Call) -> Value:
         call.work(call.macs())
         return Value(call.shape)
     return multiply(call, nodes, terms, output)
+
+
+def matmul(call: Call) -> Value:
+    """Multiply [..., M, K] by [..., K, N] with broadcasting, or by a vector [K]: `matmul`, `mm`, `bmm`, `mv`, `dot`."""
+    return _product(call, [value for value in call.arguments.values() if isinstance(value, fx.Node)])
+
+
+def _product(call: Call, nodes: Sequence[fx.Node]) -> Value:
+    first, second = (len(call.shape_of(node)) for node in nodes)
+    batch = ascii_lowercase[: max(first, second, 2) - 2]
+    rows, columns = "M" if first > 1 else "", "N" if second > 1 else ""
+    terms = [
+        f"{batch[len(batch) + 2 - max(first, 2) :]}{rows}K",
+        f"{batch[len(batch) + 2 - max(second, 2) :]}K{columns}",
+    ]
+    return multiply(call, nodes, terms, f"{batch}{rows}{columns}", counted=bool(rows and columns))
 
 
 def letters_of(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
@@ -53,19 +69,15 @@ def tensordot(call: Call) -> Value:
     return multiply(call, nodes, [first, second], "".join(x for x in first + second if (x in first) != (x in second)))
 
 
-def vectors(call: Call) -> Value:
-    """Multiply by a vector: `mv`, `dot`, `vdot`, and the outer product `outer`."""
-    terms, output = {"mv": ("ij,j", "i"), "outer": ("i,j", "ij")}.get(call.name, ("i,i", ""))
-    nodes = [value for value in call.arguments.values() if isinstance(value, fx.Node)]
-    return multiply(call, nodes, terms.split(","), output, counted=False)
+def outer(call: Call) -> Value:
+    """Multiply two vectors to a matrix."""
+    return multiply(call, [call["self"], call["vec2"]], ["i", "j"], "ij")
 
 
 def added(call: Call) -> Value:
     """Add a tensor to a matrix product: `addmm`, `baddbmm`."""
-    first, second = [name for name in call.arguments if call.has(name) and name != "self"][:2]
-    batch = "b" if len(call.shape) == 3 else ""
-    product = multiply(call, [call[first], call[second]], [f"{batch}mk", f"{batch}kn"], f"{batch}mn")
-    return unify(call, [call["self"]], call.shape, [product])
+    _, *nodes = (value for value in call.arguments.values() if isinstance(value, fx.Node))
+    return unify(call, [call["self"]], call.shape, [_product(call, nodes)])
 
 
 def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output: str, *, counted: bool = True) -> Value:
@@ -78,6 +90,11 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     # Give each operand one dimension for every letter, so that positions correspond.
     values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
     summed = {position for position, letter in enumerate(letters) if letter not in output}
+    # Labels that vary along other dimensions, too, such as heads, are removed there: tie them along the summed ones.
+    values = [
+        Value(value.shape, tuple(c if wide(c) <= summed else call.space.pin(c, summed) for c in value.components))
+        for value in values
+    ]
     if counted and (contracted := summed & _shared(letters, terms, values)):
         _state_work(call, [_without(value, summed - contracted) for value in values])
     # Tie the labels of both operands, and freeze those that cannot be removed.
@@ -86,17 +103,13 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
         for component in value.components:
             _check(call, component, value, values, [call.vanishes(node) for node in nodes], summed)
             merged = merge(call, merged, component)
-    # Drop the summed dimensions; a component that varies along one and along others is tied along it.
-    kept = []
-    for component in merged:
-        wide = {dim for dim, size in enumerate(component.shape) if size > 1}
-        for dim in wide & summed if wide - summed else ():
-            call.space.tie(component, component.take([0], dim))
-            component = component.take([0], dim)
-        if wide - summed:
-            order = [letters.index(letter) for letter in output]
-            kept.append(component.transpose([*order, *sorted(summed)]).reshape([component.shape[dim] for dim in order]))
-    return Value(call.shape, tuple(kept))
+    # Drop the summed dimensions, and bring the others into the order of the output.
+    order = [letters.index(letter) for letter in output]
+    kept = [component for component in merged if not wide(component) <= summed]
+    moved = (
+        component.transpose([*order, *sorted(summed)]).squeeze(tuple(range(-len(summed), 0))) for component in kept
+    )
+    return Value(call.shape, tuple(moved))
 
 
 def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:
@@ -121,21 +134,16 @@ def _shared(letters: Sequence[str], terms: Sequence[str], values: Sequence[Value
 
 def _without(value: Value, dims: set[int]) -> Value:
     """Return a value that was summed over dimensions."""
-    components = value.components
-    for dim in dims:
-        components = tuple(
-            component.take([0], dim) if component.shape[dim] > 1 else component for component in components
-        )
-    return Value(tuple(1 if dim in dims else size for dim, size in enumerate(value.shape)), components)
+    at = tuple(slice(0, 1) if dim in dims else slice(None) for dim in range(len(value.shape)))
+    shape = tuple(1 if dim in dims else size for dim, size in enumerate(value.shape))
+    return Value(shape, tuple(component[at] for component in value.components))
 
 
 def _check(
     call: Call, component: Component, own: Value, values: Sequence[Value], zero: Sequence[bool], summed: set[int]
 ) -> None:
     """Freeze labels that meet a fixed size, and those that are summed over although removed channels are not zero."""
-    for dim, size in enumerate(component.shape):
-        if size == 1:
-            continue
+    for dim in wide(component):
         if any(value.shape[dim] > 1 and not value.varying(dim) for value in values if value is not own):
             call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
         sharing = [gone for value, gone in zip(values, zero, strict=True) if value.varying(dim)]
@@ -162,7 +170,8 @@ def weight_norm(call: Call) -> Value:
 RULES: dict[str, Rule] = {
     "einsum": einsum,
     "tensordot": tensordot,
-    **dict.fromkeys(["mv", "dot", "vdot", "outer"], vectors),
+    **dict.fromkeys(["matmul", "bmm", "mm", "mv", "dot", "vdot"], matmul),
+    "outer": outer,
     **dict.fromkeys(["addmm", "baddbmm"], added),
     "_weight_norm": weight_norm,
 }
