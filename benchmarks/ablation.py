@@ -17,7 +17,7 @@ Each row is written when it is measured; see benchmarks/search.py for how to go 
 """
 
 import argparse
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -42,7 +42,7 @@ from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
-from gnnrl.scoring.plans import Evaluator, Judge, Trial
+from gnnrl.scoring.plans import Scorer, Trial, Widths, key_of
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.task import Task
 from gnnrl.searchers.task import search as run_search
@@ -64,27 +64,18 @@ REPEATS = 20
 LIMIT = "macs<=50%"
 
 
-class Instant(Evaluator):
-    """Judges plans by their error curves alone, in no time, and each time anew."""
+class Instant(Task):
+    """Scores plans by their error curves alone, in no time, and each time again."""
 
-    curves: Sequence[Curve] = ()
-
-    def score_all(self, plans: Iterable[Any]) -> Generator[Trial, None, None]:
-        """Judge the plans."""
-        for widths in plans:
-            self.score(widths)
-            yield self.trials[-1]
-
-    def known(self, widths: Any) -> float | None:
+    def is_known(self, widths: Any) -> bool:
         """Nothing is known, so that a search of so many evaluations plays as many plans."""
-        return None
+        return key_of(widths) in self._asked
 
-    def score(self, widths: Any) -> float:
+    def _scored(self, plans: Sequence[Widths]) -> Generator[Trial, None, None]:
         """Minus the summed errors."""
-        key = tuple(int(width) for width in widths)
-        score = -sum(float(curve.error[width - 1]) for curve, width in zip(self.curves, key, strict=True))
-        self.trials.append(Trial(len(self.trials), key, score, 0, 0.0))
-        return score
+        for key in plans:
+            score = -sum(float(curve.error[width - 1]) for curve, width in zip(self.curves, key, strict=True))
+            yield self._add(Trial(len(self.trials), key, score, 0, 0.0))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -134,7 +125,7 @@ def cost(name: str, *, quick: bool = False) -> Row:
     start = perf_counter()
     with timed(PPO, "update") as updates:
         run_search(PPOSearcher(), task)
-    row["own_seconds"] = (perf_counter() - start) / len(task.evaluator.trials)
+    row["own_seconds"] = (perf_counter() - start) / len(task.trials)
     row["update_seconds"] = median(updates) if updates else None
     if name.startswith("cifar") or quick:
         row["reward_seconds"] = _reward(model, inputs, network, 20 if quick else IMAGES)
@@ -143,9 +134,8 @@ def cost(name: str, *, quick: bool = False) -> Row:
 
 def _instant(model: nn.Module, network: Network, curves: list[Curve]) -> Task:
     scores = importance("l2", model, network)
-    judge = Instant(Judge(model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none"))
-    judge.curves = curves
-    return Task(Projection.build(network, LIMIT, machine.EVERY_WIDTH), judge, curves, scores, EVALUATIONS, 0)
+    scorer = Scorer(model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
+    return Instant(Projection.build(network, LIMIT, machine.EVERY_WIDTH), scorer, curves, scores, EVALUATIONS, 0)
 
 
 def _encoder(observation: Observation, stages: int) -> Row:
@@ -193,7 +183,7 @@ def _reward(model: nn.Module, inputs: tuple[Tensor, ...], network: Network, imag
     )
     task = study.task(study.goal(LIMIT), 1)
     task.score(task.prior(task.projection))
-    return task.evaluator.trials[0].seconds
+    return task.trials[0].seconds
 
 
 def report(path: Path) -> None:

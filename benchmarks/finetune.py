@@ -130,10 +130,10 @@ def pruned(subject: Subject, arm: str, seed: int) -> nn.Module:
     chosen = Arm.parse(arm.removesuffix(UNREPAIRED))
     prepared = subject.prepared(chosen.importance, chosen.repair)
     widths = _widths(subject, chosen, prepared, seed)
-    evaluator = prepared.study.evaluator()
+    scorer = prepared.study.scorer()
     if arm.endswith(UNREPAIRED):
-        evaluator.judge = replace(evaluator.judge, repair="none")
-    return evaluator.build(evaluator.plan(widths))
+        scorer = replace(scorer, repair="none")
+    return scorer.build(scorer.plan(widths))
 
 
 def _widths(subject: Subject, chosen: Arm, prepared: Prepared, seed: int) -> Sequence[int]:
@@ -145,7 +145,7 @@ def _widths(subject: Subject, chosen: Arm, prepared: Prepared, seed: int) -> Seq
     if chosen.closed:
         task = prepared.task(1, seed)
         chosen.searcher(task)
-        return task.evaluator.best.widths
+        return task.best.widths
     ledger, evaluations = subject.ledger("search"), subject.options.evaluations
     if found_mark(ledger.rows, chosen.name, evaluations, seed) is None:
         search_for(ledger, subject, [chosen], evaluations, [seed])

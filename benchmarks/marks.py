@@ -128,13 +128,13 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
 
     def note(trial: Trial) -> None:
         seconds.append(perf_counter() - start)
-        forward.append(task.evaluator.seconds.forward)
-        algebra.append(task.evaluator.seconds.algebra)
+        forward.append(task.seconds.forward)
+        algebra.append(task.seconds.algebra)
 
     task = prepared.task(budget, seed)
     task.on_trial = note
     run_search(arm.searcher, task)
-    trials = list(task.evaluator.trials)
+    trials = list(task.trials)
     row: Row = {
         "arm": arm.name,
         "budget": budget,
@@ -149,7 +149,7 @@ def measure(subject: Subject, arm: Arm, budget: int, seed: int) -> Row:
         judged = trials[:mark]
         best = max(judged, key=lambda trial: trial.score)
         if best.widths not in read:
-            network = task.evaluator.build(task.evaluator.plan(best.widths))
+            network = task.scorer.build(task.scorer.plan(best.widths))
             read[best.widths] = {"reward_top1": subject.reward_top1(network), "test": subject.read_test(network)}
         total = prepared.seconds + seconds[len(judged) - 1]
         row["marks"][str(mark)] = {

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(subject: Subject, recipe: str, seed: int) -> Row:
     """Prune by the closed form, train, and read the test images before and after."""
     task = subject.prepared().task(1, seed)
-    small = task.evaluator.build(task.evaluator.plan(task.prior(task.projection)))
+    small = task.scorer.build(task.scorer.plan(task.prior(task.projection)))
     before, start = subject.read_test(small), perf_counter()
     train(small, subject, recipe, seed)
     seconds = perf_counter() - start

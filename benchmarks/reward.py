@@ -116,7 +116,7 @@ def measure(subject: Subject, prepared: Prepared, widths: Component, dense: Mapp
 
 def repaired(study: Study, widths: Component, settings: Repair | None) -> nn.Module:
     """Really prune, and repair."""
-    kept = study.evaluator().plan(widths).kept
+    kept = study.scorer().plan(widths).kept
     assert kept is not None
     small = remove(study.model, study.network, kept)
     if settings is not None:

@@ -40,7 +40,7 @@ from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules, channels_per_unit
-from gnnrl.scoring.plans import Evaluator, Judge
+from gnnrl.scoring.plans import Scorer
 from gnnrl.training import evaluator
 from gnnrl.zoo.batches import batched
 from gnnrl.zoo.data import load_data
@@ -196,7 +196,7 @@ def _accuracy(folder: str, weights: str) -> dict[str, Any]:
     network = trace(model, example_inputs(spec))
     record = calibrate(model, batched(splits.calibration, 125))
     curves = error_curves(model, network, record)
-    candidates = Evaluator(Judge(model, network, judge, [curve.order for curve in curves], record, "ls"))
+    candidates = Scorer(model, network, judge, [curve.order for curve in curves], record, "ls")
     rows = []
     print(f"\n| {'ResNet-20':10} | rule | MACs | error of the curves | reward | test |", flush=True)
     print("| --- | ---: | ---: | ---: | ---: | ---: |")

@@ -30,7 +30,7 @@ from gnnrl.executors.ray_cluster import RayExecutor
 from gnnrl.executors.scheduling import Patience, WorkerExecutor
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.network.tracing.tracer import trace
-from gnnrl.scoring.plans import Executor, Judge, Judgement, Seconds, Widths
+from gnnrl.scoring.plans import Executor, Judgement, Scorer, Seconds, Widths
 from gnnrl.zoo.networks import digits_resnet
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ class ThreadExecutor(WorkerExecutor):
         super().__init__(Patience(straggler=None))
         self._workers = workers
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Take any judge: none is needed."""
         self.employ(started_thread, self._workers)
 
@@ -161,11 +161,11 @@ def real() -> dict[str, float]:
     torch.set_num_threads(1)
     model = digits_resnet().eval()
     network = trace(model, torch.ones(2, 1, 8, 8))
-    judge = Judge(model, network, weigh, [np.arange(size) for size in network.widths], repair="none")
+    scorer = Scorer(model, network, weigh, [np.arange(size) for size in network.widths], repair="none")
     plans = [tuple(max(width - number % 8, 1) for width in network.widths.tolist()) for number in range(REAL)]
     found = {}
     for name, executor in (("serial", SerialExecutor()), ("two processes", ProcessExecutor(2, straggler=None))):
-        executor.start(judge)
+        executor.start(scorer)
         found[name] = min(seconds_of(executor, plans) for _ in range(BATCHES))
         executor.close()
         print(f"real evaluations, {name}: {found[name]:.2f} s", flush=True)

@@ -99,7 +99,7 @@ class Subject:
             start = perf_counter()
             with (
                 timed(gnnrl.compression.evidence, "calibrate") as calibration,
-                timed(gnnrl.compression.evidence, "judged") as dense,
+                timed(gnnrl.compression.evidence, "score_network") as dense,
             ):
                 study = Study(
                     self.model,

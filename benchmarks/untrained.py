@@ -104,7 +104,7 @@ def ours(study: gnnrl.Study, limit: str, method: str) -> nn.Module:
     else:
         curves = known.weighted(goal, study.clock) if method == "weighted" else known.curves
         widths = Allocation.build(goal.projection, curves).widths()
-    return study.evaluator().build(Plan.of_widths(network, widths, known.orders))
+    return study.scorer().build(Plan.of_widths(network, widths, known.orders))
 
 
 def peer(model: nn.Module, x: Tensor, method: str, limit: str, normed: bool) -> nn.Module:

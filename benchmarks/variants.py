@@ -93,7 +93,18 @@ class Cold:
 
     def __call__(self, task: Task) -> None:
         """Search a task that knows no error curves."""
-        names = ("projection", "evaluator", "curves", "scores", "evaluations", "seed", "on_trial")
+        names = (
+            "projection",
+            "scorer",
+            "curves",
+            "scores",
+            "evaluations",
+            "seed",
+            "on_trial",
+            "memory",
+            "executor",
+            "trials",
+        )
         self.searcher(ColdTask(**{name: getattr(task, name) for name in names}))
 
 

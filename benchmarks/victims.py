@@ -83,17 +83,17 @@ def _work(arguments: Sequence[str], folder: Path, fault: Fault | None) -> int:
 
 def _count_judged(path: Path) -> None:
     """Write down the number of every plan that is really judged, as its judgement begins."""
-    from gnnrl.scoring.plans import Evaluator
+    from gnnrl.searchers.task import Task
 
-    judged = Evaluator._judged
+    compute = Task._compute
 
-    def counted(self: Evaluator, plans: Sequence[Any]) -> Any:
+    def counted(self: Task, plans: Sequence[Any]) -> Any:
         if plans:
             with path.open("a") as file:
                 file.writelines(f"{os.getpid()} {len(self.trials) + number}\n" for number in range(len(plans)))
-        return judged(self, plans)
+        return compute(self, plans)
 
-    Evaluator._judged = counted  # type: ignore[method-assign]
+    Task._compute = counted  # type: ignore[method-assign]
 
 
 def killed_at(operation: int) -> Fault:

@@ -123,7 +123,7 @@ def test_long_runs_begin_like_short_ones_unless_they_are_said_not_to() -> None:
     def widths(name: str, evaluations: int) -> list[tuple[int, ...]]:
         task: Task = study.task(study.goal("macs<=50%"), evaluations)
         search(SEARCHERS[name], task)
-        return [trial.widths for trial in task.evaluator.trials]
+        return [trial.widths for trial in task.trials]
 
     marks = script("marks")
     assert set(SEARCHERS) > marks.SCHEDULED

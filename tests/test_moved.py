@@ -23,3 +23,13 @@ def test_names_of_the_former_module_compression_are_found() -> None:
     from gnnrl.compression import CompressionResult, compress
 
     assert (CompressionResult, compress) == (gnnrl.CompressionResult, gnnrl.compress)
+
+
+def test_previous_names_of_what_a_module_holds_still_work_with_a_warning() -> None:
+    from gnnrl.scoring import plans
+
+    for name, current in (("Judge", plans.Scorer), ("Judgement", plans.Scored), ("judged", plans.score_network)):
+        with pytest.warns(DeprecationWarning, match=f"{name} is called gnnrl.scoring.plans.{current.__name__} now"):
+            assert getattr(plans, name) is current
+    with pytest.raises(AttributeError, match="has no attribute 'Jury'"):
+        _ = plans.Jury

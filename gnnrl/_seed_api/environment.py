@@ -30,7 +30,7 @@ from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import REPAIRS
-from gnnrl.scoring.plans import Evaluator, Judge, judged
+from gnnrl.scoring.plans import Scorer, score_network
 from gnnrl.searchers.task import Task
 from gnnrl.storage.layout import MANIFEST, check_target
 from gnnrl.training import evaluator
@@ -117,8 +117,9 @@ class GraphEnv:
         self.n_layer = self.action_dim
         self._projection = projection
         self._hierarchy = find_hierarchy(network)
-        self._evaluator, self._signals = _scoring(dense, projection, batched(val_loader, 250), calibration, repair)
-        self.dense_accuracy = 100 * judged(self._evaluator.judge.evaluate, dense)
+        self._task = _scoring(dense, projection, batched(val_loader, 250), calibration, repair)
+        self._signals = self._task.signals()
+        self.dense_accuracy = 100 * score_network(self._task.scorer.evaluate, dense)
         self.best_accuracy = 0.0
         self.reset()
 
@@ -143,7 +144,7 @@ class GraphEnv:
     def pruned_model(self) -> nn.Module | None:
         """Pruned and repaired network at the end of an episode that met the limit; None in any other state."""
         met = self.done and self._projection.holds(self.widths)
-        return self._evaluator.build(self._evaluator.plan(self.widths)) if met else None
+        return self._task.scorer.build(self._task.scorer.plan(self.widths)) if met else None
 
     def reset(self) -> Observation:
         """Return to the original network, and return its state."""
@@ -188,17 +189,17 @@ class GraphEnv:
 
     def _reward(self) -> float:
         """Return the reward at the current widths, and save the network if it is the best one."""
-        accuracy = 100 * self._evaluator.score(self.widths)
-        if accuracy > self.best_accuracy or len(self._evaluator.trials) == 1:
+        accuracy = 100 * self._task.reward(self.widths)
+        if accuracy > self.best_accuracy or len(self._task.trials) == 1:
             self.best_accuracy = accuracy
             if self._best_dir is not None:
                 self._save(self._best_dir)
         return accuracy - 100
 
     def _save(self, target: Path) -> None:
-        plan = self._evaluator.plan(self.widths)
+        plan = self._task.scorer.plan(self.widths)
         facts = {"dataset": self.dataset, "accuracy": self.best_accuracy, "flops_ratio": self.flops_ratio}
-        bundle.save(target, self._evaluator.build(plan), plan, facts, force=True)
+        bundle.save(target, self._task.scorer.build(plan), plan, facts, force=True)
 
     def _observation(self) -> Observation:
         time = min(self._time / self.max_timesteps, 1.0)
@@ -246,15 +247,15 @@ def _reachable(network: Network, ratio: float) -> Projection:
 
 def _scoring(
     dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None, repair: str
-) -> tuple[Evaluator, NDArray[np.float32]]:
-    """Return the evaluator of pruned networks, and the signals of each group."""
+) -> Task:
+    """Return a task, which scores pruned networks."""
     network, device = projection.network, next(dense.parameters()).device
     statistics = calibrate(dense, _inputs(batches) if calibration is None else calibration)
     curves = error_curves(dense, network, statistics)
     orders = [curve.order for curve in curves]
-    scorer = Evaluator(Judge(dense, network, evaluator(batches, device=str(device)), orders, statistics, repair))
+    scorer = Scorer(dense, network, evaluator(batches, device=str(device)), orders, statistics, repair)
     scores = importance("l2", dense, network)
-    return scorer, Task(projection, scorer, curves, scores, evaluations=0, seed=0).signals()
+    return Task(projection, scorer, curves, scores, evaluations=0, seed=0)
 
 
 def _wrong_length(what: str, found: int | None, network: Network) -> str:

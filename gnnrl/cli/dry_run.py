@@ -3,7 +3,6 @@
 One plan is judged, the closed form's, so that its time and what it reaches are measured.
 """
 
-from functools import partial
 from textwrap import wrap
 from time import perf_counter
 from typing import Any
@@ -75,9 +74,9 @@ def _measured(work: Prepared, narrator: Narrator, watch: Stopwatch) -> dict[str,
         narrator.begin("judging one plan")
         closed = job.searcher if job.searcher in CLOSED_FORM else "curves"
         search = Search(closed, 1, job.seed)
-        found = search.run(study.evaluator(), partial(study.task, work.goal), None).best
+        found = search.run(study.task(work.goal, 1)).best
     once = watch.seconds() - prepared
-    image = min(forward) / max(len(data.judging(job.reward_images)), 1)
+    image = min(forward) / max(len(data.first_reward(job.reward_images)), 1)
     plans = evaluations_of(job.searcher, job.episodes)
     workers = getattr(executor_of(job), "workers", 1) or 1
     seconds = {

@@ -147,7 +147,7 @@ class Prepared:
         job = self.job
         data = load_splits(job.data, self.fed, self.narrator, on_guess=self._doubt)
         teacher = self.fed.model if job.metric == "kl" else None
-        reward = evaluator(data.judging(job.reward_images), job.metric, teacher=teacher, **self._measuring)
+        reward = evaluator(data.first_reward(job.reward_images), job.metric, teacher=teacher, **self._measuring)
         self.study.provide(reward, batched(data.train, EVALUATION_BATCH))
         return data
 

@@ -9,7 +9,7 @@ from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.report.names import sampling_error
 from gnnrl.scoring.adapters import as_top1
-from gnnrl.scoring.plans import Evaluate, judged
+from gnnrl.scoring.plans import Evaluate, score_network
 
 SHARE = 0.01
 """Loss that is accepted of a user's own score, as a share of what pruning without repair changed."""
@@ -28,11 +28,11 @@ def choose(evaluate: Evaluate, stages: Mapping[str, nn.Module]) -> str:
     """
     known = as_top1(evaluate)
     reward = evaluate if known is None else known[0]
-    before, after = (judged(reward, copy_network(stages[name])) for name in ("repaired", "finetuned"))
+    before, after = (score_network(reward, copy_network(stages[name])) for name in ("repaired", "finetuned"))
     if before <= after:
         return "finetuned"
     if known is None:
-        dense, pruned = (judged(reward, copy_network(stages[name])) for name in ("dense", "pruned"))
+        dense, pruned = (score_network(reward, copy_network(stages[name])) for name in ("dense", "pruned"))
         accepted, form = SHARE * abs(dense - pruned), ".4g"
     else:
         accepted, form = sampling_error(before, known[1]), ".1%"

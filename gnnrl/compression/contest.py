@@ -12,13 +12,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from gnnrl.compression.comparison import Comparison, Run
 from gnnrl.compression.observer import Observer
 from gnnrl.errors import ConfigError
 from gnnrl.modules.copies import copy_network
-from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Trial, judged
+from gnnrl.scoring.plans import Evaluate, Executor, Scorer, Trial, score_network
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, Task, check_search
 from gnnrl.searchers.task import search as search_task
@@ -106,17 +105,17 @@ class Contest:
             observer.begin(f"{name}, seed {seed}")
             searcher = self.searchers[name]
             asked = task(evaluations_of(searcher, self.episodes), seed)
-            asked.evaluator.executor = executor
+            asked.executor = executor
             comparison.runs.append(_timed_run(asked, name, find_searcher(searcher), observer))
             self.write(comparison)
 
-    def read_test(self, comparison: Comparison, dense: nn.Module, evaluator: Evaluator, read: Evaluate) -> None:
+    def read_test(self, comparison: Comparison, scorer: Scorer, read: Evaluate) -> None:
         """Measure the missing test scores of the best plans."""
         if "test" not in comparison.dense:
-            comparison.dense["test"] = judged(read, copy_network(dense), "the dense network")
+            comparison.dense["test"] = score_network(read, copy_network(scorer.model), "the dense network")
         for index, found in enumerate(comparison.runs):
             if found.test is None:
-                score = judged(read, evaluator.build(evaluator.plan(found.widths)))
+                score = score_network(read, scorer.build(scorer.plan(found.widths)))
                 comparison.runs[index] = replace(found, test=score)
                 self.write(comparison)
 
@@ -147,4 +146,4 @@ def _timed_run(task: Task, name: str, searcher: Searcher, observer: Observer) ->
 
     task.on_trial = note
     best = search_task(searcher, task)
-    return Run(name, task.seed, tuple(trial.score for trial in task.evaluator.trials), tuple(seconds), best.widths)
+    return Run(name, task.seed, tuple(trial.score for trial in task.trials), tuple(seconds), best.widths)

@@ -19,7 +19,7 @@ from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.output_weights import Weighing, weigh
 from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.reconstruction import find_repair
-from gnnrl.scoring.plans import Evaluate, judged
+from gnnrl.scoring.plans import Evaluate, score_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Evidence:
             feed = None if record is None else record.feed
             name = "l2" if by_curves else criteria.importance
             scores = score_units(name, model, network, batches, criteria.seed, feed)
-            dense = judged(evaluate, copy_network(model), "the dense network")
+            dense = score_network(evaluate, copy_network(model), "the dense network")
         with clock.timed("curves"):
             curves = error_curves(model, network, record, clock.advance)
         orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)

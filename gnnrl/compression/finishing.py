@@ -7,7 +7,7 @@ from torch import nn
 from gnnrl.compression.choice import choose
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
-from gnnrl.compression.result import CompressionResult
+from gnnrl.compression.result import CompressionResult, Settings
 from gnnrl.compression.search import Search
 from gnnrl.latency.agreement import Agreement
 from gnnrl.modules.copies import copy_network
@@ -15,41 +15,40 @@ from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.verification import verify
 from gnnrl.scoring.classes import ClassTally
-from gnnrl.scoring.plans import Evaluate, Evaluator, judged
+from gnnrl.scoring.plans import Evaluate, score_network
+from gnnrl.searchers.task import Task
 from gnnrl.training.own_function import train_by
 
 
 def finish(
-    dense: nn.Module,
+    task: Task,
     inputs: Any,
     goal: Goal,
-    evaluator: Evaluator,
     agreed: Agreement | None,
     search: Search,
     final: Evaluate,
-    settings: dict[str, Any],
+    settings: Settings,
     clock: Clock,
 ) -> CompressionResult:
-    """Make the small network of a search's best plan.
+    """Make the small network of the best plan of a task that was searched.
 
     Args:
         agreed: the plan whose measured latency meets the limit, if latency is limited.
         final: function that scores the network of every stage.
-        settings: settings that the result records.
     """
-    network = goal.network
-    widths = evaluator.best.widths if agreed is None else agreed.widths
-    reward = evaluator.score(widths)
+    network, scorer, dense = goal.network, task.scorer, task.scorer.model
+    widths = task.best.widths if agreed is None else agreed.widths
+    reward = task.reward(widths)
     clock.begin("verify")
-    plan = evaluator.plan(widths)
+    plan = scorer.plan(widths)
     assert plan.kept is not None
     pruned = remove(dense, network, plan.kept)
     verification = verify(dense, pruned, network, plan.kept, inputs)
-    small = evaluator.build(plan)
+    small = scorer.build(plan, task.seconds)
     stages = {"dense": dense, "pruned": pruned, "repaired": small}
-    kept = _trained(stages, search, evaluator.judge.evaluate, clock)
+    kept = _trained(stages, search, scorer.evaluate, clock)
     clock.begin("test")
-    score = {name: judged(final, copy_network(candidate)) for name, candidate in stages.items()}
+    score = {name: score_network(final, copy_network(candidate)) for name, candidate in stages.items()}
     clock.end()
     return CompressionResult(
         model=stages[kept],
@@ -59,11 +58,11 @@ def finish(
         score=score,
         reward=reward,
         latency=None if agreed is None else agreed.check,
-        history=tuple(evaluator.trials),
+        history=tuple(task.trials),
         cost={"dense": measure(network), "pruned": measure(network, plan)},
         verification=verification,
         seconds=dict(clock.seconds),
-        search_seconds=evaluator.seconds,
+        search_seconds=task.seconds,
         classes=final.change(-len(score), [*score].index(kept) - len(score)) if isinstance(final, ClassTally) else None,
         settings=settings,
     )

@@ -61,7 +61,7 @@ class Goal:
     def warn_if_met(self) -> None:
         """Warn if the dense network is within the limit already."""
         if met := self.explain_met():
-            warnings.warn(met, GnnrlWarning, stacklevel=4)
+            warnings.warn(met, GnnrlWarning, stacklevel=5)
 
     def onto(self, projection: Projection) -> "Goal":
         """Return the same goal with a corrected model of the latency."""

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -24,6 +24,17 @@ from gnnrl.report.limits import Asked
 from gnnrl.report.notebook import show_result, tell_result
 from gnnrl.report.record import Record
 from gnnrl.scoring.plans import Seconds, Trial
+
+
+class Settings(TypedDict):
+    """The settings of a search that a result records."""
+
+    constraint: str
+    searcher: str
+    episodes: int
+    importance: str
+    repair: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -54,7 +65,7 @@ class CompressionResult:
     verification: Verification
     seconds: dict[str, float]
     search_seconds: Seconds
-    settings: dict[str, Any]
+    settings: Settings
     classes: dict[str, Any] | None = None
     latency: LatencyCheck | None = None
     kept: str = "repaired"

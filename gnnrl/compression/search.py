@@ -10,7 +10,7 @@ from torch import nn
 from gnnrl.errors import ConfigError
 from gnnrl.executors.table import find_executor, started
 from gnnrl.runs.memory import SearchMemory
-from gnnrl.scoring.plans import Evaluator, Executor
+from gnnrl.scoring.plans import Executor
 from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, Task, check_search
 from gnnrl.searchers.task import search as search_task
@@ -55,30 +55,27 @@ class Search:
         """Number of plans that may be scored: 1 for a closed form, which has only one plan."""
         return evaluations_of(self.searcher, self.episodes)
 
-    def run(
-        self, evaluator: Evaluator, task: Callable[[int, int, Evaluator], Task], memory: SearchMemory | None
-    ) -> Evaluator:
-        """Search; the evaluator holds the trials.
+    def run(self, task: Task, memory: SearchMemory | None = None) -> Task:
+        """Search; the task holds the trials.
 
         If the evaluations of a run were raised, the previous search is followed by one that knows its trials.
 
         Args:
-            task: function that makes a task of a number of plans, a seed and an evaluator.
             memory: the trials of a run directory.
 
         Raises:
             ArtifactError: the journal is of another search.
         """
-        searcher = find_searcher(self.searcher)
         budgets = [self.evaluations] if memory is None else memory.budgets(self.evaluations)
-        with started(find_executor(self.executor), evaluator.judge) as evaluator.executor:
-            for leg, budget in enumerate(budgets):
-                search_task(searcher, task(budget, _seed_of(self.seed, leg), evaluator))
-        evaluator.executor = None
+        task.memory = memory
+        with started(find_executor(self.executor), task.scorer) as task.executor:
+            for leg, task.evaluations in enumerate(budgets):
+                task.seed = _seed_of(self.seed, leg)
+                search_task(find_searcher(self.searcher), task)
         if memory is not None:
-            memory.check_used(len(evaluator.trials))
-            evaluator.memory = None  # what is scored from here on does not belong to the search
-        return evaluator
+            memory.check_used(len(task.trials))
+        task.executor = task.memory = None  # what is scored from here on does not belong to the search
+        return task
 
 
 def _seed_of(seed: int, leg: int) -> int:

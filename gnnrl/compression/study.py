@@ -1,6 +1,6 @@
 """Study: a network with its measurements before any limit, and the searches that start from it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,13 +18,14 @@ from gnnrl.compression.finishing import finish
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock, Observer
 from gnnrl.compression.progress import progressing
-from gnnrl.compression.result import CompressionResult
+from gnnrl.compression.result import CompressionResult, Settings
 from gnnrl.compression.search import Search
 from gnnrl.compression.timing import Timing
 from gnnrl.errors import ConfigError
 from gnnrl.executors.table import find_executor, started
 from gnnrl.modules.copies import copy_network, on_device
 from gnnrl.modules.modes import outside_inference
+from gnnrl.moved import warn_renamed
 from gnnrl.network.cost import Constraint, name_limit
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_weights
@@ -34,7 +35,7 @@ from gnnrl.runs.directory import RunDirectory, held
 from gnnrl.runs.memory import SearchMemory
 from gnnrl.runs.timings import ledger_of
 from gnnrl.scoring.adapters import as_evaluate, as_test
-from gnnrl.scoring.plans import Evaluate, Evaluator, Executor, Judge, Memory
+from gnnrl.scoring.plans import Evaluate, Executor, Scorer
 from gnnrl.searchers.task import Task
 from gnnrl.storage.fingerprint import digest_of
 
@@ -63,9 +64,6 @@ class Study:
         model, inputs: a copy of the dense network, in evaluation mode, and example inputs on its device.
         calibration: the calibration data, None before they are given.
         clock: seconds of the stages.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`.
     """
 
     def __init__(
@@ -161,17 +159,21 @@ class Study:
             raise ConfigError(f"a sweep needs limits, each of them once; got {', '.join(constraints) or 'none'}")
         return [self.goal(constraint) for constraint in constraints]
 
-    def evaluator(self, memory: Memory | None = None) -> Evaluator:
-        """Return a new evaluator, which scores plans."""
+    def scorer(self) -> Scorer:
+        """Return the object that prunes, repairs and scores one plan."""
         known = self.evidence
-        judge = Judge(self.model, self.network, self.evaluate, known.orders, known.record, self.criteria.repair)
-        return Evaluator(judge, memory=memory)
+        return Scorer(self.model, self.network, self.evaluate, known.orders, known.record, self.criteria.repair)
 
-    def task(self, goal: Goal, evaluations: int, seed: int = 0, evaluator: Evaluator | None = None) -> Task:
-        """Return the task of a searcher, which starts without scores, or with those of a given evaluator."""
+    def evaluator(self) -> Scorer:
+        """Deprecated name of `scorer`."""
+        warn_renamed("Study.evaluator", "Study.scorer")
+        return self.scorer()
+
+    def task(self, goal: Goal, evaluations: int, seed: int = 0) -> Task:
+        """Return the task of a searcher, which starts without scores."""
         known, told = self.evidence, self.clock.expecting(evaluations)
-        curves, evaluator = known.weighted(goal, self.clock), evaluator or self.evaluator()
-        return Task(goal.projection, evaluator, curves, known.scores, evaluations, seed, told)
+        curves = known.weighted(goal, self.clock)
+        return Task(goal.projection, self.scorer(), curves, known.scores, evaluations, seed, told)
 
     def compress(
         self,
@@ -193,24 +195,25 @@ class Study:
         read = None if test is None else as_test(test, self.model, self.inputs)
         with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
-            goal.warn_if_met()
-            known, asked = self.evidence, self._asked(goal, search)
-            goal = self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
+            asked = self._asked(goal, search)
             self.clock.begin("search")
             memory = None if directory is None else self._memory(directory, asked)
-            evaluator = search.run(self.evaluator(memory), partial(self.task, goal), memory)
-            agreed = self.timing.on_time(goal, np.array(evaluator.best.widths), known.orders)
-            final = read or self.evaluate
-            return finish(self.model, self.inputs, goal, evaluator, agreed, search, final, asked, self.clock)
+            task = search.run(self.task(goal, search.evaluations), memory)
+            agreed = self.timing.on_time(goal, np.array(task.best.widths), self.evidence.orders)
+            return finish(task, self.inputs, goal, agreed, search, read or self.evaluate, asked, self.clock)
 
     def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
-        """Return the goal, with the measured times of a run."""
+        """Return the goal of a search, with the measured times of its run; gather the evidence."""
         if directory is not None:
             self.timing.use(ledger_of(directory, self.timing.ledger.measured))
         if not isinstance(goal, Goal):
-            return self.goal(goal)
-        is_timed_again = directory is not None and goal.latency is not None
-        return self.goal(goal.constraint) if is_timed_again else goal.checked(self.network)
+            goal = self.goal(goal)
+        elif directory is not None and goal.latency is not None:
+            goal = self.goal(goal.constraint)
+        goal = goal.checked(self.network)
+        goal.warn_if_met()
+        known = self.evidence
+        return self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
 
     def sweep(
         self,
@@ -256,23 +259,19 @@ class Study:
         read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
         criteria = {"importance": self.criteria.importance, "repair": self.criteria.repair}
         constraint = goal if isinstance(goal, str) else goal.constraint
-        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, **self._shared()}
+        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, **self._shared}
         before = contest.before(asked)
         goal = self._begun(goal, None)
-        goal.warn_if_met()
-        known = self.evidence
-        goal = self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
-        comparison = contest.begin(asked | {"network": goal.network.fingerprint}, known.dense, before)
-        with outside_inference(), self.clock, started(where, self.evaluator().judge):
+        comparison = contest.begin(asked | {"network": goal.network.fingerprint}, self.evidence.dense, before)
+        with outside_inference(), self.clock, started(where, self.scorer()):
             contest.fill(comparison, partial(self.task, goal), where, self.clock)
         if read is not None:
             self.clock.begin("test")
-            contest.read_test(comparison, self.model, self.evaluator(), read)
+            contest.read_test(comparison, self.scorer(), read)
         self.clock.end()
         return comparison
 
-    def _asked(self, goal: Goal, search: Search) -> dict[str, Any]:
-        """Return the settings that a result records."""
+    def _asked(self, goal: Goal, search: Search) -> Settings:
         return {
             "constraint": goal.constraint,
             "searcher": search.name,
@@ -282,15 +281,16 @@ class Study:
             "seed": search.seed,
         }
 
-    def _memory(self, directory: RunDirectory, asked: dict[str, Any]) -> SearchMemory:
-        asked = {name: value for name, value in asked.items() if name != "episodes"}
-        directory.identify({**asked, **self._shared(), **self.identity()})
+    def _memory(self, directory: RunDirectory, asked: Settings) -> SearchMemory:
+        searched = {name: value for name, value in asked.items() if name != "episodes"}
+        directory.identify({**searched, **self._shared, **self.identity()})
         return SearchMemory(directory)
 
-    def _shared(self) -> dict[str, Any]:
+    @property
+    def _shared(self) -> Mapping[str, object]:
         return {"rules": asdict(self.rules), "calibration_images": self.criteria.images}
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Mapping[str, object]:
         """Return facts that identify network and data in a run directory."""
         return {
             "weights": digest_of(self.model),

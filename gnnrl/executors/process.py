@@ -20,7 +20,7 @@ from gnnrl.executors.output import Output
 from gnnrl.executors.scheduling import Patience, Worker, WorkerExecutor
 from gnnrl.executors.worker import begin_process, load
 from gnnrl.imports import folders
-from gnnrl.scoring.plans import Judge
+from gnnrl.scoring.plans import Scorer
 
 _MOST_WORKERS, _MOST_WORKERS_EACH = 64, 4
 
@@ -67,32 +67,32 @@ class ProcessExecutor(WorkerExecutor):
         super().__init__(Patience(timeout, retries, straggler))
         self._threads = threads
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Take what all plans from here on are judged with; processes start with the first plans.
 
         Raises:
             ConfigError: a part of it cannot be pickled; the message names it.
         """
         self.close()
-        self.employ(partial(_hire, pickled(judge), self._threads), self.workers)
+        self.employ(partial(_hire, pickled(scorer), self._threads), self.workers)
 
 
-def pickled(judge: Judge) -> bytes:
-    """A judge as worker processes unpickle it.
+def pickled(scorer: Scorer) -> bytes:
+    """A scorer as worker processes unpickle it.
 
     Raises:
         ConfigError: a part of it cannot be pickled.
     """
     try:
-        return pickle.dumps(judge)
+        return pickle.dumps(scorer)
     except Exception as error:
-        raise ConfigError(unsendable(judge, error, pickle.dumps)) from error
+        raise ConfigError(unsendable(scorer, error, pickle.dumps)) from error
 
 
-def unsendable(judge: Judge, error: Exception, dumps: Any) -> str:
-    """Why a judge cannot be sent to workers, and what to do about it."""
-    for part in fields(judge):
-        value = getattr(judge, part.name)
+def unsendable(scorer: Scorer, error: Exception, dumps: Any) -> str:
+    """Why a scorer cannot be sent to workers, and what to do about it."""
+    for part in fields(scorer):
+        value = getattr(scorer, part.name)
         try:
             dumps(value)
         except Exception:

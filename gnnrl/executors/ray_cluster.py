@@ -18,7 +18,7 @@ from gnnrl.executors.ray_connection import connect, demand_token
 from gnnrl.executors.scheduling import Patience, Worker, WorkerExecutor
 from gnnrl.executors.worker import begin, load
 from gnnrl.imports import folders, require
-from gnnrl.scoring.plans import Judge
+from gnnrl.scoring.plans import Scorer
 
 
 class RayExecutor(WorkerExecutor):
@@ -62,18 +62,18 @@ class RayExecutor(WorkerExecutor):
         self._runtime_env = runtime_env
         super().__init__(Patience(timeout, retries, straggler))
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Take what all plans from here on are judged with; actors start with the first plans.
 
         Raises:
-            ConfigError: a part of the judge cannot be sent; the message names it.
+            ConfigError: a part of the scorer cannot be sent; the message names it.
             ResourceError: there is no cluster at the address.
         """
         self.close()
         try:
-            payload = self._ray.cloudpickle.dumps(judge)
+            payload = self._ray.cloudpickle.dumps(scorer)
         except Exception as error:
-            raise ConfigError(unsendable(judge, error, self._ray.cloudpickle.dumps)) from error
+            raise ConfigError(unsendable(scorer, error, self._ray.cloudpickle.dumps)) from error
         processors = (self.workers or os.cpu_count() or 1) * self._threads
         own = connect(self._ray, self._address, processors, self._runtime_env)
         stored = self._ray.put(payload)

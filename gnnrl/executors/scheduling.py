@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
 from gnnrl.executors.worker import Failure, Outcome, judge
-from gnnrl.scoring.plans import Judgement, Widths
+from gnnrl.scoring.plans import Scored, Widths
 
 TICK = 0.1
 _LEAST_PATIENCE = 1.0
@@ -109,7 +109,7 @@ class Scheduler:
         self._losses: Counter[int] = Counter()
         self._found: dict[int, Outcome] = {}
 
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+    def map(self, plans: Sequence[Widths]) -> Iterator[Scored]:
         """Judge plans; yield their judgements in the order of the plans.
 
         Evaluations that an earlier, abandoned batch left behind are ended.
@@ -163,7 +163,7 @@ class Scheduler:
                     "send the modules to a cluster with runtime_env={'working_dir': '.'}"
                 )
             return
-        if isinstance(result, Judgement):
+        if isinstance(result, Scored):
             self._seconds.append(result.seconds)
         self._found.setdefault(task.position, result)
 
@@ -253,7 +253,7 @@ class WorkerExecutor(AbstractContextManager[Any]):
             stack.callback(end)
         self._end = weakref.finalize(self, stack.close)
 
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+    def map(self, plans: Sequence[Widths]) -> Iterator[Scored]:
         """Judge plans; see `gnnrl.scoring.plans.Executor` and `Scheduler.map`.
 
         Raises:

@@ -8,7 +8,7 @@ from statistics import median
 from threading import Timer
 
 from gnnrl.errors import ConfigError, EvaluationError, GnnrlWarning
-from gnnrl.scoring.plans import Judge, Judgement, Widths
+from gnnrl.scoring.plans import Scored, Scorer, Widths
 
 LEAST, FIRST = 60.0, 600.0
 """Seconds before an evaluation is called late: at least, and while fewer than three are known to compare with."""
@@ -39,32 +39,32 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         if retries < 0 or (late is not None and late <= 1):
             raise ConfigError(f"retries must be at least 0, late more than 1 or None; got {retries} and {late}")
         self._retries, self._late, self._tell = retries, late, tell
-        self._judge: Judge | None = None
+        self._scorer: Scorer | None = None
         self._seconds: deque[float] = deque(maxlen=100)
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Take what all plans from here on are judged with."""
-        self._judge = judge
+        self._scorer = scorer
         self._seconds.clear()
 
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+    def map(self, plans: Sequence[Widths]) -> Iterator[Scored]:
         """Judge plans; see `gnnrl.scoring.plans.Executor`.
 
         Raises:
             ConfigError: the executor was not started.
             GnnrlError: a plan could not be judged.
         """
-        if self._judge is None:
+        if self._scorer is None:
             raise ConfigError("the executor has to be started before it judges plans")
-        judge = self._judge
-        return (self._judged(judge, plan) for plan in plans)
+        scorer = self._scorer
+        return (self._judged(scorer, plan) for plan in plans)
 
-    def _judged(self, judge: Judge, plan: Widths) -> Judgement:
+    def _judged(self, scorer: Scorer, plan: Widths) -> Scored:
         """Judge a plan, again if it fails."""
         for attempt in range(self._retries + 1):
             try:
                 with self._watched(plan):
-                    found = judge(plan)
+                    found = scorer(plan)
             except EvaluationError as error:
                 if attempt == self._retries:
                     if attempt:
@@ -92,8 +92,8 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
             timer.cancel()
 
     def close(self) -> None:
-        """Let go of the judge."""
-        self._judge = None
+        """Let go of the scorer."""
+        self._scorer = None
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -9,7 +9,7 @@ from gnnrl.errors import ConfigError, choices
 from gnnrl.executors.process import ProcessExecutor
 from gnnrl.executors.ray_cluster import RayExecutor
 from gnnrl.executors.serial import SerialExecutor
-from gnnrl.scoring.plans import Executor, Judge
+from gnnrl.scoring.plans import Executor, Scorer
 
 EXECUTORS: Mapping[str, Callable[..., Executor]] = MappingProxyType(
     {"serial": SerialExecutor, "process": ProcessExecutor, "ray": RayExecutor}
@@ -39,9 +39,9 @@ def find_executor(executor: str | Executor, *, workers: int | None = None, addre
 
 
 @contextmanager
-def started(executor: Executor, judge: Judge) -> Iterator[Executor]:
+def started(executor: Executor, scorer: Scorer) -> Iterator[Executor]:
     """Start an executor, and close it afterwards, whatever happens."""
-    executor.start(judge)
+    executor.start(scorer)
     try:
         yield executor
     finally:

@@ -1,4 +1,4 @@
-"""Functions that run in workers, which may be processes or Ray actors: load the judge once, then judge plans."""
+"""Functions that run in workers, which may be processes or Ray actors: load the scorer once, then score plans."""
 
 import os
 import pickle
@@ -14,10 +14,10 @@ import torch
 
 from gnnrl.errors import EvaluationError
 from gnnrl.executors.output import write_into
-from gnnrl.scoring.plans import Judge, Judgement, Widths
+from gnnrl.scoring.plans import Scored, Scorer, Widths
 
-_JUDGES: list[Judge] = []
-"""The judge of this worker."""
+_SCORERS: list[Scorer] = []
+"""The scorer of this worker."""
 
 
 class WorkerTraceback(Exception):
@@ -41,7 +41,7 @@ class Failure:
         return self.error
 
 
-Outcome = Judgement | Failure
+Outcome = Scored | Failure
 
 
 def begin(threads: int, folders: Sequence[str]) -> None:
@@ -64,9 +64,9 @@ def begin_process(pipe: "connection.Connection[bytes, bytes]", threads: int, fol
 
 
 def load(payload: bytes) -> str | None:
-    """Unpickle the judge; return the reason if this is impossible here."""
+    """Unpickle the scorer; return the reason if this is impossible here."""
     try:
-        _JUDGES[:] = [pickle.loads(payload)]
+        _SCORERS[:] = [pickle.loads(payload)]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -78,7 +78,7 @@ def judge(plan: Widths) -> Outcome:
     An error that the main process could not unpickle becomes an `EvaluationError` of the same text.
     """
     try:
-        return _JUDGES[0](plan)
+        return _SCORERS[0](plan)
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         try:

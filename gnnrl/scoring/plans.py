@@ -1,13 +1,10 @@
-"""The evaluation of plans: each plan's network is built, repaired and scored.
-
-All networks see the same images (common random numbers). Equal plans are scored once.
-"""
+"""The score of a plan: its network is built, repaired and scored. All networks see the same random numbers."""
 
 import math
 import random
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -16,6 +13,7 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError, GnnrlError, ResourceError, is_out_of_memory
+from gnnrl.moved import renamed
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
@@ -79,7 +77,7 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Scored:
     """The score of one plan, from any process; `seconds` in all, and the work that they were `spent` on."""
 
     score: float
@@ -89,8 +87,8 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """The scorer: an object that prunes, repairs and scores plans of one network, in any process.
+class Scorer:
+    """An object that prunes, repairs and scores plans of one network, in any process.
 
     Attributes:
         orders: removal order of each group's units; a plan keeps the last ones.
@@ -113,9 +111,10 @@ class Judge:
         """Return the plan that keeps the most important units at these widths [G]."""
         return Plan.of_widths(self.network, widths, self.orders)
 
-    def build(self, plan: Plan, spent: Seconds) -> nn.Module:
+    def build(self, plan: Plan, spent: Seconds | None = None) -> nn.Module:
         """Build the pruned and repaired network of a plan; add the time to `spent`."""
         assert plan.kept is not None
+        spent = spent or Seconds()
         start = perf_counter()
         small = remove(self.model, self.network, plan.kept)
         spent.surgery += perf_counter() - start
@@ -127,19 +126,19 @@ class Judge:
             spent.forward += perf_counter() - start - algebra
         return small
 
-    def __call__(self, widths: Widths) -> Judgement:
+    def __call__(self, widths: Widths) -> Scored:
         """Build and score the plan of these widths.
 
         Raises:
-            EvaluationError, ResourceError: see `judged`.
+            EvaluationError, ResourceError: see `score_network`.
         """
         begin, spent = perf_counter(), Seconds()
         small = self.build(self.plan(widths), spent)
         start = perf_counter()
-        score = judged(self.evaluate, small)
+        score = score_network(self.evaluate, small)
         spent.forward += perf_counter() - start
         macs = self.network.cost.measure(np.array(widths)).macs
-        return Judgement(score, macs, perf_counter() - begin, spent)
+        return Scored(score, macs, perf_counter() - begin, spent)
 
 
 class Executor(Protocol):
@@ -148,10 +147,10 @@ class Executor(Protocol):
     Scores depend neither on the place nor on the number of workers. See `gnnrl.executors`.
     """
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Take the scorer of all plans that follow."""
 
-    def map(self, plans: Sequence[Widths]) -> Iterator[Judgement]:
+    def map(self, plans: Sequence[Widths]) -> Iterator[Scored]:
         """Score plans in any order; yield the results in the order of the plans.
 
         Raises:
@@ -163,101 +162,12 @@ class Executor(Protocol):
         """End all workers; `start` starts them again."""
 
 
-@dataclass(slots=True)
-class Evaluator:
-    """The object that scores plans of one network, each once, and holds the trials.
-
-    Attributes:
-        judge: the scorer.
-        trials: all plans that were scored so far.
-        memory: source of known trials, and destination of new ones.
-        executor: place where plans are scored, started with this scorer; None scores them here, one after another.
-    """
-
-    judge: Judge
-    trials: list[Trial] = field(default_factory=list)
-    seconds: Seconds = field(default_factory=Seconds)
-    memory: Memory | None = None
-    executor: Executor | None = None
-    _scores: dict[Widths, float] = field(default_factory=dict)
-
-    def plan(self, widths: Component | Sequence[int]) -> Plan:
-        """Return the plan that keeps the most important units at these widths [G]."""
-        return self.judge.plan(widths)
-
-    def build(self, plan: Plan) -> nn.Module:
-        """Build the pruned and repaired network of a plan."""
-        return self.judge.build(plan, self.seconds)
-
-    def known(self, widths: Component | Sequence[int]) -> float | None:
-        """Return the score of a known plan, else None."""
-        return self._scores.get(key_of(widths))
-
-    def score(self, widths: Component | Sequence[int]) -> float:
-        """Return the score of the plan with these widths [G]; score it if it is new.
-
-        Raises:
-            EvaluationError: the user's function failed or returned something that is not a finite number.
-        """
-        for _ in self.score_all([widths]):
-            pass
-        return self._scores[key_of(widths)]
-
-    def score_all(self, plans: Iterable[Component | Sequence[int]]) -> Generator[Trial, None, None]:
-        """Score the plans [G] that are new, each once; yield their trials in the order of the plans.
-
-        The executor scores them together. A trial is recorded after all trials before it.
-
-        Raises:
-            EvaluationError: as in `score`, for the first plan that fails.
-        """
-        new = [key for key in dict.fromkeys(map(key_of, plans)) if key not in self._scores]
-        recalled = 0
-        for key in new:
-            trial = None if self.memory is None else self.memory.recall(len(self.trials), key)
-            if trial is None:
-                break
-            recalled += 1
-            yield self._add(trial)
-        yield from self._judged(new[recalled:])
-
-    def _judged(self, plans: Sequence[Widths]) -> Iterator[Trial]:
-        if not plans:
-            return
-        found = map(self.judge, plans) if self.executor is None else self.executor.map(plans)
-        for key in plans:
-            number = len(self.trials)
-            try:
-                judgement = next(found)
-            except GnnrlError as error:
-                if self.memory is not None:
-                    self.memory.fail(number, key, error)
-                raise
-            self.seconds.add(judgement.spent)
-            trial = Trial(number, key, judgement.score, judgement.macs, judgement.seconds)
-            if self.memory is not None:
-                self.memory.record(trial)
-            yield self._add(trial)
-
-    def _add(self, trial: Trial) -> Trial:
-        self.trials.append(trial)
-        self._scores[trial.widths] = trial.score
-        return trial
-
-    @property
-    def best(self) -> Trial:
-        """The trial with the highest score; the first of equal ones."""
-        if not self.trials:
-            raise EvaluationError("no plan was scored yet")
-        return max(self.trials, key=lambda trial: trial.score)
-
-
 def key_of(widths: Component | Sequence[int]) -> Widths:
     """Return widths [G] as a key of the plan."""
     return tuple(int(width) for width in widths)
 
 
-def judged(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:
+def score_network(evaluate: Evaluate, model: nn.Module, what: str = "a pruned network") -> float:
     """Call the user's function and check its result; its random numbers are the same for every network.
 
     Raises:
@@ -294,3 +204,13 @@ def _repeatable() -> Iterator[None]:
         finally:
             random.setstate(state)
             np.random.set_state(numbers)
+
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "Judge": "gnnrl.scoring.plans:Scorer",
+        "Judgement": "gnnrl.scoring.plans:Scored",
+        "judged": "gnnrl.scoring.plans:score_network",
+    },
+)

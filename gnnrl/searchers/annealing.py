@@ -34,12 +34,12 @@ class AnnealingSearcher:
         score = task.score(here)
         losses: list[float] = []
         while True:
-            heat = self.coldest ** (len(task.evaluator.trials) / task.evaluations)
+            heat = self.coldest ** (len(task.trials) / task.evaluations)
             there = here
             for attempt in range(_TRIES):
                 share = self.share * max(heat**0.5, (attempt + 1) / _TRIES)
                 there = exchange(task.projection, there, share, rng)
-                if task.evaluator.known(there) is None:
+                if not task.is_scored(there):
                     break
             reached = task.score(there)
             losses += [abs(reached - score)] if len(losses) < 10 else []

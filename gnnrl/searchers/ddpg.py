@@ -41,11 +41,11 @@ class DDPGSearcher:
         if self.start == "prior":
             task.score(walk.wishes.prior)
         while True:
-            learning = len(task.evaluator.trials) >= self.config.warmup * task.evaluations
+            learning = len(task.trials) >= self.config.warmup * task.evaluations
             states, actions = walk.play(agent, learning=learning)
-            scored = len(task.evaluator.trials)
+            scored = len(task.trials)
             score = task.score(walk.plan(actions))
-            is_new = len(task.evaluator.trials) > scored
+            is_new = len(task.trials) > scored
             if is_new:
                 agent.remember(states, actions, score)
             if learning:

@@ -72,4 +72,4 @@ def _completed(task: Task, widths: Component) -> Component:
 def _climb(task: Task) -> None:
     rng = np.random.default_rng(task.seed)
     while True:
-        task.score(exchange(task.projection, np.array(task.evaluator.best.widths), _SHARE, rng))
+        task.score(exchange(task.projection, np.array(task.best.widths), _SHARE, rng))

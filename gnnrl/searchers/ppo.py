@@ -102,7 +102,7 @@ class PPOSearcher:
                         break
                     wishes.ask(wish)
             task.tell()
-            agent.update(_rewarded(rollout, map(task.evaluator.score, plans)), used / task.evaluations)
+            agent.update(_rewarded(rollout, map(task.reward, plans)), used / task.evaluations)
             if task.used > used:
                 self._learn(task, agent, env.observation(), rng)
             _play(env, agent, Rollout(), deterministic=True)
@@ -110,7 +110,7 @@ class PPOSearcher:
 
     def _learn(self, task: Task, agent: PPO, observation: Observation, rng: np.random.Generator) -> None:
         """Let the actor imitate plans that are optimal for draws of the reward model."""
-        trials = task.evaluator.trials
+        trials = task.trials
         if not self.imitations or not self._is_direct or len(trials) < LEAST_PLANS:
             return
         widths = [np.array(trial.widths) for trial in trials]

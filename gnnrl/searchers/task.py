@@ -1,6 +1,7 @@
 """The task of a search, which is the same for every searcher, and the search itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -8,15 +9,16 @@ from typing import NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.errors import ConfigError, EvaluationError, GnnrlError
 from gnnrl.modules.locations import user_location
+from gnnrl.moved import renamed, warn_renamed
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.curves import Curve
 from gnnrl.pruning.plan import Scores
 from gnnrl.pruning.projection import Projection
-from gnnrl.scoring.plans import Evaluator, Trial, Widths, key_of
+from gnnrl.scoring.plans import Executor, Memory, Scorer, Seconds, Trial, Widths, key_of
 
 _CURVE_POINTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 _PATIENCE = 20
@@ -45,21 +47,30 @@ class Task:
 
     Attributes:
         projection: network, limit and allowed widths.
-        evaluator: scores widths, and holds the trials.
+        scorer: the object that scores one plan.
         curves: error curves of the groups.
         scores: importance of the units.
         evaluations: number of new plans that may be scored.
         seed: seed of the searcher.
         on_trial: function that is called after every trial.
+        memory: source of known trials, and destination of new ones.
+        executor: place where plans are scored, started with this scorer; None scores them here, one after another.
+        trials: all plans that were scored so far, each once.
+        seconds: time that was spent on each kind of work.
     """
 
     projection: Projection
-    evaluator: Evaluator
+    scorer: Scorer
     curves: Sequence[Curve]
     scores: Scores
     evaluations: int
     seed: int
     on_trial: Callable[[Trial], None] | None = None
+    memory: Memory | None = None
+    executor: Executor | None = None
+    trials: list[Trial] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
+    _known: dict[Widths, float] = field(default_factory=dict, init=False)
     _repeats: int = field(default=0, init=False)
     _asked: dict[Widths, None] = field(default_factory=dict, init=False)
 
@@ -71,7 +82,20 @@ class Task:
     @property
     def used(self) -> int:
         """Number of evaluations that are spent, including plans that were asked for."""
-        return len(self.evaluator.trials) + len(self._asked)
+        return len(self.trials) + len(self._asked)
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the highest score; the first of equal ones."""
+        if not self.trials:
+            raise EvaluationError("no plan was scored yet")
+        return max(self.trials, key=lambda trial: trial.score)
+
+    @property
+    def evaluator(self) -> "Task":
+        """Deprecated: the task itself holds trials and scores."""
+        warn_renamed("Task.trials", "Task.trials")
+        return self
 
     def score(self, widths: Component) -> float:
         """Score widths [G].
@@ -90,7 +114,7 @@ class Task:
         for widths in plans:
             self.ask(widths)
         self.tell()
-        return [self._score_of(widths) for widths in plans]
+        return [self._known[key_of(widths)] for widths in plans]
 
     def ask(self, widths: Component) -> None:
         """Ask for the score of widths [G], which is known after `tell` at the latest. Known widths cost nothing.
@@ -109,43 +133,75 @@ class Task:
             self.tell()
 
     def tell(self) -> None:
-        """Score all plans that were asked for."""
+        """Score all plans that were asked for, together."""
         asked, self._asked = [*self._asked], {}
-        with closing(self.evaluator.score_all(asked)) as trials:
+        with closing(self._scored(asked)) as trials:
             for trial in trials:
                 if self.on_trial:
                     self.on_trial(trial)
 
-    answer = tell
-    """Deprecated name."""
+    def answer(self) -> None:
+        """Deprecated name of `tell`."""
+        warn_renamed("Task.answer", "Task.tell")
+        self.tell()
+
+    def _scored(self, plans: Sequence[Widths]) -> Generator[Trial, None, None]:
+        """Score new plans; yield their trials in the order of the plans."""
+        rest = deque(plans)
+        while rest and self.memory is not None and (trial := self.memory.recall(len(self.trials), rest[0])):
+            rest.popleft()
+            yield self._add(trial)
+        if rest:
+            yield from self._compute([*rest])
+
+    def _compute(self, plans: Sequence[Widths]) -> Iterator[Trial]:
+        """Score plans that no memory has; a trial is recorded after all trials before it."""
+        found = map(self.scorer, plans) if self.executor is None else self.executor.map(plans)
+        for key in plans:
+            number = len(self.trials)
+            try:
+                scored = next(found)
+            except GnnrlError as error:
+                if self.memory is not None:
+                    self.memory.fail(number, key, error)
+                raise
+            self.seconds.add(scored.spent)
+            trial = Trial(number, key, scored.score, scored.macs, scored.seconds)
+            if self.memory is not None:
+                self.memory.record(trial)
+            yield self._add(trial)
+
+    def _add(self, trial: Trial) -> Trial:
+        self.trials.append(trial)
+        self._known[trial.widths] = trial.score
+        return trial
+
+    def reward(self, widths: Component | Widths) -> float:
+        """Return the score of widths [G], outside the number of evaluations: score them if they are new."""
+        key = key_of(widths)
+        for _ in self._scored([key] if key not in self._known else []):
+            pass
+        return self._known[key]
+
+    def is_scored(self, widths: Component) -> bool:
+        """Return whether widths [G] were scored; this does not count them as a known plan in a row."""
+        return key_of(widths) in self._known
 
     def is_known(self, widths: Component) -> bool:
-        """Return whether widths [G] were scored or asked for.
-
-        Raises:
-            BudgetSpent: too many known plans came in a row.
-        """
-        known = key_of(widths) in self._asked or self.evaluator.known(widths) is not None
+        """Return whether widths [G] were scored or asked for; raise BudgetSpent after too many known plans in a row."""
+        key = key_of(widths)
+        known = key in self._asked or key in self._known
         self._repeats = self._repeats + 1 if known else 0
         if self._repeats > _PATIENCE * self.evaluations:
             self._end()
         return known
 
     def known(self, widths: Component) -> float | None:
-        """Return the score of widths [G] that were scored or asked for, or None for new ones.
-
-        Raises:
-            BudgetSpent: too many known plans came in a row.
-        """
+        """Return the score of widths [G] that were scored or asked for, or None for new ones; else as `is_known`."""
         if not self.is_known(widths):
             return None
         self.tell()
-        return self._score_of(widths)
-
-    def _score_of(self, widths: Component) -> float:
-        score = self.evaluator.known(widths)
-        assert score is not None
-        return score
+        return self._known[key_of(widths)]
 
     def _end(self) -> NoReturn:
         """Score the plans that were asked for, and end the search."""
@@ -200,14 +256,14 @@ def search(searcher: Searcher, task: Task) -> Trial:
         ConfigError: see `check_search`; or the user's searcher failed, or asked for a plan that is not allowed.
     """
     check_search(task.evaluations, task.seed)
+    task._repeats = 0
     with suppress(BudgetSpent), _blamed(searcher):
         searcher(task)
         task.tell()
-    return task.evaluator.best
+    return task.best
 
 
-run = search
-"""Deprecated name."""
+__getattr__ = renamed(__name__, {"run": "gnnrl.searchers.task:search"})
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from gnnrl.errors import ConfigError, DataError
+from gnnrl.moved import warn_renamed
 from gnnrl.zoo.digits import REWARD, TEST, TRAIN, load_digits
 from gnnrl.zoo.pixels import Content, Pixels, PixelsInMemory, collect
 from gnnrl.zoo.sources import ARCHIVE_SUFFIXES, OnProgress, read_images
@@ -100,8 +101,10 @@ class DataSplits:
             return self.reward.first(count)
         return Subset(self.reward, range(count))
 
-    judging = first_reward
-    """Deprecated name."""
+    def judging(self, count: int | None) -> ImageDataset | Subset[Any]:
+        """Deprecated name of `first_reward`."""
+        warn_renamed("DataSplits.judging", "DataSplits.first_reward")
+        return self.first_reward(count)
 
 
 def load_data(

@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 from torch import nn
 
-from gnnrl.scoring.plans import Executor, Judge
+from gnnrl.scoring.plans import Executor, Scorer
 from tests.topologies import traced
 
 CASE = traced("residual")
@@ -51,11 +51,11 @@ class Locked:
         return 0.0
 
 
-def judge(evaluate) -> Judge:
-    return Judge(CASE.model, CASE.network, evaluate, [np.arange(12)] * 3, repair="none")
+def judge(evaluate) -> Scorer:
+    return Scorer(CASE.model, CASE.network, evaluate, [np.arange(12)] * 3, repair="none")
 
 
-def locked() -> Judge:
+def locked() -> Scorer:
     return judge(Locked(Lock()))
 
 

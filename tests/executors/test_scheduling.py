@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gnnrl.errors import ConfigError, EvaluationError, ResourceError
 from gnnrl.executors.scheduling import Patience, Scheduler
 from gnnrl.executors.worker import Failure, Outcome
-from gnnrl.scoring.plans import Judgement, Seconds
+from gnnrl.scoring.plans import Scored, Seconds
 
 PLANS = [(number,) for number in range(9)]
 
@@ -35,7 +35,7 @@ class Simulated:
         return self.workers[-1], loaded
 
     def answer(self, plan: int) -> Outcome:
-        return Judgement(float(plan), 0, 1.0, Seconds())
+        return Scored(float(plan), 0, 1.0, Seconds())
 
     def wait(self, tasks: list[Future[Any]], seconds: float, when: str) -> Any:
         self.now += seconds

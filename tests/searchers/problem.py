@@ -10,7 +10,7 @@ from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
-from gnnrl.scoring.plans import Evaluator, Judge, Judgement, Seconds
+from gnnrl.scoring.plans import Scored, Scorer, Seconds
 from gnnrl.searchers.task import Task
 from tests.topologies import Head, Traced, conv, images
 
@@ -33,14 +33,14 @@ class Synthetic:
         self.target, self.widths = target, widths
         self.batches: list[int] = []
 
-    def start(self, judge: Judge) -> None:
+    def start(self, scorer: Scorer) -> None:
         """Nothing is needed."""
 
     def map(self, plans):
         self.batches.append(len(plans))
         for widths in plans:
             score = -float(np.abs((np.array(widths) - self.target) / self.widths).sum())
-            yield Judgement(score, 0, 0.0, Seconds())
+            yield Scored(score, 0, 0.0, Seconds())
 
     def close(self) -> None:
         """Nothing runs."""
@@ -57,11 +57,11 @@ def task(
     network = case.network
     scores = importance("l2", case.model, network)
     curves = error_curves(case.model, network, None)
-    judge = Judge(case.model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
-    evaluator = Evaluator(judge, executor=Synthetic(target, network.widths))
-    return Task(Projection.build(network, constraint, rules), evaluator, curves, scores, evaluations, seed)
+    scorer = Scorer(case.model, network, lambda model: 0.0, [curve.order for curve in curves], repair="none")
+    projection, executor = Projection.build(network, constraint, rules), Synthetic(target, network.widths)
+    return Task(projection, scorer, curves, scores, evaluations, seed, executor=executor)
 
 
 def batches(work: Task) -> list[int]:
-    assert isinstance(work.evaluator.executor, Synthetic)
-    return work.evaluator.executor.batches
+    assert isinstance(work.executor, Synthetic)
+    return work.executor.batches

@@ -9,6 +9,6 @@ def test_uniform_and_ranked_are_the_plans_of_that_name() -> None:
     search(SEARCHERS["uniform"], work)
     search(SEARCHERS["ranked"], ranked)
 
-    assert work.evaluator.trials[0].widths == Plan.uniform(CASE.network, "macs<=60%").widths
-    assert ranked.evaluator.trials[0].widths == Plan.ranked(CASE.network, "macs<=60%", ranked.scores).widths
-    assert len(work.evaluator.trials) == 1
+    assert work.trials[0].widths == Plan.uniform(CASE.network, "macs<=60%").widths
+    assert ranked.trials[0].widths == Plan.ranked(CASE.network, "macs<=60%", ranked.scores).widths
+    assert len(work.trials) == 1

@@ -24,9 +24,9 @@ def test_no_searcher_spends_more_than_its_budget_or_misses_the_limit(name: str, 
     work = task(evaluations)
     best = search(SEARCHERS[name], work)
 
-    assert 1 <= len(work.evaluator.trials) <= evaluations
-    assert all(work.projection.holds(np.array(trial.widths)) for trial in work.evaluator.trials)
-    assert best.score == max(trial.score for trial in work.evaluator.trials)
+    assert 1 <= len(work.trials) <= evaluations
+    assert all(work.projection.holds(np.array(trial.widths)) for trial in work.trials)
+    assert best.score == max(trial.score for trial in work.trials)
 
 
 @pytest.mark.parametrize("name", SEARCHING)
@@ -34,7 +34,7 @@ def test_searchers_that_search_use_their_budget(name: str) -> None:
     work = task(15)
     search(SEARCHERS[name], work)
 
-    assert len(work.evaluator.trials) == 15
+    assert len(work.trials) == 15
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHERS))
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_trials(name: str) -> None:
     for _ in range(2):
         work = task(12, seed=3)
         search(SEARCHERS[name], work)
-        histories.append([trial.widths for trial in work.evaluator.trials])
+        histories.append([trial.widths for trial in work.trials])
 
     assert histories[0] == histories[1]
 
@@ -53,7 +53,7 @@ def test_another_seed_gives_other_trials() -> None:
     for seed in (0, 1):
         work = task(12, seed=seed)
         search(SEARCHERS["random"], work)
-        histories.append([trial.widths for trial in work.evaluator.trials])
+        histories.append([trial.widths for trial in work.trials])
 
     assert histories[0] != histories[1]
 
@@ -63,7 +63,7 @@ def test_rules_hold_for_every_trial(name: str) -> None:
     work = task(10, rules=WidthRules(min_width=4, round_to=4, keep=("0.0",)))
     search(SEARCHERS[name], work)
 
-    for trial in work.evaluator.trials:
+    for trial in work.trials:
         assert trial.widths[0] == 16
         assert all(width % 4 == 0 for width in trial.widths)
 
@@ -74,7 +74,7 @@ def test_warm_searchers_begin_with_the_closed_form(name: str) -> None:
     search(SEARCHERS[name], warm)
     search(SEARCHERS["curves"], closed)
 
-    assert warm.evaluator.trials[0].widths == closed.evaluator.trials[0].widths
+    assert warm.trials[0].widths == closed.trials[0].widths
 
 
 @pytest.mark.parametrize("name", SEARCHING)
@@ -82,7 +82,7 @@ def test_every_search_ends_when_all_plans_are_known(name: str) -> None:
     work = task(8, rules=WidthRules(min_width=16, round_to=16), constraint="macs<=90%")
     search(SEARCHERS[name], work)
 
-    assert len(work.evaluator.trials) <= 4
+    assert len(work.trials) <= 4
 
 
 @pytest.mark.parametrize("name", ["cma", "tpe", "evolution", "annealing", "greedy", "amc", "random", "random-prior"])
@@ -120,6 +120,6 @@ def test_plans_judged_together_are_those_judged_one_by_one(name: str, monkeypatc
     monkeypatch.setattr("gnnrl.searchers.task._TOGETHER", 1)
     search(SEARCHERS[name], alone)
 
-    assert together.evaluator.trials == alone.evaluator.trials
+    assert together.trials == alone.trials
     assert batches(alone) == [1] * 24
     assert (max(batches(together)) > 1) == (name not in {"amc", "annealing", "ddpg"})

@@ -12,6 +12,6 @@ def test_the_closed_form_is_judged_with_the_first_generation_and_each_generation
     run(CMASearcher(population=6), work)
 
     first, *others = batches(work)
-    assert work.evaluator.trials[0].widths == tuple(work.prior(work.projection))
+    assert work.trials[0].widths == tuple(work.prior(work.projection))
     assert 2 < first <= 1 + 6
     assert max(others) <= 6

@@ -24,7 +24,7 @@ def test_the_configured_standard_deviation_is_the_one_that_is_used() -> None:
     search(PPOSearcher(PPOConfig(log_std_init=-2.0)), shy)
     search(PPOSearcher(PPOConfig(log_std_init=0.5)), wild)
 
-    spread = [np.std([trial.widths for trial in work.evaluator.trials], 0).mean() for work in (shy, wild)]
+    spread = [np.std([trial.widths for trial in work.trials], 0).mean() for work in (shy, wild)]
     assert spread[1] > spread[0]
 
 
@@ -37,7 +37,7 @@ def test_ppo_comes_near_the_best_of_thousands_of_wishes(imitations: int) -> None
     plans = Allocation.build(work.projection, work.curves).many(wishes)
     possible = -np.abs((plans - TARGET) / CASE.network.widths).sum(1).min()
 
-    assert possible - best.score < 0.2 * (possible - work.evaluator.trials[0].score)
+    assert possible - best.score < 0.2 * (possible - work.trials[0].score)
 
 
 def test_ppo_ends_when_there_is_nothing_left_to_find() -> None:
@@ -45,7 +45,7 @@ def test_ppo_ends_when_there_is_nothing_left_to_find() -> None:
     work = task(30, rules=WidthRules(min_width=16, round_to=16), constraint="macs<=90%")
     search(PPOSearcher(PPOConfig(n_steps=10)), work)
 
-    assert len(work.evaluator.trials) < 2 * 3
+    assert len(work.trials) < 2 * 3
 
 
 @pytest.mark.parametrize("projection", ["exact", "none"])
@@ -60,5 +60,5 @@ def test_rounding_does_not_end_a_long_search() -> None:
     work = task(120, seed=3, case=traced("inverted_residual"), target=np.array([8, 4, 16]))
     best = search(PPOSearcher(), work)
 
-    assert best.score > work.evaluator.trials[0].score
-    assert len(work.evaluator.trials) > 20
+    assert best.score > work.trials[0].score
+    assert len(work.trials) > 20

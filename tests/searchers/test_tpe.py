@@ -11,7 +11,7 @@ def test_plans_around_the_closed_form_are_judged_together_and_then_each_alone() 
     work = task(12)
     run(TPESearcher(startup=5), work)
 
-    assert work.evaluator.trials[0].widths == tuple(work.prior(work.projection))
+    assert work.trials[0].widths == tuple(work.prior(work.projection))
     first, *others = batches(work)
     assert 1 < first <= 5
     assert {*others} == {1}
