@@ -4,7 +4,7 @@ U = number of units in all groups, G = number of groups. Units are numbered acro
 of units stands for frozen channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,11 @@ class Operation:
     axes: tuple["Axis", ...] = ()
     others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
     operands: Mapping[str, tuple[tuple[int, ...], tuple["Axis", ...]]] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...]:
+        """Shape and axes of every result."""
+        return (self.shape, self.axes), *self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,12 @@ class Group:
     kind: str = "channels"
 
 
+def groups_along(offsets: Component, owners: Iterable[Component]) -> set[int]:
+    """Return the indices of the groups that have units in arrays of global units; see `Network.offsets`."""
+    units = np.unique(np.concatenate([np.zeros(1, np.int64), *map(np.ravel, owners)]))
+    return set((np.searchsorted(offsets, units[units > 0], side="right") - 1).tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A traced network: its operations, groups and costs. `trace` makes it.
@@ -150,6 +161,10 @@ class Network:
     def group(self, name: str) -> Group:
         """Return the group of this name."""
         return next(group for group in self.groups if group.name == name)
+
+    def groups_along(self, owners: Iterable[Component]) -> set[int]:
+        """Return the indices of the groups that have units in arrays of global units."""
+        return groups_along(self.offsets, owners)
 
     def alive(self, kept: Sequence[ArrayLike]) -> NDArray[np.bool_]:
         """Return whether each unit stays [1 + U], given the kept units of each group. Entry 0 (frozen) is True."""

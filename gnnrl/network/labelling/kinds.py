@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 
-import numpy as np
-
 from gnnrl.network.labels import Component
-from gnnrl.network.structure import Group, Operation
+from gnnrl.network.structure import Group, Operation, groups_along
 
 _PRODUCTS = {"matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 _Layers = Mapping[str, Sequence[Operation]]
@@ -33,11 +31,11 @@ def kinds_of(
         if "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name):
             layers.setdefault(operation.parameters["weight"], []).append(operation)
         for axis in operation.axes if operation.name in _PRODUCTS else ():
-            found = _groups_along(axis.owner, offsets)
+            found = groups_along(offsets, [axis.owner])
             multiplied |= found
             heads |= found if axis.dim == len(operation.shape) - 3 else set()
         for axis in operation.axes if operation.name == "add" and len(operation.inputs) > 1 else ():
-            added |= _groups_along(axis.owner, offsets)
+            added |= groups_along(offsets, [axis.owner])
     kinds = []
     for group in groups:
         writers, readers = _ends(group, layers)
@@ -50,10 +48,6 @@ def kinds_of(
         else:
             kinds.append("channels")
     return kinds
-
-
-def _groups_along(owner: Component, offsets: Component) -> set[int]:
-    return set((np.searchsorted(offsets, np.unique(owner[owner > 0]), side="right") - 1).tolist())
 
 
 def _ends(group: Group, layers: _Layers) -> tuple[list[Operation], list[Operation]]:

@@ -1,7 +1,6 @@
 """Calls of torch in a forward pass: logged for the dense network, and checked against that log for a narrower one."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ def shapes_of(output: Any) -> list[_Shape]:
     return [tuple(leaf.shape) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
-def shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
+def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
     """Return the shapes of results in a narrower network, by name of the operation and dense shape."""
     found: dict[tuple[str, _Shape], set[_Shape]] = {}
     for operation in network.operations:
@@ -41,10 +40,6 @@ def _after(shape: _Shape, axes: Sequence[Axis], alive: NDArray[np.bool_]) -> _Sh
     for axis in axes:
         sizes[axis.dim] = int(alive[axis.owner].sum())
     return tuple(sizes)
-
-
-def _results(operation: Operation) -> list[tuple[_Shape, tuple[Axis, ...]]]:
-    return [(operation.shape, operation.axes), *operation.others]
 
 
 def _cuts(network: Network) -> Iterator[list[Operation]]:
@@ -65,14 +60,14 @@ def _cuts(network: Network) -> Iterator[list[Operation]]:
 
 
 def _key(operation: Operation) -> Cut:
-    return tuple(shape for shape, _ in _results(operation))
+    return tuple(shape for shape, _ in operation.results)
 
 
-def cuts_after(network: Network, alive: NDArray[np.bool_]) -> dict[Cut, list[Cut]]:
+def _cuts_after(network: Network, alive: NDArray[np.bool_]) -> dict[Cut, list[Cut]]:
     """Return the shapes of the parts of cut tensors in a narrower network, by their dense shapes, in order."""
     found: dict[Cut, list[Cut]] = {}
     for *_, last in _cuts(network):
-        found.setdefault(_key(last), []).append(tuple(_after(*result, alive) for result in _results(last)))
+        found.setdefault(_key(last), []).append(tuple(_after(*result, alive) for result in last.results))
     return found
 
 
@@ -102,13 +97,12 @@ def _cut_groups(network: Network, operation: Operation) -> list[int]:
     """Return the groups along the dimension that an operation cuts into unequal parts."""
     if operation.name not in ("slice", "narrow", "split_with_sizes") or _is_whole(operation):
         return []
-    results = _results(operation)
+    results = operation.results
     dim = int(operation.settings.get("dim") or 0) % len(operation.shape)
     if len(results) > 1 and len({shape[dim] for shape, _ in results}) == 1:
         return []
     units = [axis.owner for _, axes in results for axis in axes if axis.dim == dim]
-    numbers = np.unique(np.concatenate([np.zeros(1, np.int64), *units]))
-    return sorted(set((np.searchsorted(network.offsets, numbers[numbers > 0], side="right") - 1).tolist()))
+    return sorted(network.groups_along(units))
 
 
 def _is_whole(operation: Operation) -> bool:
@@ -128,13 +122,20 @@ def _numbers(name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) ->
     return (float(scale),) if isinstance(scale, int | float) else ()
 
 
-class _TorchCalls(TorchFunctionMode, ABC):
-    """Observer of the functions of torch that a forward pass calls: their names, numbers, and shapes of results.
+class CallLog(TorchFunctionMode):
+    """Log of the functions of torch that a forward pass calls: names, numbers, and shapes of results.
 
-    If a function cuts a tensor, the shapes of all parts are observed.
+    Attributes:
+        current: name of the last called function.
+        cuts: shapes of all parts of each cut tensor.
     """
 
-    current = ""
+    def __init__(self) -> None:
+        super().__init__()
+        self.current = ""
+        self.shapes: list[tuple[str, _Shape]] = []
+        self.numbers: list[tuple[float, ...]] = []
+        self.cuts: list[Cut] = []
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -142,38 +143,22 @@ class _TorchCalls(TorchFunctionMode, ABC):
         name = self.current = getattr(func, "__name__", "")
         result = func(*args, **(kwargs or {}))
         if name in _CUTTING:
-            self._see_cut(tuple(shapes_of(result)))
+            self.see_cut(tuple(shapes_of(result)))
         if isinstance(result, Tensor):
-            self._see(name, tuple(result.shape), _numbers(name, args, kwargs))
+            self.see(name, tuple(result.shape), _numbers(name, args, kwargs))
         return result
 
-    @abstractmethod
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        """Process one call."""
-
-    @abstractmethod
-    def _see_cut(self, shapes: Cut) -> None:
-        """Process the shapes of the parts into which a call cut a tensor."""
-
-
-class CallLog(_TorchCalls):
-    """List of the observed calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shapes: list[tuple[str, _Shape]] = []
-        self.numbers: list[tuple[float, ...]] = []
-        self.cuts: list[Cut] = []
-
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+    def see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        """Log one call."""
         self.shapes.append((name, shape))
         self.numbers.append(numbers)
 
-    def _see_cut(self, shapes: Cut) -> None:
+    def see_cut(self, shapes: Cut) -> None:
+        """Log the shapes of the parts into which a call cut a tensor."""
         self.cuts.append(shapes)
 
 
-class CallCheck(_TorchCalls):
+class CallCheck(CallLog):
     """Check of a probe: each call must have the shape that the labels predict for this call of the dense network.
 
     A view may run with wrong sizes (`view(n, self.heads, -1)`) and compute something else. So shapes are compared
@@ -181,31 +166,28 @@ class CallCheck(_TorchCalls):
     `q.shape[-1] ** -0.5` of attention, must not change.
     """
 
-    def __init__(
-        self, dense: CallLog, predicted: Mapping[tuple[str, _Shape], set[_Shape]], cuts: Mapping[Cut, Sequence[Cut]]
-    ) -> None:
+    def __init__(self, dense: CallLog, network: Network, alive: NDArray[np.bool_]) -> None:
         super().__init__()
-        self.calls = 0
-        self._dense, self._predicted = dense, predicted
-        self._expected = {key: iter(after) for key, after in cuts.items() if dense.cuts.count(key) == len(after)}
+        self._dense, self._predicted = dense, _shapes_after(network, alive)
+        cuts = _cuts_after(network, alive).items()
+        self._expected = {key: iter(after) for key, after in cuts if dense.cuts.count(key) == len(after)}
         self._cuts = iter(dense.cuts)
 
-    def _see_cut(self, shapes: Cut) -> None:
+    def see_cut(self, shapes: Cut) -> None:
+        """Compare the parts of a cut tensor with those of the same cut of the dense network."""
         expected = next(self._expected.get(next(self._cuts, ()), iter([shapes])))
         if shapes != expected:
             made, wanted = (", ".join(str(list(shape)) for shape in cut) for cut in (shapes, expected))
             raise ValueError(f"{self.current.strip('_')} makes {made} instead of {wanted}")
 
-    def _see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        self._check(name, shape, numbers)
-        self.calls += 1
-
-    def _check(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
-        dense = self._dense.shapes
-        if self.calls < len(dense) and dense[self.calls][0] == name:
-            if numbers != (before := self._dense.numbers[self.calls]):
+    def see(self, name: str, shape: _Shape, numbers: tuple[float, ...]) -> None:
+        """Compare a call with the same call of the dense network, and log it."""
+        at, dense = len(self.shapes), self._dense
+        if at < len(dense.shapes) and dense.shapes[at][0] == name:
+            if numbers != (before := dense.numbers[at]):
                 raise ValueError(f"{name} by {before} becomes {name} by {numbers}: the number depends on this size")
-            expected = self._predicted.get(dense[self.calls])
+            expected = self._predicted.get(dense.shapes[at])
             if expected is not None and shape not in expected:
                 wanted = " or ".join(str(list(item)) for item in sorted(expected))
                 raise ValueError(f"{name} makes {list(shape)} instead of {wanted}")
+        super().see(name, shape, numbers)

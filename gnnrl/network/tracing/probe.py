@@ -4,8 +4,9 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,15 @@ from gnnrl.modules.copies import copied, copy_network
 from gnnrl.modules.locations import user_location
 from gnnrl.modules.modes import drop_caches, training
 from gnnrl.network.labels import Component
-from gnnrl.network.structure import Axis, Binding, Network, Operation
+from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, cuts_after, shapes_after, shapes_of
+from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, shapes_of
 
 _Shape = tuple[int, ...]
+_Run = tuple[tuple[Any, ...], dict[str, Any], list[_Shape]]
+"""Positional and keyword arguments, and the shapes of the outputs."""
+_Running = tuple[tuple[str, ...], Mapping[str, frozenset[str]]]
+"""Modules that were running, innermost last, and the names that their code reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,11 @@ class Failure:
 
     progress: int
     modules: tuple[str, ...]
+    read: Mapping[str, frozenset[str]]
     location: str
     message: str
-    read: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    operation: str = ""
-    in_training: bool = False
+    operation: str
+    in_training: bool
 
 
 class Rehearsal:
@@ -117,17 +122,18 @@ class Probe:
     def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
         """Run a probe, and return None if its outputs have the shapes of the dense network's.
 
-        If channels are cut, a second probe is run, because half of an odd number may be right by chance.
+        If channels are cut, a second probe is run, because half of an odd number may be right by chance. If code or
+        modules run in training mode only, another probe is run in that mode.
         """
         failure = self._run(self.kept(narrowed), bindings)
         if failure is None and self._cut & set(narrowed):
             failure = self._run(self.kept(narrowed, narrowest=True), bindings)
         if failure is None and self._training is not None:
-            failure = self._train(self.kept(narrowed), bindings)
+            failure = self._run(self.kept(narrowed), bindings, self._training)
         return failure
 
     @cached_property
-    def _training(self) -> tuple[tuple[Any, ...], dict[str, Any], list[_Shape]] | None:
+    def _training(self) -> _Run | None:
         """Inputs in training mode and shapes of the outputs; None if the code ignores the mode or does not run in it.
 
         The code may need targets, which are unknown here, or more than one sample for its normalisation.
@@ -142,54 +148,35 @@ class Probe:
                     return given, named, shapes_of(model(*given, **named))
         return None
 
-    def _train(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
-        """Run a probe in training mode on fake tensors, for modules and code that only training runs."""
-        assert self._training is not None
-        (mode, model, *_), (args, kwargs, expected) = self._fakes, self._training
-        small = remove(model, replace(self.network, bindings=tuple(bindings)), kept, self._narrowed)
-        narrow_all(small)
-        calls = CallLog()
-        with _watched(small) as watch, _quiet(), mode, training(small), calls:
-            try:
-                shapes = shapes_of(small(*copied(args), **copied(kwargs)))
-            except Exception as error:
-                message = f"in training mode, {first_line(error)}"[:200]
-                read = _attributes_read(error, small)
-                where = tuple(watch.failed), user_location(error), message, read, calls.current.strip("_")
-                return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), *where, in_training=True)
-        if shapes != expected:
-            message = f"in training mode, the outputs get the shapes {shapes}"
-            return Failure(len(self.rehearsal.calls.shapes) + len(calls.shapes), ("",), "", message, in_training=True)
-        return None
-
-    def _run(self, kept: Sequence[Component], bindings: Sequence[Binding]) -> Failure | None:
+    def _run(
+        self, kept: Sequence[Component], bindings: Sequence[Binding], in_training: _Run | None = None
+    ) -> Failure | None:
+        """Run a probe in evaluation mode or, on fake tensors, with these inputs in training mode."""
         network = replace(self.network, bindings=tuple(bindings))
-        mode: AbstractContextManager[Any]
-        if self.with_data:
-            mode, args, kwargs = nullcontext(), self.rehearsal.args, self.rehearsal.kwargs
-            small = remove(self.model, network, kept)
+        dense = self.rehearsal
+        mode: AbstractContextManager[Any] = nullcontext()
+        if self.with_data and not in_training:
+            small, args, kwargs = remove(self.model, network, kept), dense.args, dense.kwargs
         else:
             mode, model, args, kwargs = self._fakes
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
-        alive = network.alive(kept)
-        predicted = shapes_after(network, alive), cuts_after(network, alive)
-        check = CallCheck(self.rehearsal.calls, *predicted)
-        with _watched(small) as watch, _quiet(), mode, check:
+        args, kwargs, expected = in_training or (args, kwargs, dense.shapes)
+        calls = CallLog() if in_training else CallCheck(dense.calls, network, network.alive(kept))
+        before, where = (len(dense.calls.shapes), "in training mode, ") if in_training else (0, "")
+
+        def failed(message: str, running: _Running, location: str = "") -> Failure:
+            progress, operation = before + len(calls.shapes), calls.current.strip("_")
+            return Failure(progress, *running, location, (where + message)[:200], operation, bool(in_training))
+
+        with _quiet(), mode, training(small) if in_training else nullcontext(), calls, warnings.catch_warnings():
+            # an instance normalisation without weights only warns about a wrong size
+            warnings.filterwarnings("error", ".*does not match num_features")
             try:
-                with warnings.catch_warnings():
-                    # an instance normalisation without weights only warns about a wrong size
-                    warnings.filterwarnings("error", ".*does not match num_features")
-                    shapes = shapes_of(small(*copied(args), **copied(kwargs)))
+                shapes = shapes_of(small(*copied(args), **copied(kwargs)))
             except Exception as error:
-                location = user_location(error)
-                message = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                read, operation = _attributes_read(error, small), check.current.strip("_")
-                return Failure(check.calls, tuple(watch.failed), location, message, read, operation)
-        if shapes != self.rehearsal.shapes:
-            message = f"the outputs get the shapes {shapes}"
-            return Failure(check.calls, ("",), "", message, operation=check.current.strip("_"))
-        return None
+                return failed(first_line(error), _running(error, small), user_location(error))
+        return None if shapes == expected else failed(f"the outputs get the shapes {shapes}", (("",), {}))
 
 
 def _doubled(value: Tensor) -> Tensor:
@@ -216,63 +203,31 @@ def _quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def _attributes_read(error: BaseException, model: nn.Module) -> dict[str, frozenset[str]]:
-    """Return the names that the code in an error's traceback reads, by module."""
+def _running(error: BaseException, model: nn.Module) -> _Running:
+    """Return the modules that an error passed through, innermost last, and the names that their code reads."""
     paths = {id(module): name for name, module in model.named_modules()}
-    found: dict[str, frozenset[str]] = {}
-    step = error.__traceback__
-    while step is not None:
-        code, known = step.tb_frame.f_code, step.tb_frame.f_locals
-        for name in (*code.co_varnames[:1], *code.co_freevars):  # `self`, whatever the user calls it
-            path = paths.get(id(known.get(name)))
+    modules: dict[str, None] = {}
+    read: dict[str, frozenset[str]] = {}
+    for frame, _ in walk_tb(error.__traceback__):
+        code, known = frame.f_code, frame.f_locals
+        owner, *outer = (
+            paths.get(id(known.get(name))) for name in (*(code.co_varnames[:1] or [""]), *code.co_freevars)
+        )
+        if owner is not None:  # the first argument is `self`, whatever the user calls it
+            modules.pop(owner, None)
+            modules[owner] = None
+        for path in (owner, *outer):
             if path is not None:
-                found[path] = found.get(path, frozenset()) | frozenset(code.co_names)
-        step = step.tb_next
-    return found
-
-
-class _Watch:
-    """Modules that are running, and those that an error passed through."""
-
-    def __init__(self) -> None:
-        self.open: list[str] = []
-        self.failed: list[str] = []
-
-
-@contextmanager
-def _watched(model: nn.Module) -> Iterator[_Watch]:
-    watch = _Watch()
-
-    def before(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            watch.open.append(name)
-            watch.failed = list(watch.open)
-
-        return hook
-
-    def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        watch.open.pop()
-        watch.failed = list(watch.open)
-
-    hooks = []
-    for name, module in model.named_modules():
-        hooks += [module.register_forward_pre_hook(before(name)), module.register_forward_hook(after)]
-    try:
-        yield watch
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _all(operation: Operation) -> list[Axis]:
-    return [*operation.axes, *(axis for _, axes in operation.others for axis in axes)]
+                read[path] = read.get(path, frozenset()) | frozenset(code.co_names)
+    return tuple(modules), read
 
 
 def _axes_by_module(network: Network) -> dict[str, list[Axis]]:
     """Return the axes of all tensors that each module, or a module inside it, reads or makes."""
     found: dict[str, list[Axis]] = {}
     for operation in network.operations:
-        near = [axis for each in (operation, *(network.operations[i] for i in operation.inputs)) for axis in _all(each)]
+        sources = (operation, *(network.operations[index] for index in operation.inputs))
+        near = [axis for each in sources for _, axes in each.results for axis in axes]
         for path, _ in (("", ""), *operation.modules):
             found.setdefault(path, []).extend(near)
     for (tensor, dim), owner in network.owners.items():

@@ -163,10 +163,8 @@ def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, st
 
 def _groups_near(attempt: Probe, failure: Failure, narrowed: Sequence[int]) -> list[int]:
     """Return the groups that the innermost failing module with groups touches, or all groups if there is none."""
-    offsets = attempt.network.offsets
     for name in reversed(failure.modules):
-        units = np.unique(np.concatenate([[0], *(axis.owner for axis in attempt.axes.get(name, ()))]))
-        groups = set((np.searchsorted(offsets, units[units > 0], side="right") - 1).tolist()) & set(narrowed)
-        if groups:
+        owners = (axis.owner for axis in attempt.axes.get(name, ()))
+        if groups := attempt.network.groups_along(owners) & set(narrowed):
             return sorted(groups)
     return list(narrowed)

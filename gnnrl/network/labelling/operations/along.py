@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from gnnrl.network.labelling.operations.call import Call, Rule, passed, vector
+from gnnrl.network.labelling.operations.call import Call, Rule, merged, passed, repeated
 from gnnrl.network.labelling.operations.pointwise import unify
 from gnnrl.network.labelling.operations.shapes import reshape
 from gnnrl.network.labels import Component, Value
@@ -26,8 +26,7 @@ def along(call: Call) -> Value | list[Value]:
     kept = [component for component in value.components if all(component.shape[dim] == 1 for dim in worked)]
     if call.arguments.get("keepdim", True) is False:
         kept = [component.squeeze(tuple(worked)) for component in kept]
-    results = [Value(shape, tuple(kept)) for shape in call.shapes]
-    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+    return call.results(kept)
 
 
 def gather(call: Call) -> Value:
@@ -86,18 +85,12 @@ def repeat_interleave(call: Call) -> Value:
 
 def unfold(call: Call) -> Value:
     """Put patches of k positions into channels [N, C k, L]: each channel is repeated k times."""
-    labels = call.along(call.value("self"), -3)
-    return vector(None if labels is None else np.repeat(labels, prod(call["kernel_size"])), -2, call.shape)
+    return repeated(call, call.value("self"), -3, prod(call["kernel_size"]), -2)
 
 
 def fold(call: Call) -> Value:
     """Put channels [N, C k, L] back into patches of k positions, which are removed as a whole."""
-    labels = call.along(call.value("self"), -2)
-    if labels is None:
-        return Value(call.shape)
-    rows = labels.reshape(-1, prod(call["kernel_size"]))
-    call.space.tie(rows, rows[:, :1])
-    return vector(rows[:, 0], -3, call.shape)
+    return merged(call, call.value("self"), -2, prod(call["kernel_size"]), -3)
 
 
 def channel_shuffle(call: Call) -> Value:

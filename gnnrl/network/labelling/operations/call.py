@@ -169,6 +169,11 @@ class Call:
                 if labels is not None:
                     self.space.freeze(labels, self.reason(kind))
 
+    def tie_bias(self, output: Component | None) -> None:
+        """Tie the bias, if there is one, to the labels of the output's channels."""
+        if self.has("bias"):
+            self.tie(self.along(self.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
+
     def results(self, components: Sequence[Component] = ()) -> "Value | list[Value]":
         """Return the same labels for every output: a list if the operation makes a list of tensors."""
         results = [Value(shape, tuple(components)) for shape in self.shapes]
@@ -216,6 +221,35 @@ def vector(labels: Component | None, dim: int, shape: Sequence[int]) -> Value:
     if labels is None or len(labels) == 1:
         return Value(tuple(shape))
     return Value(tuple(shape), (labels.reshape([-1 if d == dim % len(shape) else 1 for d in range(len(shape))]),))
+
+
+def repeated(call: Call, value: Value, source: int, times: int, target: int) -> Value:
+    """Return a value whose dimension `target` has each label along `source` several times in a row."""
+    labels = _only(call, value, source)
+    return vector(None if labels is None else np.repeat(labels, times), target, call.shape)
+
+
+def merged(call: Call, value: Value, source: int, times: int, target: int) -> Value:
+    """Return the inverse of `repeated`: consecutive labels along `source` are tied and become one along `target`."""
+    labels = _only(call, value, source)
+    rows = None if labels is None else labels.reshape(-1, times)
+    return vector(None if rows is None else call.space.pin(rows, [1]).ravel(), target, call.shape)
+
+
+def _only(call: Call, value: Value, dim: int) -> Component | None:
+    """Return the labels along one dimension; all other dimensions are kept whole."""
+    rank = len(value.shape)
+    return call.along(call.whole(value, set(range(rank)) - {dim % rank}, Kind.WORKED_ALONG), dim)
+
+
+def extent(labels: Component | None, size: int) -> Component | int:
+    """Return what `Call.work` needs of a dimension: its labels, or its size if it is fixed."""
+    return size if labels is None else labels
+
+
+def tiled(labels: Component | None, times: int) -> Component | None:
+    """Return labels several times one after another."""
+    return None if labels is None else np.tile(labels, times)
 
 
 def passed(value: Value, shape: Sequence[int]) -> Value:

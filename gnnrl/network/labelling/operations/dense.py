@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from gnnrl.network.labelling.operations.call import Call, Rule, vector
+from gnnrl.network.labelling.operations.call import Call, Rule, extent, tiled, vector
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.reasons import Kind
 
@@ -29,18 +29,14 @@ def convolution(call: Call) -> Value:
     elif inputs is None or first is None:
         call.tie(inputs, first, Kind.FIXED_INPUT)
         call.tie(second, None, Kind.FIXED_INPUT)
-        output = _repeat(second, groups) if transposed else first
+        output = tiled(second, groups) if transposed else first
     else:
         output = (_grouped_transposed if transposed else _grouped)(call, inputs, first, second, groups)
-    positions = prod(call.shape_of("input") if transposed else call.shape)
-    positions //= (call.shape_of("input") if transposed else call.shape)[channel]
+    counted = call.shape_of("input") if transposed else call.shape
+    positions = prod(counted) // counted[channel]
     kernel = prod(weight.shape[2:])
-    sizes = [
-        labels if labels is not None else size for labels, size in zip((first, second), weight.shape, strict=False)
-    ]
-    call.work(positions * kernel, *sizes)
-    if call.has("bias"):
-        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
+    call.work(positions * kernel, extent(first, weight.shape[0]), extent(second, weight.shape[1]))
+    call.tie_bias(output)
     return vector(output, channel, call.shape)
 
 
@@ -76,21 +72,14 @@ def _grouped_transposed(
     return np.repeat(rows[:, 0], 1 if second is None else len(second))
 
 
-def _repeat(labels: Component | None, groups: int) -> Component | None:
-    return None if labels is None else np.tile(labels, groups)
-
-
 def linear(call: Call) -> Value:
     """Multiply the last dimension by a weight [O, I]."""
     weight = call.value("weight", (0, 1))
     output, inputs = call.along(weight, 0), call.along(weight, 1)
     value = call.value("input")
     call.tie(call.along(value, -1), inputs, Kind.FIXED_INPUT)
-    if call.has("bias"):
-        call.tie(call.along(call.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
-    sizes = [
-        labels if labels is not None else size for labels, size in zip((output, inputs), weight.shape, strict=True)
-    ]
+    call.tie_bias(output)
+    sizes = (extent(output, weight.shape[0]), extent(inputs, weight.shape[1]))
     carried = [component for component in value.components if component.shape[-1] == 1]
     call.work(prod(call.shape[:-1]) // prod(component.size for component in carried), *carried, *sizes)
     return Value(call.shape, (*carried, *vector(output, -1, call.shape).components))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gnnrl.network.labelling.operations.call import Call, Rule
-from gnnrl.network.labels import Component, Value, squeeze_fixed
+from gnnrl.network.labels import Component, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind
 
 
@@ -13,8 +13,7 @@ def slices(call: Call) -> Value:
     """Take a range of one dimension."""
     value = call.value("self")
     dim = int(call["dim"]) % len(value.shape)
-    index = np.arange(value.shape[dim])[slice(call["start"], call["end"], call["step"])]
-    return take(call, value, dim, index)
+    return take(call, value, dim, np.arange(value.shape[dim])[call["start"] : call["end"] : call["step"]])
 
 
 def narrow(call: Call) -> Value:
@@ -42,8 +41,8 @@ def take(call: Call, value: Value, dim: int, index: Component) -> Value:
     components = []
     for component in value.components:
         if component.shape[dim] > 1:
-            if max(component.shape) < component.size:
-                component = _everywhere(call, component, dim)
+            if len(wide(component)) > 1:
+                component = call.space.pin(component, [dim])
             else:
                 _cut(call, component, np.split(component, [at], dim), dim)
                 component = component.take(index, dim)
@@ -64,13 +63,6 @@ def select(call: Call) -> Value:
     dim, position = int(call["dim"]) % len(value.shape), int(call["index"])
     call.whole(value, [dim], Kind.CONSTANT_POSITIONS)
     return Value(call.shape, tuple(squeeze_fixed(_at(component, dim, position)) for component in value.components))
-
-
-def _everywhere(call: Call, component: Component, dim: int) -> Component:
-    """Tie a component along a dimension, and return it with size 1 there."""
-    first = component.take([0], dim)
-    call.space.tie(component, first)
-    return first
 
 
 def _at(component: Component, dim: int, position: int) -> Component:
@@ -100,22 +92,18 @@ def split(call: Call) -> list[Value]:
             parts = [component] * len(sizes)
         else:
             parts = np.split(component, np.cumsum(sizes)[:-1], dim)
-            _tie_parts(call, component, parts, sizes)
+            _tie_parts(call, component, parts, dim)
         for result, part in zip(results, parts, strict=True):
             result.append(part)
     return [Value(shape, tuple(result)) for shape, result in zip(call.shapes, results, strict=True)]
 
 
-def _tie_parts(call: Call, component: Component, parts: Sequence[Component], sizes: Sequence[int]) -> None:
-    dim = next(d for d, size in enumerate(parts[0].shape) if size != component.shape[d])
-    if len(set(sizes)) == 1:
+def _tie_parts(call: Call, component: Component, parts: Sequence[Component], dim: int) -> None:
+    sizes = {part.shape[dim] for part in parts}
+    by_sizes = call.name == "split_with_sizes" and not call.stored("self")
+    if len(sizes) == 1:
         call.space.keep_rectangular(np.stack(parts))
-    elif (
-        not call.stored("self")
-        and call.name == "split_with_sizes"
-        and min(sizes)
-        and max(component.shape) == component.size
-    ):
+    elif by_sizes and min(sizes) and len(wide(component)) == 1:
         _cut(call, component, parts, dim)
     else:
         call.space.freeze(component, call.reason(Kind.UNEQUAL_PARTS))

@@ -8,10 +8,9 @@ and directions of a module, so they are tied.
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
 from torch import fx
 
-from gnnrl.network.labelling.operations.call import Call, Rule, operation_name, vector
+from gnnrl.network.labelling.operations.call import Call, Rule, extent, operation_name, tiled, vector
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.reasons import Kind
 
@@ -31,11 +30,11 @@ def layers(call: Call) -> list[Value]:
     inputs, hidden = _inputs(call), None
     for first in range(0, len(params), weights_each):
         if first and first % (directions * weights_each) == 0:
-            inputs = _tiled(hidden, directions)
+            inputs = tiled(hidden, directions)
         hidden = _step(call, inputs, params[first : first + weights_each], hidden)
     _start(call, hidden)
     states = [vector(hidden, -1, shape) for shape in call.shapes[1:]]
-    return [vector(_tiled(hidden, directions), -1, call.shape), *states]
+    return [vector(tiled(hidden, directions), -1, call.shape), *states]
 
 
 def cell(call: Call) -> Value | list[Value]:
@@ -61,14 +60,10 @@ def _step(
     call.tie(call.along(reads, 1), inputs, Kind.FIXED_INPUT)
     call.tie(call.along(recurs, 1), hidden, Kind.FIXED_OPERAND)
     steps, gates = prod(call.shape_of("input")[:-1]), _gates(call)
-    units = _extent(hidden, recurs.shape[1])
-    call.work(steps * gates, units, _extent(inputs, reads.shape[1]))
+    units = extent(hidden, recurs.shape[1])
+    call.work(steps * gates, units, extent(inputs, reads.shape[1]))
     call.work(steps * gates, units, units)
     return hidden
-
-
-def _extent(labels: Component | None, size: int) -> Component | int:
-    return size if labels is None else labels
 
 
 def _inputs(call: Call) -> Component | None:
@@ -92,10 +87,6 @@ def _unit_of_gates(call: Call, value: Value, hidden: Component | None) -> Compon
 
 def _gates(call: Call) -> int:
     return _GATES[call.name.removesuffix("_cell")]
-
-
-def _tiled(labels: Component | None, directions: int) -> Component | None:
-    return None if labels is None else np.tile(labels, directions)
 
 
 def states_of(call: Call) -> list[fx.Node]:

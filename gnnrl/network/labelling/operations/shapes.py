@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 from torch import Tensor, fx
 
-from gnnrl.network.labelling.operations.call import Call, Rule, passed
+from gnnrl.network.labelling.operations.call import Call, Rule, merged, passed, repeated, vector
 from gnnrl.network.labelling.operations.pointwise import unify
-from gnnrl.network.labels import Component, Value, squeeze_fixed
+from gnnrl.network.labels import Component, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind
 
 
@@ -20,7 +20,7 @@ def view(call: Call) -> Value:
     value = call.value("self", (0, 1) if len(call.shape) == 2 else None)
     components = tuple(reshape(component, value.shape, call.shape) for component in value.components)
     for before, after in zip(value.components, components, strict=True):
-        if _wide(after) > _wide(before):
+        if len(wide(after)) > len(wide(before)):
             call.space.keep_rectangular(after, _open_dim(call, after))
     return Value(call.shape, components)
 
@@ -36,13 +36,13 @@ def _open_dim(call: Call, component: Component) -> int | None:
 
 def reshape(component: Component, shape: Sequence[int], target: Sequence[int]) -> Component:
     """Return the labels of a tensor of `shape` that was reshaped to `target`."""
-    wide: list[int] = []
+    spread: list[int] = []
     result: list[int] = []
     for source, goal in _blocks(shape, target):
         varies = any(component.shape[dim] > 1 for dim in source)
-        wide += [shape[dim] if varies else 1 for dim in source]
+        spread += [shape[dim] if varies else 1 for dim in source]
         result += [target[dim] if varies else 1 for dim in goal]
-    return squeeze_fixed(np.broadcast_to(component, wide).reshape(result))
+    return squeeze_fixed(np.broadcast_to(component, spread).reshape(result))
 
 
 def _blocks(shape: Sequence[int], target: Sequence[int]) -> list[tuple[list[int], list[int]]]:
@@ -62,10 +62,6 @@ def _blocks(shape: Sequence[int], target: Sequence[int]) -> list[tuple[list[int]
                 b, j = b * target[j], j + 1
         blocks.append((source, goal))
     return blocks
-
-
-def _wide(component: Component) -> int:
-    return sum(size > 1 for size in component.shape)
 
 
 def permute(call: Call) -> Value:
@@ -104,26 +100,21 @@ def unsqueeze(call: Call) -> Value:
 
 def expand(call: Call) -> Value:
     """Repeat dimensions of size one without copying. If another tensor gives the shape, its labels are taken over."""
-    value = call.value("self")
-    rank = len(call.shape)
-    components = [c.reshape((1,) * (rank - c.ndim) + c.shape) for c in value.components]
-    if call.has("other"):
-        target, shape = call.value("other"), (1,) * (rank - len(value.shape)) + value.shape
-        components += [c for c in target.components if all(n == 1 or shape[d] == 1 for d, n in enumerate(c.shape))]
-    return Value(call.shape, tuple(components))
+    value = call.value("self").aligned(len(call.shape))
+    others = call.value("other").components if call.has("other") else ()
+    new = (component for component in others if all(value.shape[dim] == 1 for dim in wide(component)))
+    return Value(call.shape, (*value.components, *new))
 
 
 def repeat(call: Call) -> Value:
     """Copy a tensor several times along dimensions. The copies have the same labels."""
-    value = call.value("self")
-    rank = len(call.shape)
+    value = call.value("self").aligned(len(call.shape))
     times: list[int] = call["repeats"] if "repeats" in call.arguments else call["dims"]
-    components = []
-    for component in value.components:
-        labels = component.reshape((1,) * (rank - component.ndim) + component.shape)
-        counts = [1] * (rank - len(times)) + list(times)
-        components.append(np.tile(labels, [n if labels.shape[d] > 1 else 1 for d, n in enumerate(counts)]))
-    return Value(call.shape, tuple(components))
+    counts = [*(1,) * (len(call.shape) - len(times)), *times]
+    return Value(
+        call.shape,
+        tuple(np.tile(c, [n if dim in wide(c) else 1 for dim, n in enumerate(counts)]) for c in value.components),
+    )
 
 
 def concatenate(call: Call) -> Value:
@@ -131,8 +122,9 @@ def concatenate(call: Call) -> Value:
     nodes: list[fx.Node] = call["tensors"]
     dim = int(call.arguments.get("dim", 0)) % len(call.shape)
     values = [call.value(node) for node in nodes]
-    if all(not value.varying(dim) for value in values):
-        return _stacked_fixed(call, nodes, dim)
+    if not any(value.varying(dim) for value in values):
+        # Along a dimension of fixed size the other dimensions are unified.
+        return unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape)
     if all(component.size > component.shape[dim] for value in values for component in value.varying(dim)):
         return _stacked_rows(call, values, dim)
     parts = []
@@ -142,14 +134,8 @@ def concatenate(call: Call) -> Value:
             labels = call.space.fresh(value.shape[dim])
             call.space.freeze(labels, call.reason(Kind.FIXED_PART))
         parts.append(labels)
-        call.freeze(value, Kind.OTHER_DIMENSIONS, _others(value, dim))
-    shape = [-1 if d == dim else 1 for d in range(len(call.shape))]
-    return Value(call.shape, (np.concatenate(parts).reshape(shape),))
-
-
-def _stacked_fixed(call: Call, nodes: Sequence[fx.Node], dim: int) -> Value:
-    """Concatenate along a dimension of fixed size. The other dimensions are unified."""
-    return passed(unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape), call.shape)
+        call.freeze(value, Kind.OTHER_DIMENSIONS, [other for other in range(len(value.shape)) if other != dim])
+    return vector(np.concatenate(parts), dim, call.shape)
 
 
 def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
@@ -157,10 +143,6 @@ def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:
     shape = [1 if d == dim else size for d, size in enumerate(call.shape)]
     parts = [Value(tuple(shape), call.whole(value, [dim], Kind.OTHER_DIMENSIONS).components) for value in values]
     return passed(unify(call, [], shape, parts), call.shape)
-
-
-def _others(value: Value, dim: int) -> list[int]:
-    return [other for other in range(len(value.shape)) if other != dim]
 
 
 def stack(call: Call) -> Value:
@@ -204,9 +186,7 @@ def _padded(call: Call, component: Component, dim: int, before: int, after: int)
 
 def flip(call: Call) -> Value:
     """Reverse dimensions."""
-    dims = call["dims"]
-    value = call.value("self")
-    return Value(call.shape, tuple(np.flip(component, dims) for component in value.components))
+    return Value(call.shape, tuple(np.flip(component, call["dims"]) for component in call.value("self").components))
 
 
 def roll(call: Call) -> Value:
@@ -218,25 +198,12 @@ def roll(call: Call) -> Value:
 
 def pixel_shuffle(call: Call) -> Value:
     """Move r x r channels into space: C = c * r * r, and blocks of r * r are removed as a whole."""
-    value, factor = call.value("self"), int(call["upscale_factor"])
-    labels = call.along(value, -3)
-    if labels is None:
-        return passed(value, call.shape)
-    rows = labels.reshape(-1, factor * factor)
-    call.space.tie(rows, rows[:, :1])
-    return Value(
-        call.shape, (rows[:, 0].reshape([-1 if d == len(call.shape) - 3 else 1 for d in range(len(call.shape))]),)
-    )
+    return merged(call, call.value("self"), -3, int(call["upscale_factor"]) ** 2, -3)
 
 
 def pixel_unshuffle(call: Call) -> Value:
     """Move r x r positions into channels. The label of each channel is repeated r * r times."""
-    value, factor = call.value("self"), int(call["downscale_factor"])
-    labels = call.along(value, -3)
-    if labels is None:
-        return passed(value, call.shape)
-    shape = [-1 if d == len(call.shape) - 3 else 1 for d in range(len(call.shape))]
-    return Value(call.shape, (np.repeat(labels, factor * factor).reshape(shape),))
+    return repeated(call, call.value("self"), -3, int(call["downscale_factor"]) ** 2, -3)
 
 
 RULES: dict[str, Rule] = {
