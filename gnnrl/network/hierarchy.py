@@ -6,7 +6,8 @@ blocks stay equal while the network shrinks, and are embedded once. Yu et al. 20
 computational graph); here motifs are found in the module tree instead of written by hand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, prod
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnrl.network.labels import Component
-from gnnrl.network.structure import Network, Operation
+from gnnrl.network.structure import PRODUCTS, Network, Operation
 
 KINDS = (
     *("convolution", "depthwise", "grouped", "transposed", "linear", "product", "norm", "activation"),
@@ -23,7 +24,7 @@ KINDS = (
 )
 _KIND_OF = {
     **dict.fromkeys(["linear", "embedding"], "linear"),
-    **dict.fromkeys(["matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention"], "product"),
+    **dict.fromkeys(PRODUCTS, "product"),
     **dict.fromkeys(["batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm"], "norm"),
     **dict.fromkeys(["relu", "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "softmax"], "activation"),
     **dict.fromkeys(["hardtanh", "leaky_relu", "elu", "mish", "prelu", "relu6"], "activation"),
@@ -79,7 +80,7 @@ def find_hierarchy(network: Network) -> Hierarchy:
     for index, (name, operations) in enumerate(blocks):
         motif = signatures.setdefault(_signature(network, operations), len(signatures))
         tensors = {tensor for number in operations for tensor in network.operations[number].parameters.values()}
-        groups = sorted({group for tensor in tensors for group in by_tensor.get(tensor, ())})
+        groups = sorted(set().union(*(by_tensor[tensor] for tensor in tensors)))
         instances.append(Instance(motif, name, tuple(operations), tuple(groups)))
         of_operation[operations] = index
     motifs = tuple(next(i.operations for i in instances if i.motif == motif) for motif in range(len(signatures)))
@@ -92,10 +93,6 @@ def find_hierarchy(network: Network) -> Hierarchy:
     return Hierarchy(network, motifs, tuple(instances), members, x, operation_edges, operation_motif, edges, types)
 
 
-def _is_dense(operation: Operation) -> bool:
-    return "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name)
-
-
 def _blocks(network: Network) -> list[tuple[str, list[int]]]:
     """Partition the operations: repeated modules with several layers, and each other layer with its neighbours."""
     inside: dict[str, list[int]] = {}
@@ -103,22 +100,22 @@ def _blocks(network: Network) -> list[tuple[str, list[int]]]:
         for path, _ in operation.modules:
             inside.setdefault(path, []).append(operation.index)
     # Count the modules of each signature that have several layers.
-    counts: dict[tuple[Any, ...], int] = {}
-    signatures = {}
-    for path, operations in inside.items():
-        if path and sum(_is_dense(network.operations[number]) for number in operations) > 1:
-            signatures[path] = _signature(network, operations)
-            counts[signatures[path]] = counts.get(signatures[path], 0) + 1
+    signatures = {
+        path: _signature(network, operations)
+        for path, operations in inside.items()
+        if path and sum(network.operations[number].is_layer for number in operations) > 1
+    }
+    counts = Counter(signatures.values())
     # Assign each operation to its innermost repeated module, to itself if it is a layer, or to its last source's block.
     found: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     whole: set[str] = set()
     for operation in network.operations:
-        repeated = [path for path, _ in operation.modules if counts.get(signatures.get(path, ()), 0) > 1]
+        repeated = [path for path, _ in operation.modules if path in signatures and counts[signatures[path]] > 1]
         if repeated:
             name = repeated[-1]
             whole.add(name)
-        elif _is_dense(operation) or not operation.inputs or owner[max(operation.inputs)] in whole:
+        elif operation.is_layer or not operation.inputs or owner[max(operation.inputs)] in whole:
             name = f"{operation.module or operation.name}#{operation.index}"
         else:
             name = owner[max(operation.inputs)]
@@ -184,11 +181,11 @@ def _level_one(network: Network, motifs: Sequence[Sequence[int]]) -> tuple[NDArr
     )
 
 
-def _groups_by_tensor(network: Network) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
+def _groups_by_tensor(network: Network) -> defaultdict[str, set[int]]:
+    found = defaultdict[str, set[int]](set)
     for group in network.groups:
         for place in group.places:
-            found.setdefault(place.tensor, set()).add(group.index)
+            found[place.tensor].add(group.index)
     return found
 
 
@@ -208,13 +205,3 @@ def _level_two_edges(
             edges += [(a, b), (b, a)]
             types += [EDGES.index(name), EDGES.index(f"{name}_reverse")]
     return np.array(edges, np.int64).reshape(-1, 2).T, np.array(types, np.int64)
-
-
-def describe(hierarchy: Hierarchy) -> Mapping[str, int]:
-    """Count the instances of each motif, by the name of its first instance."""
-    names: dict[int, str] = {}
-    counts: dict[int, int] = {}
-    for instance in hierarchy.instances:
-        names.setdefault(instance.motif, instance.name)
-        counts[instance.motif] = counts.get(instance.motif, 0) + 1
-    return {f"{names[motif]}": counts[motif] for motif in counts}

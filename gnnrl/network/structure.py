@@ -16,6 +16,9 @@ from gnnrl.network.labels import Component
 from gnnrl.network.reasons import Reason
 from gnnrl.views import show
 
+PRODUCTS = ("matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention")
+"""Operations that multiply two computed tensors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -47,6 +50,11 @@ class Operation:
     axes: tuple["Axis", ...] = ()
     others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
     operands: Mapping[str, tuple[tuple[int, ...], tuple["Axis", ...]]] = field(default_factory=dict)
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it is a convolution or a linear layer."""
+        return "weight" in self.parameters and (self.name == "linear" or "conv" in self.name)
 
     @property
     def results(self) -> tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...]:

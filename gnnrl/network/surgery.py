@@ -49,32 +49,23 @@ def stated_sizes(module: nn.Module) -> list[tuple[str, int | None, int]]:
 
     torch's attention has none to find: `update_attributes` sets its attributes from its weights.
     """
-    found: list[tuple[str, int | None, int]] = []
-    if isinstance(module, nn.MultiheadAttention):
-        return found
-    for name, value in vars(module).items():
-        if name.startswith("_") or name == "training":
-            continue
-        if isinstance(value, int) and not isinstance(value, bool) and value > 1:
-            found.append((name, None, value))
-        elif isinstance(value, tuple | list):
-            found += [
-                (name, position, item)
-                for position, item in enumerate(value)
-                if isinstance(item, int) and not isinstance(item, bool) and item > 1
-            ]
-    return found
+    found: list[tuple[str, int | None, Any]] = []
+    for name, value in () if isinstance(module, nn.MultiheadAttention) else vars(module).items():
+        if not name.startswith("_") and name != "training":
+            items = enumerate(value) if isinstance(value, tuple | list) else [(None, value)]
+            found += [(name, position, item) for position, item in items]
+    return [entry for entry in found if isinstance(entry[2], int) and entry[2] > 1]
 
 
 def restate(model: nn.Module, module: str, attribute: str, position: int | None, size: int) -> None:
     """Set an attribute of a user's module to another size."""
     owner = model.get_submodule(module)
-    if position is None:
-        setattr(owner, attribute, size)
-        return
-    items = list(getattr(owner, attribute))
-    items[position] = size
-    setattr(owner, attribute, type(getattr(owner, attribute))(items))
+    value: Any = size
+    if position is not None:
+        items = list(before := getattr(owner, attribute))
+        items[position] = size
+        value = type(before)(items)
+    setattr(owner, attribute, value)
 
 
 def update_attributes(model: nn.Module) -> None:
@@ -84,19 +75,14 @@ def update_attributes(model: nn.Module) -> None:
     """
     with evaluating(model):
         for module in reversed(list(model.modules())):
-            _recompute(module)
-            update = _UPDATES.get(type(module)) or next(
-                (change for kind, change in _UPDATES.items() if isinstance(module, kind)), None
-            )
-            if update:
-                update(module)
-
-
-def _recompute(module: nn.Module) -> None:
-    """Make torch's old `weight_norm` and `spectral_norm` compute the weight now, not in the next forward pass."""
-    for hook in module._forward_pre_hooks.values():
-        if isinstance(hook, WeightNorm | SpectralNorm):
-            hook(module, ())
+            # torch's old `weight_norm` and `spectral_norm` compute the weight now, not in the next forward pass.
+            for hook in module._forward_pre_hooks.values():
+                if isinstance(hook, WeightNorm | SpectralNorm):
+                    hook(module, ())
+            for kind, update in _UPDATES.items():
+                if isinstance(module, kind):
+                    update(module)
+                    break
 
 
 def _sliced(tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
@@ -128,28 +114,20 @@ def _linear(module: Any) -> None:
     module.out_features, module.in_features = module.weight.shape
 
 
-def _embedding(module: Any) -> None:
-    module.embedding_dim = module.weight.shape[1]
-
-
-def _batch_norm(module: Any) -> None:
-    known = module.weight if module.weight is not None else module.running_mean
-    if known is not None:
-        module.num_features = known.shape[0]
-
-
 def _layer_norm(module: Any) -> None:
     if module.weight is not None:
         module.normalized_shape = tuple(module.weight.shape)
 
 
-def _group_norm(module: Any) -> None:
-    if module.weight is not None:
-        module.num_channels = module.weight.shape[0]
+def _width(attribute: str, dim: int = 0) -> Callable[[Any], None]:
+    """Return a function that sets an attribute of a module from its weight, or from its running mean."""
 
+    def update(module: Any) -> None:
+        known = module.weight if module.weight is not None else getattr(module, "running_mean", None)
+        if known is not None:
+            setattr(module, attribute, known.shape[dim])
 
-def _prelu(module: Any) -> None:
-    module.num_parameters = module.weight.shape[0]
+    return update
 
 
 def _recurrent(module: Any) -> None:
@@ -167,12 +145,12 @@ def _recurrent_cell(module: Any) -> None:
 _UPDATES: dict[type[nn.Module], Callable[[Any], None]] = {
     nn.modules.conv._ConvNd: _convolution,
     nn.Linear: _linear,
-    nn.Embedding: _embedding,
-    nn.modules.batchnorm._NormBase: _batch_norm,
+    nn.Embedding: _width("embedding_dim", 1),
+    nn.modules.batchnorm._NormBase: _width("num_features"),
     nn.LayerNorm: _layer_norm,
     nn.RMSNorm: _layer_norm,
-    nn.GroupNorm: _group_norm,
-    nn.PReLU: _prelu,
+    nn.GroupNorm: _width("num_channels"),
+    nn.PReLU: _width("num_parameters"),
     nn.RNNBase: _recurrent,
     nn.RNNCellBase: _recurrent_cell,
     nn.MultiheadAttention: narrow_attention.update,

@@ -4,6 +4,7 @@ Units that touch the same dimensions the same number of times are interchangeabl
 a group.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -24,7 +25,7 @@ from gnnrl.network.structure import Group, Place
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of a network, the unit of each channel, and the cost functions."""
+    """Groups of a network, the cost functions, and the global unit of each label (0 if it is frozen) as a table."""
 
     groups: tuple[Group, ...]
     frozen: tuple[Group, ...]
@@ -32,10 +33,6 @@ class Grouping:
     offsets: Component
     cost: CostModel
     table: Component
-
-    def owner_of(self, labels: Component) -> Component:
-        """Return the global units of an array of labels, 0 for frozen ones."""
-        return self.table[labels]
 
 
 def find_groups(
@@ -74,20 +71,17 @@ def find_groups(
     offsets = bounds[: len(free) + 1]
     table = np.where(numbers < offsets[-1], numbers, 0)
     places = _places(list(tensors.labels), extents, numbers, bounds)
-    names = _Names()
-    groups = tuple(
-        Group(index, names.take(found), len(group), found)
-        for index, (group, found) in enumerate(zip(free, places, strict=False))
-    )
-    frozen = tuple(
-        Group(-1, names.take(found), len(group), found, tuple(reasons[int(group[0])]))
-        for group, found in zip(stuck, places[len(free) :], strict=True)
+    rows = list(zip((*free, *stuck), _names(places), places, strict=True))
+    groups = (Group(index, name, len(group), found) for index, (group, name, found) in enumerate(rows[: len(free)]))
+    frozen = (
+        Group(-1, name, len(group), found, tuple(reasons[int(group[0])]))
+        for group, name, found in rows[len(free) :]
         if found
     )
     owned = [table[extent] for extent in extents.distinct]
     owners = {key: owned[index] for key, index in zip(tensors.labels, extents.index, strict=False)}
     cost = _cost_model(tensors, works, buffers, extents, free, itemsizes, trainable, batch_size)
-    return Grouping(groups, frozen, owners, offsets, cost, table[units])
+    return Grouping(tuple(groups), tuple(frozen), owners, offsets, cost, table[units])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +103,16 @@ class _Extents:
 
     @classmethod
     def of(cls, units: Component, labels: Sequence[Component], kept: Sequence[Component]) -> "_Extents":
-        known: dict[bytes, int] = {}
-        distinct: list[Component] = []
+        known: dict[bytes, tuple[int, Component]] = {}
 
         def position(array: Component) -> int:
             extent = units[array]
-            found = known.setdefault(extent.tobytes(), len(known))
-            if len(known) > len(distinct):
-                distinct.append(extent)
-            return found
+            return known.setdefault(extent.tobytes(), (len(known), extent))[0]
 
         index = [position(array) for array in labels]
-        telling = len(distinct)
+        telling = len(known)
         of_memory = [position(array) for array in kept]
+        distinct = [extent for _, extent in known.values()]
         return cls(index, of_memory, distinct, incidence(distinct, int(units.max(initial=-1)) + 1), telling)
 
 
@@ -182,18 +173,15 @@ def _places(
     return [tuple(found) for found in places]
 
 
-class _Names:
-    """Names of groups: the module whose output a group is, with a number if the module has several groups."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-
-    def take(self, places: Sequence[Place]) -> str:
-        if not places:
-            return ""
-        name = layer_of(places[0].tensor) or places[0].tensor
-        self._taken[name] = self._taken.get(name, 0) + 1
-        return name if self._taken[name] == 1 else f"{name}:{self._taken[name]}"
+def _names(places: Sequence[Sequence[Place]]) -> list[str]:
+    """Name groups by the module whose output each one is, with a number if the module has several groups."""
+    taken = Counter[str]()
+    names = []
+    for found in places:
+        name = (layer_of(found[0].tensor) or found[0].tensor) if found else ""
+        taken[name] += 1
+        names.append(name if taken[name] == 1 or not name else f"{name}:{taken[name]}")
+    return names
 
 
 def _cost_model(

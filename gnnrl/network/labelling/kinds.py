@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from gnnrl.network.labels import Component
-from gnnrl.network.structure import Group, Operation, groups_along
+from gnnrl.network.structure import PRODUCTS, Group, Operation, groups_along
 
-_PRODUCTS = {"matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 _Layers = Mapping[str, Sequence[Operation]]
 
 
@@ -28,9 +27,9 @@ def kinds_of(
     heads, multiplied, added = set[int](), set[int](), set[int]()
     layers: dict[str, list[Operation]] = {}
     for operation in operations:
-        if "weight" in operation.parameters and (operation.name == "linear" or "conv" in operation.name):
+        if operation.is_layer:
             layers.setdefault(operation.parameters["weight"], []).append(operation)
-        for axis in operation.axes if operation.name in _PRODUCTS else ():
+        for axis in operation.axes if operation.name in PRODUCTS else ():
             found = groups_along(offsets, [axis.owner])
             multiplied |= found
             heads |= found if axis.dim == len(operation.shape) - 3 else set()

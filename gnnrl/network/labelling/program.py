@@ -23,7 +23,7 @@ from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operati
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import leaves_zero
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
-from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed
+from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
 
@@ -216,10 +216,9 @@ def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
     """Return the dimensions that a plan can shorten. Ties left each component varying along one dimension."""
     axes = []
     for component in value.components:
-        owner = squeeze_fixed(found.owner_of(component))
-        wide = [dim for dim, size in enumerate(owner.shape) if size > 1]
-        if len(wide) == 1:
-            axes.append(Axis(wide[0], owner.ravel()))
+        owner = squeeze_fixed(found.table[component])
+        if len(dims := wide(owner)) == 1:
+            axes.append(Axis(dims.pop(), owner.ravel()))
     return tuple(axes)
 
 
@@ -235,8 +234,7 @@ def _without_rule(call: Call) -> Value | list[Value]:
     for source in call.node.all_input_nodes:
         if isinstance(call.values.get(source), str | Value):
             call.freeze(call.value(source), Kind.NO_RULE)
-    results = [Value(shape) for shape in call.shapes]
-    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+    return call.results()
 
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
