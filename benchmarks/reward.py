@@ -33,7 +33,7 @@ from gnnrl.compression.study import Study
 from gnnrl.network.labels import Component
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.reconstruction import Repair, repair
-from gnnrl.searchers.wishes import Wishes
+from gnnrl.searchers.wishes import plan_of
 from gnnrl.training import TEMPERATURE, finetune, softened_divergence
 from gnnrl.zoo.batches import batched, on_device
 
@@ -75,11 +75,11 @@ def plan(prepared: Prepared, number: int) -> Component:
     """Widths of a plan; number 0 is the closed form, every sixth one has nothing to do with it."""
     rng = np.random.default_rng(number)
     task = prepared.task()
-    wishes = Wishes(task)
+    groups = len(task.network.groups)
     if number % UNIFORM_EVERY == UNIFORM_EVERY - 1:
-        return task.projection.of_logits(rng.normal(0.0, 1.0, wishes.size))
+        return task.projection.of_logits(rng.normal(0.0, 1.0, groups))
     spread = SPREADS[number % UNIFORM_EVERY] if number else 0.0
-    return wishes.plan(spread * rng.standard_normal(wishes.size))
+    return plan_of(task, spread * rng.standard_normal(groups))
 
 
 def measure(subject: Subject, prepared: Prepared, widths: Component, dense: Mapping[str, tuple[Tensor, Tensor]]) -> Row:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.observation import Observation
-from gnnrl.agent.policy import ActionEvaluation, ActorCritic, Decision, GaussianPolicy, Policy
+from gnnrl.agent.policy import ActionEvaluation, ActorCritic, Decision, Policy
 from gnnrl.agent.ppo import PPOConfig
 from gnnrl.network.labels import Component
 from gnnrl.pruning.projection import Projection
@@ -26,7 +26,7 @@ MEANS_RATE = 2e-2
 
 def without_graph(observation: Observation, seed: int) -> Policy:
     """A free Gaussian for each group."""
-    return GaussianPolicy(observation.num_groups, log_std_init=LOG_STD)
+    return ActorCritic(Means(observation.num_groups), Constant(), log_std_init=LOG_STD)
 
 
 def one_stage(observation: Observation, seed: int) -> Policy:
@@ -42,6 +42,30 @@ def random_features(observation: Observation, seed: int) -> Policy:
 def without_offsets(observation: Observation, seed: int) -> Policy:
     """What the graph says is all."""
     return ActorCritic.build(observation, seed=seed, log_std_init=LOG_STD)
+
+
+class Means(nn.Module):
+    """A free mean for each group of one network: one-step PPO is then close to a natural evolution strategy."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(groups))
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return means [ΣG]."""
+        return self.mean.repeat(len(batch))
+
+
+class Constant(nn.Module):
+    """The same value for all states, [B]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(()))
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        """Return values [B]."""
+        return self.value.expand(len(batch))
 
 
 class Blind(nn.Module):

@@ -8,12 +8,13 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from gnnrl.agent.observation import Observation
 from gnnrl.artifacts import bundle
@@ -29,7 +30,6 @@ from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.projection import Projection
-from gnnrl.pruning.reconstruction import REPAIRS
 from gnnrl.scoring.plans import Scorer, score_network
 from gnnrl.searchers.task import Task
 from gnnrl.storage.layout import MANIFEST, check_target
@@ -40,6 +40,13 @@ MAX_TIMESTEPS = 5
 LEAST_KEPT = 0.1
 MISSED = -100.0
 BEST = "best_network"
+
+
+class Released(TypedDict, total=False):
+    """Further keywords of the released code."""
+
+    max_timesteps: int
+    model_name: str
 
 
 class GraphEnv:
@@ -72,10 +79,9 @@ class GraphEnv:
         input_x: example input, batch dimension first.
         device: device on which networks are scored.
         args: parsed arguments as in the paper's scripts; only `max_timesteps` is read.
-        max_timesteps: largest number of steps in an episode; by default that of `args`, or 5.
-        model_name: not read, because the graph is traced from the network.
         calibration: batches of inputs for the repair instead of those of `val_loader`.
-        repair: "ls" (least squares and batch normalisation), "bn" or "none".
+        released: further keywords of the released code: `max_timesteps`, the largest number of steps in an episode (by
+            default that of `args`, or 5), and `model_name`, which is not read.
 
     Raises:
         ConfigError: arguments are out of range, or `n_layer` is not the number of groups.
@@ -96,20 +102,22 @@ class GraphEnv:
         device: torch.device | str = "cpu",
         args: Any = None,
         *,
-        max_timesteps: int | None = None,
-        model_name: str | None = None,
         calibration: Iterable[Any] | None = None,
-        repair: str = "ls",
+        **released: Unpack[Released],
     ) -> None:
-        if model_name is not None:
-            warnings.warn(f"model_name={model_name!r} is not read: the graph is traced from the network", stacklevel=2)
+        if unknown := released.keys() - Released.__annotations__.keys():
+            raise TypeError(f"graph_env() got unexpected arguments: {', '.join(sorted(unknown))}")
+        if name := released.get("model_name"):
+            warnings.warn(f"model_name={name!r} is not read: the graph is traced from the network", stacklevel=2)
         self.dataset = dataset
         self.g_in_size = g_in_size
-        self.max_timesteps = max_timesteps or int(getattr(args, "max_timesteps", None) or MAX_TIMESTEPS)
-        _check(compression_ratio, g_in_size, self.max_timesteps, repair, val_loader)
-        self._best_dir = None if log_dir is None else _target(Path(log_dir) / BEST)
+        self.max_timesteps = released.get("max_timesteps") or int(getattr(args, "max_timesteps", None) or MAX_TIMESTEPS)
+        _check(compression_ratio, g_in_size, self.max_timesteps, val_loader)
+        self._best_dir = None if log_dir is None else Path(log_dir) / BEST
+        if self._best_dir is not None:  # it may replace a saved result, and nothing else
+            check_target(self._best_dir, force=(self._best_dir / MANIFEST).is_file())
         dense = copy_network(net.module if isinstance(net, nn.DataParallel) else net).to(device).eval()
-        network = trace(dense, _moved(input_x, device))
+        network = trace(dense, tree_map_only(Tensor, lambda value: value.to(device), input_x))
         projection = _reachable(network, compression_ratio)
         self.action_dim = len(network.groups)
         if n_layer not in (None, -1, self.action_dim):
@@ -117,7 +125,7 @@ class GraphEnv:
         self.n_layer = self.action_dim
         self._projection = projection
         self._hierarchy = find_hierarchy(network)
-        self._task = _scoring(dense, projection, batched(val_loader, 250), calibration, repair)
+        self._task = _scoring(dense, projection, batched(val_loader, 250), calibration)
         self._signals = self._task.signals()
         self.dense_accuracy = 100 * score_network(self._task.scorer.evaluate, dense)
         self.best_accuracy = 0.0
@@ -246,14 +254,14 @@ def _reachable(network: Network, ratio: float) -> Projection:
 
 
 def _scoring(
-    dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None, repair: str
+    dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None
 ) -> Task:
     """Return a task, which scores pruned networks."""
     network, device = projection.network, next(dense.parameters()).device
     statistics = calibrate(dense, _inputs(batches) if calibration is None else calibration)
     curves = error_curves(dense, network, statistics)
     orders = [curve.order for curve in curves]
-    scorer = Scorer(dense, network, evaluator(batches, device=str(device)), orders, statistics, repair)
+    scorer = Scorer(dense, network, evaluator(batches, device=str(device)), orders, statistics)
     scores = importance("l2", dense, network)
     return Task(projection, scorer, curves, scores, evaluations=0, seed=0)
 
@@ -267,28 +275,16 @@ def _wrong_length(what: str, found: int | None, network: Network) -> str:
     )
 
 
-def _check(ratio: float, g_in_size: int, max_timesteps: int, repair: str, val_loader: object) -> None:
+def _check(ratio: float, g_in_size: int, max_timesteps: int, val_loader: object) -> None:
     wrong = []
     if not 0 < ratio < 1:
         wrong.append(f"compression_ratio must be the share of the FLOPs to remove, in (0, 1), not {ratio}")
     if g_in_size < 1 or max_timesteps < 1:
         wrong.append(f"g_in_size and max_timesteps must be at least 1, not {g_in_size} and {max_timesteps}")
-    if repair not in REPAIRS:
-        wrong.append(f"repair must be one of {', '.join(REPAIRS)}, not {repair!r}")
     if wrong:
         raise ConfigError(f"graph_env: {'; '.join(wrong)}")
     if isinstance(val_loader, Iterator):
         raise DataError("val_loader is read for every reward, but a generator ends; give a DataLoader or a list")
-
-
-def _target(directory: Path) -> Path:
-    """Return a directory, unless it holds anything but a saved result."""
-    check_target(directory, force=(directory / MANIFEST).is_file())
-    return directory
-
-
-def _moved(input_x: Any, device: torch.device | str) -> Any:
-    return torch.utils._pytree.tree_map_only(torch.Tensor, lambda value: value.to(device), input_x)
 
 
 def _inputs(batches: Iterable[Any]) -> Iterator[Any]:

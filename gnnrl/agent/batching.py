@@ -9,11 +9,11 @@ B = observations, U <= B = distinct level-2 graphs, M = motifs of the distinct l
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 
 from gnnrl.agent.observation import Observation
 
@@ -65,58 +65,49 @@ class ObservationBatch:
         moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if torch.is_tensor(value)}
         return dataclasses.replace(self, **moved)
 
-    def unbatch(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Split values of groups [ΣG] into one tensor [G] for each observation."""
-        return torch.split(values, list(self.num_groups))
-
-
-class _OperationGraph(Data):  # type: ignore[misc]  # torch_geometric is untyped
-    def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.num_motifs if key == "motif" else super().__inc__(key, value, *args, **kwargs)
-
-
-class _NodeGraph(Data):  # type: ignore[misc]  # torch_geometric is untyped
-    def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.num_nodes if key == "group_nodes" else super().__inc__(key, value, *args, **kwargs)
-
 
 def batch(observations: Sequence[Observation]) -> ObservationBatch:
-    """Join observations on one device into one batch, in which equal graphs are stored once.
+    """Join observations on the CPU into one batch, in which equal graphs are stored once.
 
     Raises:
         ValueError: there is no observation.
     """
     if not observations:
         raise ValueError("batch() needs at least one observation.")
-    graphs, observation_graph = _distinct(observations, OPERATION_FIELDS + NODE_FIELDS)
-    blocks, graph_block = _distinct(graphs, OPERATION_FIELDS)
-    operations = Batch.from_data_list([_operation_graph(block) for block in blocks])
-    nodes = Batch.from_data_list([_node_graph(graph) for graph in graphs])
-    device = nodes.x.device
-
-    # Number motifs across blocks: shift each node's motif by the number of motifs in the blocks before its own.
-    motif_start = (operations.num_motifs.cumsum(0) - operations.num_motifs).to(device)
-    start_of_node = motif_start[torch.tensor(graph_block, device=device)][nodes.batch]
-    graph_groups = nodes.group_nodes.split([graph.num_groups for graph in graphs])
-    num_groups = tuple(observation.num_groups for observation in observations)
+    graphs, graph_of = _distinct(observations, OPERATION_FIELDS + NODE_FIELDS)
+    blocks, block_of = _distinct(graphs, OPERATION_FIELDS)
+    # The numbers of a graph's operations, motifs and nodes start after those of the graphs before it.
+    operations = [*accumulate((len(block.operation_x) for block in blocks), initial=0)]
+    motifs = [*accumulate((block.num_motifs for block in blocks), initial=0)]
+    nodes = [*accumulate((len(graph.x) for graph in graphs), initial=0)]
+    num_groups = [observation.num_groups for observation in observations]
     return ObservationBatch(
-        operation_x=operations.x,
-        operation_edge_index=operations.edge_index,
-        operation_motif=operations.motif,
-        num_motifs=int(operations.num_motifs.sum()),
-        x=nodes.x,
-        edge_index=nodes.edge_index,
-        edge_type=nodes.edge_type,
-        motif=torch.where(nodes.motif < 0, nodes.motif, nodes.motif + start_of_node),
-        batch=nodes.batch,
+        operation_x=torch.cat([block.operation_x for block in blocks]),
+        operation_edge_index=_shifted([block.operation_edge_index for block in blocks], operations),
+        operation_motif=_shifted([block.operation_motif for block in blocks], motifs),
+        num_motifs=motifs[-1],
+        x=torch.cat([graph.x for graph in graphs]),
+        edge_index=_shifted([graph.edge_index for graph in graphs], nodes),
+        edge_type=torch.cat([graph.edge_type for graph in graphs]),
+        motif=_shifted([graph.motif for graph in graphs], [motifs[block] for block in block_of]),
+        batch=_numbered([len(graph.x) for graph in graphs]),
         num_graphs=len(graphs),
-        observation_graph=torch.tensor(observation_graph, device=device),
-        group_nodes=torch.cat([graph_groups[graph] for graph in observation_graph]),
-        group_observation=torch.arange(len(observations), device=device).repeat_interleave(
-            torch.tensor(num_groups, device=device)
-        ),
-        num_groups=num_groups,
+        observation_graph=torch.tensor(graph_of),
+        group_nodes=_shifted([graphs[graph].group_nodes for graph in graph_of], [nodes[graph] for graph in graph_of]),
+        group_observation=_numbered(num_groups),
+        num_groups=tuple(num_groups),
     )
+
+
+def _shifted(numbers: Sequence[Tensor], starts: Sequence[int]) -> Tensor:
+    """Join numbers, each counted from its start. The -1 of a group stays."""
+    shifted = [part.where(part < 0, part + start) for part, start in zip(numbers, starts, strict=False)]
+    return torch.cat(shifted, dim=-1)
+
+
+def _numbered(sizes: Sequence[int]) -> Tensor:
+    """Return the number of the part that each of the joined entries belongs to."""
+    return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
 
 
 def _distinct(observations: Sequence[Observation], fields: Sequence[str]) -> tuple[list[Observation], list[int]]:
@@ -132,16 +123,3 @@ def _distinct(observations: Sequence[Observation], fields: Sequence[str]) -> tup
             distinct.append(observation)
         index.append(positions[content])
     return distinct, index
-
-
-def _operation_graph(observation: Observation) -> Data:
-    return _OperationGraph(
-        x=observation.operation_x,
-        edge_index=observation.operation_edge_index,
-        motif=observation.operation_motif,
-        num_motifs=observation.num_motifs,
-    )
-
-
-def _node_graph(observation: Observation) -> Data:
-    return _NodeGraph(**{field: getattr(observation, field) for field in NODE_FIELDS})

@@ -36,42 +36,22 @@ class DDPGConfig(BaseModel):
     baseline_decay: float = Field(default=0.95, ge=0, lt=1, description="Weight of the past in the moving average.")
 
 
-class Actor(nn.Module):
-    """Network from states [B, S] to actions [B] in (0, 1), which are about one half at the start."""
-
-    def __init__(self, state_dim: int, hidden_dim: int) -> None:
-        super().__init__()
-        self.layers = _perceptron(state_dim, hidden_dim)
-        for parameter in self.layers[-1].parameters():
-            nn.init.uniform_(parameter, -3e-3, 3e-3)
-
-    def forward(self, state: Tensor) -> Tensor:
-        """Return actions [B]."""
-        action: Tensor = torch.sigmoid(self.layers(state)).squeeze(1)
-        return action
-
-
-class Critic(nn.Module):
-    """Network from states [B, S] and actions [B] to expected returns [B]."""
-
-    def __init__(self, state_dim: int, hidden_dim: int) -> None:
-        super().__init__()
-        self.layers = _perceptron(state_dim + 1, hidden_dim)
-
-    def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """Return expected returns [B]."""
-        value: Tensor = self.layers(torch.cat([state, action[:, None]], 1)).squeeze(1)
-        return value
-
-
 def _perceptron(in_dim: int, hidden_dim: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1)
     )
 
 
+def _actor(state_dim: int, hidden_dim: int) -> nn.Sequential:
+    """Return a network from states [B, S] to actions [B, 1] in (0, 1), which are about one half at the start."""
+    layers = _perceptron(state_dim, hidden_dim)
+    for parameter in layers[-1].parameters():
+        nn.init.uniform_(parameter, -3e-3, 3e-3)
+    return layers.append(nn.Sigmoid())
+
+
 def td_target(reward: Tensor, next_value: Tensor, terminal: Tensor) -> Tensor:
-    """Return y = r + (1 − terminal) · Q'(s', μ'(s')), the undiscounted target of the critic [B]."""
+    """Return y = r + (1 − terminal) · Q'(s', μ'(s')), the undiscounted target of the critic [B, 1]."""
     return reward + (1 - terminal) * next_value
 
 
@@ -96,8 +76,8 @@ class DDPG:
         self.noise = config.noise
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(state_dim, config.hidden_dim)
-            self.critic = Critic(state_dim, config.hidden_dim)
+            self.actor = _actor(state_dim, config.hidden_dim)
+            self.critic = _perceptron(state_dim + 1, config.hidden_dim)
         self._targets = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
         self._actor_steps = torch.optim.Adam(self.actor.parameters(), config.actor_learning_rate)
         self._critic_steps = torch.optim.Adam(self.critic.parameters(), config.critic_learning_rate)
@@ -132,10 +112,10 @@ class DDPG:
         state, action, reward, following, terminal = torch.split(rows, [size, 1, 1, size, 1], 1)
         slow_actor, slow_critic = self._targets
         with torch.no_grad():
-            value = slow_critic(following, slow_actor(following))
-            target = td_target(reward.squeeze(1) - (self._baseline or 0.0), value, terminal.squeeze(1))
-        _step(self._critic_steps, F.mse_loss(self.critic(state, action.squeeze(1)), target))
-        _step(self._actor_steps, -self.critic(state, self.actor(state)).mean())
+            value = slow_critic(torch.cat([following, slow_actor(following)], 1))
+            target = td_target(reward - (self._baseline or 0.0), value, terminal)
+        _step(self._critic_steps, F.mse_loss(self.critic(torch.cat([state, action], 1)), target))
+        _step(self._actor_steps, -self.critic(torch.cat([state, self.actor(state)], 1)).mean())
         with torch.no_grad():
             for slow, fast in ((slow_actor, self.actor), (slow_critic, self.critic)):
                 for old, new in zip(slow.parameters(), fast.parameters(), strict=True):

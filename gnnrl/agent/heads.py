@@ -44,28 +44,13 @@ class NodeActor(nn.Module):
         mean: Tensor = self.head(torch.cat([nodes[batch.group_nodes], graphs], dim=1)).squeeze(1)
         if self.offset is None:
             return mean
-        refuse_other_sizes(batch, len(self.offset), "a policy with offsets")
+        if other := sorted(set(batch.num_groups) - {len(self.offset)}):
+            raise ConfigError(
+                f"a policy with offsets decides about {len(self.offset)} groups, but the network has "
+                f'{", ".join(map(str, other))}. Use head="node", which fits networks of any size, or build a policy '
+                "for this network."
+            )
         return mean + OFFSET_SCALE * self.offset.repeat(len(batch))
-
-
-class FixedActor(nn.Module):
-    """The paper's head for a single network: `action_dim` means from the embedding of the whole graph."""
-
-    def __init__(self, encoder: MultiStageEncoder, action_dim: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.action_dim = action_dim
-        self.head = _perceptron(encoder.embedding_dim, encoder.embedding_dim, action_dim, gain=0.0)
-
-    def forward(self, batch: ObservationBatch) -> Tensor:
-        """Return means [ΣG].
-
-        Raises:
-            ConfigError: an observation has another number of groups.
-        """
-        refuse_other_sizes(batch, self.action_dim, "the fixed head")
-        mean: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
-        return mean[batch.observation_graph].flatten()
 
 
 class Critic(nn.Module):
@@ -80,16 +65,6 @@ class Critic(nn.Module):
         """Return values [B]."""
         value: Tensor = self.head(graph_embedding(self.encoder(batch), batch))
         return value[batch.observation_graph, 0]
-
-
-def refuse_other_sizes(batch: ObservationBatch, action_dim: int, owner: str) -> None:
-    """Raise ConfigError if an observation has another number of groups."""
-    other = sorted(set(batch.num_groups) - {action_dim})
-    if other:
-        raise ConfigError(
-            f"{owner} decides about {action_dim} groups, but the network has {', '.join(map(str, other))}. "
-            'Use head="node", which fits networks of any size, or build a policy for this network.'
-        )
 
 
 def _perceptron(in_dim: int, hidden_dim: int, out_dim: int, gain: float) -> nn.Sequential:

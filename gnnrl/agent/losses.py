@@ -56,28 +56,23 @@ def gae(
     return advantage
 
 
-def relative_advantage(reward: Tensor, context: Tensor) -> Tensor:
-    """Compare each one-step episode with the others that had the same network and limit.
+def relative_advantage(reward: Tensor) -> Tensor:
+    """Compare each one-step episode with the others, from their rewards [T].
 
-        A_t = (r_t − mean_{s ≠ t} r_s) / σ,   s over the steps with context_s = context_t
+        A_t = (r_t − mean_{s ≠ t} r_s) / σ
 
-    σ is the sample standard deviation of the context's rewards. This is the leave-one-out baseline of Kool et al. 2019,
+    σ is the sample standard deviation of the rewards. This is the leave-one-out baseline of Kool et al. 2019,
     https://openreview.net/forum?id=r1lgTGL5DE, which needs no critic.
 
-    Args:
-        reward: reward of each step [T].
-        context: number of the network and limit that each step belongs to, int64 [T].
-
     Returns:
-        Advantages [T]; 0 if a context has one step or equal rewards.
+        Advantages [T]; 0 if there is one step or all rewards are equal.
     """
     # In float32 the mean of equal rewards differs from them, and the division by σ would enlarge that to ±1.
     exact = reward.double()
-    size = torch.bincount(context).double()
-    centred = exact - (torch.zeros_like(size).index_add(0, context, exact) / size)[context]
-    others = (size - 1).clamp(min=1)
-    std = (torch.zeros_like(size).index_add(0, context, centred.square()) / others).sqrt()
-    return (centred * (size / others)[context] / (std[context] + 1e-8)).to(reward.dtype)
+    size, others = len(exact), max(len(exact) - 1, 1)
+    centred = exact - exact.sum() / size
+    std = (centred.square().sum() / others).sqrt()
+    return (centred * (size / others) / (std + 1e-8)).to(reward.dtype)
 
 
 def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

@@ -1,19 +1,18 @@
 """Observations: a network at its current widths as a graph of two levels.
 
 Level 1 holds the operations inside each distinct motif (repeated block). Level 2 holds the instances of the motifs and
-the groups that the policy decides about. This module also converts observations to and from Gymnasium's spaces.
+the groups that the policy decides about. This module also converts observations to Gymnasium's spaces.
 
 N1 = operations, F1 = their features, M = distinct motifs, N = level-2 nodes, F2 = their features, G = groups.
 """
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor
 
 EDGE_TYPES = ("dataflow", "dataflow_reverse", "member", "member_reverse")
@@ -36,9 +35,6 @@ class Observation:
         edge_type: index of each edge's meaning in `EDGE_TYPES`, int64 [E].
         motif: motif that each node is an instance of, -1 for a group, int64 [N].
         group_nodes: node of each group, in the order of the action, int64 [G].
-
-    Raises:
-        ValueError: dtypes or shapes do not fit together. The message names all wrong tensors.
     """
 
     operation_x: Tensor
@@ -49,27 +45,6 @@ class Observation:
     edge_type: Tensor
     motif: Tensor
     group_nodes: Tensor
-
-    def __post_init__(self) -> None:
-        operations, nodes, edges = len(self.operation_x), len(self.x), self.edge_index.shape[-1]
-        expected = {
-            "operation_x": (torch.float32, (operations, self.operation_x.shape[-1])),
-            "operation_edge_index": (torch.int64, (2, self.operation_edge_index.shape[-1])),
-            "operation_motif": (torch.int64, (operations,)),
-            "x": (torch.float32, (nodes, self.x.shape[-1])),
-            "edge_index": (torch.int64, (2, edges)),
-            "edge_type": (torch.int64, (edges,)),
-            "motif": (torch.int64, (nodes,)),
-            "group_nodes": (torch.int64, (len(self.group_nodes),)),
-        }
-        found = {name: (getattr(self, name).dtype, tuple(getattr(self, name).shape)) for name in expected}
-        wrong = [
-            f"{name} is {found[name][0]} {list(found[name][1])}, expected {dtype} {list(shape)}"
-            for name, (dtype, shape) in expected.items()
-            if found[name] != (dtype, shape)
-        ]
-        if wrong:
-            raise ValueError(f"The tensors of an observation do not fit together: {'; '.join(wrong)}.")
 
     @property
     def num_groups(self) -> int:
@@ -82,9 +57,9 @@ class Observation:
         used = torch.cat([self.operation_motif, self.motif])
         return int(used.max()) + 1 if len(used) else 0
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same observation on a device."""
-        return dataclasses.replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+GraphState = dict[str, spaces.GraphInstance | NDArray[Any]]
+"""An element of `observation_space`."""
 
 
 def observation_space(observation: Observation) -> spaces.Dict:
@@ -96,16 +71,16 @@ def observation_space(observation: Observation) -> spaces.Dict:
     # Graph spaces reject a GraphInstance with edge_links but without edge features, so both levels have edge features.
     return spaces.Dict(
         {
-            "operations": spaces.Graph(_reals(observation.operation_x.shape[1]), _shares(1)),
+            "operations": spaces.Graph(_box(observation.operation_x.shape[1]), _box(1)),
             "operation_motif": _indices(0),
-            "nodes": spaces.Graph(_reals(observation.x.shape[1]), _shares(len(EDGE_TYPES))),
+            "nodes": spaces.Graph(_box(observation.x.shape[1]), _box(len(EDGE_TYPES))),
             "motif": _indices(-1),
             "group_nodes": spaces.Box(0, np.iinfo(np.int64).max, (observation.num_groups,), np.int64),
         }
     )
 
 
-def to_space(observation: Observation) -> dict[str, Any]:
+def to_space(observation: Observation) -> GraphState:
     """Convert an observation to `observation_space`: NumPy arrays, with edge types as one-hot edge features."""
     operation_edges = np.ones((observation.operation_edge_index.shape[1], 1), np.float32)
     edges = np.eye(len(EDGE_TYPES), dtype=np.float32)[_array(observation.edge_type)]
@@ -120,37 +95,14 @@ def to_space(observation: Observation) -> dict[str, Any]:
     }
 
 
-def from_space(element: Mapping[str, Any]) -> Observation:
-    """Convert an element of `observation_space` back: the inverse of `to_space`."""
-    operations, nodes = element["operations"], element["nodes"]
-    return Observation(
-        operation_x=torch.tensor(operations.nodes),
-        operation_edge_index=_links(operations),
-        operation_motif=torch.tensor(element["operation_motif"]),
-        x=torch.tensor(nodes.nodes),
-        edge_index=_links(nodes),
-        edge_type=torch.tensor(nodes.edges).argmax(dim=1),
-        motif=torch.tensor(element["motif"]),
-        group_nodes=torch.tensor(element["group_nodes"]),
-    )
-
-
-def _reals(length: int) -> spaces.Box:
+def _box(length: int) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, (length,), np.float32)
-
-
-def _shares(length: int) -> spaces.Box:
-    return spaces.Box(0.0, 1.0, (length,), np.float32)
 
 
 def _indices(lowest: int) -> spaces.Sequence:
     return spaces.Sequence(spaces.Discrete(MOST_MOTIFS, start=lowest), stack=True)
 
 
-def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+def _array(tensor: Tensor) -> NDArray[Any]:
     # Copy, because users of Gymnasium may write into the arrays.
     return np.array(tensor.cpu().contiguous().numpy())
-
-
-def _links(graph: spaces.GraphInstance) -> Tensor:
-    return torch.tensor(graph.edge_links, dtype=torch.int64).T.contiguous()

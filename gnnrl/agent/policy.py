@@ -5,16 +5,16 @@ group. The environment gives it a meaning: the distance from the closed-form pla
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from gnnrl.agent.batching import ObservationBatch, batch
 from gnnrl.agent.encoder import MultiStageEncoder
-from gnnrl.agent.heads import Critic, FixedActor, NodeActor, refuse_other_sizes
+from gnnrl.agent.heads import Critic, NodeActor
 from gnnrl.agent.losses import gaussian_entropy, gaussian_log_prob
 from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError
@@ -76,15 +76,6 @@ class Policy(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return the trained parameters."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return named tensors that define the policy."""
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Load the result of `state_dict`."""
-
-    def to(self, device: torch.device) -> Any:
-        """Move the policy to a device, in place."""
-
 
 class SharedLogStd(nn.Module):
     """One learned log-std for all components, which fits networks of any size.
@@ -132,8 +123,7 @@ class ActorCritic(nn.Module):
         cls,
         observation: Observation,
         *,
-        head: Literal["node", "own", "fixed"] = "node",
-        action_dim: int | None = None,
+        head: Literal["node", "own"] = "node",
         hidden_dim: int = 64,
         embedding_dim: int = 64,
         layers: tuple[int, int] = (2, 3),
@@ -148,9 +138,7 @@ class ActorCritic(nn.Module):
 
         Args:
             observation: an observation with the numbers of features that the policy will read.
-            head: "node" for networks of any size, "own" for one network with a free offset for each of its groups,
-                "fixed" for one network as in the paper.
-            action_dim: number of groups of the fixed head; by default that of the observation.
+            head: "node" for networks of any size, "own" for one network with a free offset for each of its groups.
             hidden_dim: width inside both stages of `MultiStageEncoder`.
             embedding_dim: width of the node embeddings and of the heads.
             layers: steps of message passing in stage 1 and in stage 2.
@@ -165,9 +153,7 @@ class ActorCritic(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages)
-            groups = action_dim or observation.num_groups
-            own = groups if head == "own" else None
-            actor = FixedActor(encoder, groups) if head == "fixed" else NodeActor(encoder, own)
+            actor = NodeActor(encoder, observation.num_groups if head == "own" else None)
             critic = Critic(MultiStageEncoder(*dims, hidden_dim, embedding_dim, layers, stages))
         return cls(actor, critic, log_std_init=log_std_init)
 
@@ -189,41 +175,5 @@ class ActorCritic(nn.Module):
         )
 
 
-class GaussianPolicy(nn.Module):
-    """A free Gaussian for each group of one network and a constant value, without a graph or features.
-
-    The ablation uses it to measure what the graph contributes. One-step PPO with it is close to a natural evolution
-    strategy. Its means are the parameters, so it needs a learning rate near 2e-2. Raises ConfigError if an observation
-    has another number of groups.
-    """
-
-    def __init__(self, num_groups: int, *, log_std_init: float = -1.0, log_std_floor: float = -3.0) -> None:
-        super().__init__()
-        self.mean = nn.Parameter(torch.zeros(num_groups))
-        self.value = nn.Parameter(torch.zeros(()))
-        self.log_std = SharedLogStd(log_std_init, log_std_floor)
-
-    @torch.no_grad()
-    def act(
-        self, observation: Observation, generator: torch.Generator | None = None, deterministic: bool = False
-    ) -> Decision:
-        """Decide in one state without gradients; `deterministic` returns the mean."""
-        refuse_other_sizes(batch([observation]), len(self.mean), "this policy")
-        log_std = self.log_std()
-        action = self.mean.clone() if deterministic else _draw(self.mean, log_std, generator)
-        return Decision(action, gaussian_log_prob(action, self.mean, log_std), self.value.item())
-
-    def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
-        """Evaluate actions [ΣG] that were taken in B states, with gradients."""
-        refuse_other_sizes(batch, len(self.mean), "this policy")
-        log_std = self.log_std().expand_as(action)
-        mean = self.mean.repeat(len(batch))
-        return ActionEvaluation(
-            gaussian_log_prob(action, mean, log_std), gaussian_entropy(log_std), self.value.expand(len(batch))
-        )
-
-
 def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
-    # Draw noise on the CPU, so that a seed gives the same actions on every device.
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
-    return mean + torch.exp(log_std) * noise
+    return mean + torch.exp(log_std) * torch.randn(mean.shape, generator=generator)

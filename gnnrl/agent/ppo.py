@@ -4,7 +4,6 @@ Schulman et al. 2017, https://arxiv.org/abs/1707.06347; details after Huang et a
 of Proximal Policy Optimization", https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,27 +100,20 @@ class PPO:
         agent.update(rollout)
 
     Args:
-        policy: the policy that acts and is trained; it is moved to `device`.
+        policy: the policy that acts and is trained.
         config: the settings.
         seed: seed of actions and minibatches.
-        device: device of the policy.
     """
 
-    def __init__(self, policy: Policy, config: PPOConfig, seed: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, policy: Policy, config: PPOConfig, seed: int) -> None:
         self.policy = policy
         self.config = config
-        self.device = torch.device(device)
-        self.policy.to(self.device)
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observation: Observation, deterministic: bool = False) -> Decision:
         """Decide in one state; `deterministic` returns the mode and does not change the random state."""
-        return self.policy.act(observation.to(self.device), self.generator, deterministic)
-
-    def value(self, observation: Observation) -> float:
-        """Return the critic's value of a state, for the last step of an episode that was cut off."""
-        return self.act(observation, deterministic=True).value
+        return self.policy.act(observation, self.generator, deterministic)
 
     def update(self, rollout: Rollout, progress: float = 0.0) -> PPOStats:
         """Improve the policy with its episodes since the last update.
@@ -143,9 +135,7 @@ class PPO:
         advantage, value_target = rollout.advantages(config.gamma, config.gae_lambda)
         vf_coef = 0.0 if rollout.is_relative else config.vf_coef
         for _ in range(config.n_epochs):
-            for minibatch in rollout.minibatches(
-                advantage, value_target, config.batch_size, self.generator, self.device
-            ):
+            for minibatch in rollout.minibatches(advantage, value_target, config.batch_size, self.generator):
                 loss, losses = self._losses(minibatch, vf_coef)
                 seen.append(losses)
                 if len(seen) == 1:
@@ -162,41 +152,14 @@ class PPO:
         The policy's mean approaches theirs, and its standard deviation their spread: expert iteration (Anthony et al.
         2017, https://arxiv.org/abs/1705.08439) with an uncertain expert.
         """
-        parts = torch.split(actions.to(self.device), _IMITATED)
+        parts = torch.split(actions, _IMITATED)
         loss = torch.zeros(())
         for step in range(steps):
             part = parts[step % len(parts)]
-            observations = batch([observation] * len(part)).to(self.device)
-            loss = -self.policy.evaluate(observations, part.flatten()).log_prob.mean()
+            loss = -self.policy.evaluate(batch([observation] * len(part)), part.flatten()).log_prob.mean()
             if not self._step(loss):
                 break
         return float(loss.detach())
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the state for a bit-exact continuation, as a flat dictionary of tensors on the CPU.
-
-        It shares no memory with the policy, and safetensors can write it.
-        """
-        state = {f"policy.{name}": tensor for name, tensor in self.policy.state_dict().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
-        state["generator"] = self.generator.get_state()
-        return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-
-    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Restore the result of `state_dict`. The policy and the config must be the same."""
-        policy = {}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in state_dict.items():
-            owner, _, rest = name.partition(".")
-            if owner == "policy":
-                policy[rest] = tensor
-            elif owner == "optimizer":
-                number, _, moment = rest.partition(".")
-                moments.setdefault(int(number), {})[moment] = tensor.clone()
-        self.policy.load_state_dict(policy)
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self.generator.set_state(state_dict["generator"])
 
     def _losses(self, minibatch: Minibatch, vf_coef: float) -> tuple[Tensor, _Losses]:
         now = self.policy.evaluate(minibatch.observations, minibatch.action)

@@ -3,7 +3,6 @@
 T = steps in the rollout, B = steps in a minibatch, ΣG = groups of all observations of a minibatch.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from gnnrl.agent.batching import ObservationBatch, batch
 from gnnrl.agent.losses import gae, relative_advantage
 from gnnrl.agent.observation import Observation
+from gnnrl.agent.policy import Decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,36 +21,28 @@ class Step:
 
     Attributes:
         observation: state in which the policy acted.
-        action: action of the policy, float32 [G].
-        log_prob: log-probability of each component when it was drawn, float32 [G].
-        value: value of the state by the critic.
+        decision: action of the policy in this state, its log-probability and the value of the state.
         reward: finite reward from the environment.
         terminated: whether the episode is over.
         truncated: whether the episode was cut off.
         next_value: value of the next state by the critic; unused if `terminated`.
-        context: name of the network and limit; one-step episodes are compared with others of the same context.
     """
 
     observation: Observation
-    action: Tensor
-    log_prob: Tensor
-    value: float
+    decision: Decision
     reward: float
     terminated: bool
     truncated: bool = False
     next_value: float = 0.0
-    context: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Minibatch:
-    """Some steps of a rollout, joined.
+    """Some steps of a rollout, joined; the numbers of a component are those of its step.
 
     Attributes:
         observations: B states.
-        action: actions, float32 [ΣG].
-        log_prob: log-probability under the policy that acted, float32 [ΣG].
-        advantage: advantage of each component's step, float32 [ΣG].
+        action, log_prob, advantage: of each component, float32 [ΣG].
         value_target: target of the critic, float32 [B].
     """
 
@@ -67,40 +59,34 @@ class Rollout:
 
     steps: list[Step] = field(default_factory=list)
 
-    def __len__(self) -> int:
-        return len(self.steps)
-
     def add(self, step: Step) -> None:
         """Append a step.
 
         Raises:
             ValueError: the length of the action or of its log-probability is not the observation's number of groups.
         """
-        groups = step.observation.num_groups
-        if step.action.shape != (groups,) or step.log_prob.shape != (groups,):
+        groups, action, log_prob = step.observation.num_groups, step.decision.action, step.decision.log_prob
+        if action.shape != (groups,) or log_prob.shape != (groups,):
             raise ValueError(
                 f"A step with {groups} groups needs action and log_prob of shape [{groups}], got "
-                f"{list(step.action.shape)} and {list(step.log_prob.shape)}."
+                f"{list(action.shape)} and {list(log_prob.shape)}."
             )
         self.steps.append(step)
 
     @property
     def is_relative(self) -> bool:
-        """True if every episode has one step and others of its context, so that no critic is needed."""
-        plans = Counter(step.context for step in self.steps)
-        return all(step.terminated or step.truncated for step in self.steps) and min(plans.values(), default=0) > 1
+        """True if there are several episodes of one step each, so that no critic is needed."""
+        return len(self.steps) > 1 and all(step.terminated or step.truncated for step in self.steps)
 
     def advantages(self, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
         """Return normalised advantages [T] and the critic's targets [T].
 
-        One-step episodes are compared with the others of their context. Other episodes use GAE.
+        One-step episodes are compared with each other. Longer ones use GAE.
         """
         reward = torch.tensor([step.reward for step in self.steps])
-        value = torch.tensor([step.value for step in self.steps])
         if self.is_relative:
-            numbers = {context: number for number, context in enumerate({step.context: None for step in self.steps})}
-            context = torch.tensor([numbers[step.context] for step in self.steps])
-            return relative_advantage(reward, context), reward
+            return relative_advantage(reward), reward
+        value = torch.tensor([step.decision.value for step in self.steps])
         advantage = gae(
             reward,
             value,
@@ -114,29 +100,23 @@ class Rollout:
         return (advantage - advantage.mean()) / spread, advantage + value
 
     def minibatches(
-        self,
-        advantage: Tensor,
-        value_target: Tensor,
-        batch_size: int,
-        generator: torch.Generator,
-        device: torch.device | str = "cpu",
+        self, advantage: Tensor, value_target: Tensor, batch_size: int, generator: torch.Generator
     ) -> Iterator[Minibatch]:
-        """Yield every step once, in shuffled minibatches of `batch_size` steps.
+        """Yield every step once, in shuffled minibatches.
 
         Args:
             advantage: advantage of each step [T].
             value_target: target of the critic for each step [T].
             batch_size: steps in a minibatch; the last one may be smaller.
             generator: random generator on the CPU, the only source of randomness.
-            device: device of the minibatches.
         """
-        for chosen in torch.split(torch.randperm(len(self), generator=generator), batch_size):
+        for chosen in torch.split(torch.randperm(len(self.steps), generator=generator), batch_size):
             steps = [self.steps[i] for i in chosen.tolist()]
-            observations = batch([step.observation for step in steps]).to(device)
+            observations = batch([step.observation for step in steps])
             yield Minibatch(
                 observations,
-                action=torch.cat([step.action for step in steps]).to(device),
-                log_prob=torch.cat([step.log_prob for step in steps]).to(device),
-                advantage=advantage[chosen].to(device)[observations.group_observation],
-                value_target=value_target[chosen].to(device),
+                action=torch.cat([step.decision.action for step in steps]),
+                log_prob=torch.cat([step.decision.log_prob for step in steps]),
+                advantage=advantage[chosen][observations.group_observation],
+                value_target=value_target[chosen],
             )

@@ -11,14 +11,14 @@ repaired and scored when the limit holds.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from gnnrl.agent.observation import Observation, observation_space, to_space
+from gnnrl.agent.observation import GraphState, Observation, observation_space, to_space
 from gnnrl.environment.features import observe
 from gnnrl.errors import ConfigError
 from gnnrl.network.hierarchy import find_hierarchy
@@ -32,7 +32,7 @@ Decode = Callable[[Projection, NDArray[np.float64]], Component]
 """Maps a wish [G], one number for each group, to widths [G] within a projection. Zeros give the starting plan."""
 
 
-class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
+class PruningEnv(gymnasium.Env[GraphState, NDArray[np.float32]]):
     """Environment of one network and one limit.
 
         env = PruningEnv(Projection.build(network, "macs<=50%"), score=lambda widths: my_score(widths))
@@ -83,12 +83,10 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         self._exact = projection == "exact"
         self._hierarchy = find_hierarchy(projection_onto.network)
         self._dense = projection_onto.network.cost.measure(projection_onto.network.widths)
-        self.widths = projection_onto.network.widths
-        self._left = self.widths.astype(np.float64)
-        self._time = 0
+        self._begin()
         groups = len(projection_onto.network.groups)
         self.action_space = spaces.Box(-WISH_BOUND, WISH_BOUND, (groups,), np.float32)
-        self.observation_space = observation_space(self.observation())
+        self.observation_space = cast("spaces.Space[GraphState]", observation_space(self.observation()))
 
     @property
     def prior(self) -> Component:
@@ -101,17 +99,20 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             self._hierarchy, self.widths, self._target.budget, time=self._time / self._steps, signals=self._signals
         )
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start from the dense network."""
-        super().reset(seed=seed, options=options)
+    def _begin(self) -> None:
         self.widths = self._target.network.widths
         self._left = self.widths.astype(np.float64)
         self._time = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[GraphState, dict[str, object]]:
+        """Start from the dense network."""
+        super().reset(seed=seed, options=options)
+        self._begin()
         return to_space(self.observation()), self._info()
 
-    def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[GraphState, float, bool, bool, dict[str, object]]:
         """Prune the network by one step.
 
         Returns:
@@ -123,11 +124,10 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         self.widths = self._projected(wish) if self._exact else self._removed(wish)
         terminated = self._target.holds(self.widths)
         truncated = not terminated and self._time >= self._steps
-        info = self._info()
-        reward = MISSED if truncated else 0.0
+        reward, info = MISSED if truncated else 0.0, self._info()
         if terminated:
-            reward = info["score"] = self._score(self.widths)
-        return to_space(self.observation()), float(reward), terminated, truncated, info
+            reward = info["score"] = float(self._score(self.widths))
+        return to_space(self.observation()), reward, terminated, truncated, info
 
     def _projected(self, wish: NDArray[np.float64]) -> Component:
         budget = self._target.budget.on_the_way(self._dense, self._time / self._steps)
@@ -141,7 +141,7 @@ class PruningEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         pairs = zip(self._target.ladders, self._left + 1e-9, strict=True)
         return np.array([ladder[max(np.searchsorted(ladder, width, side="right") - 1, 0)] for ladder, width in pairs])
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> dict[str, object]:
         return {"widths": self.widths.copy(), "macs": self._target.network.cost.measure(self.widths).macs}
 
 

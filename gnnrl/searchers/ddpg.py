@@ -16,7 +16,7 @@ from scipy.special import logit
 from gnnrl.agent.ddpg import DDPG, DDPGConfig
 from gnnrl.network.labels import Component
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import SPREAD, Wishes
+from gnnrl.searchers.wishes import SPREAD, plan_of
 
 _EDGE = 1e-3
 
@@ -39,7 +39,7 @@ class DDPGSearcher:
         walk = _Walk(task, self)
         agent = DDPG(walk.state_dim, self.config, task.seed)
         if self.start == "prior":
-            task.score(walk.wishes.prior)
+            task.score(task.prior(task.projection))
         while True:
             learning = len(task.trials) >= self.config.warmup * task.evaluations
             states, actions = walk.play(agent, learning=learning)
@@ -63,7 +63,7 @@ class _Walk:
     """
 
     def __init__(self, task: Task, settings: DDPGSearcher) -> None:
-        self.task, self.settings, self.wishes = task, settings, Wishes(task)
+        self.task, self.settings = task, settings
         network = task.network
         widths, groups = network.widths, len(network.widths)
         price = network.cost.price("macs", widths) * widths
@@ -93,5 +93,5 @@ class _Walk:
         """Return the widths [G] for the actions [G] of a walk."""
         logits = logit(actions.astype(np.float64).clip(_EDGE, 1 - _EDGE))
         if self.settings.start == "prior":
-            return self.wishes.plan(SPREAD * logits)
+            return plan_of(self.task, SPREAD * logits)
         return self.task.projection.of_logits(logits)

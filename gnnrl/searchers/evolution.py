@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import SPREAD, Wishes
+from gnnrl.searchers.wishes import SPREAD, new_near, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,16 @@ class EvolutionSearcher:
 
     def __call__(self, task: Task) -> None:
         """Fill the population with plans around the closed form, then replace the oldest ones by children."""
-        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
+        groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
         size = max(min(self.population, task.evaluations // 4), 2)
         competing = max(round(self.tournament * size), 2)
-        first = [np.zeros(wishes.size), *rng.normal(0.0, SPREAD, (size - 1, wishes.size))]
-        living = deque(zip(wishes.score_all(first), first, strict=True), maxlen=size)
+        first = [np.zeros(groups), *rng.normal(0.0, SPREAD, (size - 1, groups))]
+        scores = task.score_all([plan_of(task, wish) for wish in first])
+        living = deque(zip(scores, first, strict=True), maxlen=size)
         while True:
             rivals = [living[index] for index in rng.choice(size, competing, replace=False)]
             _, parent = max(rivals, key=lambda rival: rival[0])
-            genes = rng.random(wishes.size) < self.mutated
-            genes[rng.integers(wishes.size)] = True
-            child = wishes.new_near(parent, np.where(genes, SPREAD, 0.0), rng)
-            living.append((wishes.score(child), child))
+            genes = rng.random(groups) < self.mutated
+            genes[rng.integers(groups)] = True
+            child = new_near(task, parent, np.where(genes, SPREAD, 0.0), rng)
+            living.append((task.score(plan_of(task, child)), child))

@@ -6,14 +6,13 @@ Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772. The implement
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from gnnrl.imports import require
 from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import SPREAD, Wishes
+from gnnrl.searchers.wishes import SPREAD, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +30,28 @@ class CMASearcher:
     def __call__(self, task: Task) -> None:
         """Score generations. After convergence, start again with twice the step size."""
         cma = require("cma", "search")
-        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
-        task.ask(wishes.prior)
+        groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
+        options = {
+            "bounds": [-WISH_BOUND, WISH_BOUND],
+            "randn": lambda *shape: rng.standard_normal(shape),
+            "seed": np.nan,  # the package would seed the global generator
+            "verbose": -9,
+            "verb_log": 0,
+        }
+        if self.population is not None:
+            options["popsize"] = self.population
+        centre = [0.0] * max(groups, 2)  # the package needs at least two dimensions
+        task.ask(plan_of(task, np.zeros(groups)))
         sigma = self.sigma
         while True:
-            strategy = cma.CMAEvolutionStrategy(self._centre(wishes), sigma, self._options(rng))
+            strategy = cma.CMAEvolutionStrategy(centre, sigma, options)
             while not strategy.stop():
                 used = task.used
                 generation = strategy.ask()
-                scores = wishes.score_all(wish[: wishes.size] for wish in generation)
+                scores = task.score_all([plan_of(task, wish[:groups]) for wish in generation])
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # generations often have equal scores
                     strategy.tell(generation, [-score for score in scores])
                 if task.used == used:
                     break
             sigma = min(2 * sigma, WISH_BOUND / 2)
-
-    def _centre(self, wishes: Wishes) -> list[float]:
-        return [0.0] * max(wishes.size, 2)  # the package needs at least two dimensions
-
-    def _options(self, rng: np.random.Generator) -> dict[str, Any]:
-        """Return options for silence, bounds, and a separate generator: the package would seed the global one."""
-        options = {
-            "bounds": [-WISH_BOUND, WISH_BOUND],
-            "randn": lambda *shape: rng.standard_normal(shape),
-            "seed": np.nan,
-            "verbose": -9,
-            "verb_log": 0,
-        }
-        return options | ({} if self.population is None else {"popsize": self.population})

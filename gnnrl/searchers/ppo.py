@@ -25,7 +25,7 @@ from gnnrl.network.labels import Component
 from gnnrl.pruning.allocation import Allocation
 from gnnrl.searchers.reward_model import LEAST_PLANS, RewardModel
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import Wishes
+from gnnrl.searchers.wishes import new_near, plan_of
 
 PolicyFactory = Callable[[Observation, int], Policy]
 _PATIENCE = 4
@@ -87,7 +87,6 @@ class PPOSearcher:
         agent = PPO(self._policy(env.observation(), task.seed), self.config, task.seed)
         task.ask(env.prior)
         rng, idle, batch = np.random.default_rng(task.seed), 0, self.config.n_steps
-        wishes = Wishes(task)
         while idle < _PATIENCE * (batch if self._is_direct else task.evaluations):
             used = task.used
             rollout = Rollout()
@@ -95,12 +94,12 @@ class PPOSearcher:
             for _ in range(batch):
                 _play(env, agent, rollout)
             if self._is_direct:
-                mode = agent.act(env.observation(), deterministic=True).action.double().cpu().numpy()
+                mode = agent.act(env.observation(), deterministic=True).action.double().numpy()
                 while task.used < used + batch:
-                    wish = wishes.new_near(mode, math.exp(self.config.log_std_init), rng)
-                    if wishes.is_known(wish):
+                    near = plan_of(task, new_near(task, mode, math.exp(self.config.log_std_init), rng))
+                    if task.is_known(near):
                         break
-                    wishes.ask(wish)
+                    task.ask(near)
             task.tell()
             agent.update(_rewarded(rollout, map(task.reward, plans)), used / task.evaluations)
             if task.used > used:
@@ -141,16 +140,5 @@ def _play(env: PruningEnv, agent: PPO, rollout: Rollout, *, deterministic: bool 
         decision = agent.act(observation, deterministic)
         _, reward, terminated, truncated, _ = env.step(decision.action.numpy())
         done = terminated or truncated
-        following = 0.0 if terminated else agent.value(env.observation())
-        rollout.add(
-            Step(
-                observation,
-                decision.action,
-                decision.log_prob,
-                decision.value,
-                reward,
-                terminated,
-                truncated,
-                following,
-            )
-        )
+        following = 0.0 if terminated else agent.act(env.observation(), deterministic=True).value
+        rollout.add(Step(observation, decision, reward, terminated, truncated, following))

@@ -7,7 +7,7 @@ https://arxiv.org/abs/1902.07638.
 import numpy as np
 
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import SPREAD, Wishes
+from gnnrl.searchers.wishes import SPREAD, new_near, plan_of
 
 
 def random(task: Task) -> None:
@@ -23,7 +23,7 @@ def random_prior(task: Task) -> None:
 
     All plans are scored together.
     """
-    wishes, rng = Wishes(task), np.random.default_rng(task.seed)
-    task.ask(wishes.prior)
+    rng, start = np.random.default_rng(task.seed), np.zeros(len(task.network.groups))
+    task.ask(plan_of(task, start))
     while True:
-        wishes.ask(wishes.new_near(np.zeros(wishes.size), SPREAD, rng))
+        task.ask(plan_of(task, new_near(task, start, SPREAD, rng)))

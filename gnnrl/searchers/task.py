@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,13 +196,6 @@ class Task:
             self._end()
         return known
 
-    def known(self, widths: Component) -> float | None:
-        """Return the score of widths [G] that were scored or asked for, or None for new ones; else as `is_known`."""
-        if not self.is_known(widths):
-            return None
-        self.tell()
-        return self._known[key_of(widths)]
-
     def _end(self) -> NoReturn:
         """Score the plans that were asked for, and end the search."""
         self.tell()
@@ -237,14 +230,11 @@ def _quantiles(score: NDArray[np.float64]) -> list[float]:
     return [float(np.log1p(value)) for value in values]
 
 
-class Searcher(Protocol):
-    """A function that scores plans of a task until it returns, or until `BudgetSpent` ends it.
+Searcher = Callable[[Task], None]
+"""A function that scores plans of a task until it returns, or until `BudgetSpent` ends it.
 
-    The best trial is the result, so a searcher returns nothing. Every such callable can be the user's own searcher.
-    """
-
-    def __call__(self, task: Task) -> None:
-        """Search."""
+The best trial is the result, so a searcher returns nothing. Every such callable can be the user's own searcher.
+"""
 
 
 def search(searcher: Searcher, task: Task) -> Trial:

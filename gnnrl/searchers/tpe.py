@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gnnrl.imports import require
 from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
-from gnnrl.searchers.wishes import SPREAD, Wishes
+from gnnrl.searchers.wishes import SPREAD, new_near, plan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class TPESearcher:
     def __call__(self, task: Task) -> None:
         """Score the sampler's suggestions. If a suggestion is known, score another one near it, too."""
         optuna = require("optuna", "search")
-        wishes, rng = Wishes(task), np.random.default_rng(task.seed)
+        groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
         uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)
-        space = {str(group): uniform for group in range(wishes.size)}
+        space = {str(group): uniform for group in range(groups)}
 
         def add(wish: NDArray[np.float64], score: float) -> None:
             params = {name: float(value) for name, value in zip(space, wish, strict=True)}
@@ -43,17 +43,17 @@ class TPESearcher:
         with _quiet(optuna):
             sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=task.seed)
             study = optuna.create_study(direction="maximize", sampler=sampler)
-            first = [np.zeros(wishes.size), *rng.normal(0.0, SPREAD, (self.startup - 1, wishes.size))]
-            for wish, score in zip(first, wishes.score_all(first), strict=True):
+            first = [np.zeros(groups), *rng.normal(0.0, SPREAD, (self.startup - 1, groups))]
+            for wish, score in zip(first, task.score_all([plan_of(task, wish) for wish in first]), strict=True):
                 add(wish, score)
             while True:
                 trial = study.ask(space)
                 wish = np.array([trial.params[name] for name in space])
-                repeated = wishes.is_known(wish)
-                study.tell(trial, wishes.score(wish))
+                repeated = task.is_known(plan_of(task, wish))
+                study.tell(trial, task.score(plan_of(task, wish)))
                 if repeated:
-                    near = wishes.new_near(wish, SPREAD, rng)
-                    add(near, wishes.score(near))
+                    near = new_near(task, wish, SPREAD, rng)
+                    add(near, task.score(plan_of(task, near)))
 
 
 @contextmanager

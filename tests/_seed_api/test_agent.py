@@ -26,9 +26,11 @@ def test_the_documented_agent_is_made_with_its_defaults() -> None:
 
 
 def test_the_released_script_makes_its_agent_by_keyword() -> None:
-    Agent(
-        state_dim=20, action_dim=5, action_std=0.5, lr=0.0003, betas=(0.9, 0.999), gamma=0.99, K_epochs=10, eps_clip=0.2
+    agent = Agent(
+        state_dim=20, action_dim=5, action_std=0.5, lr=0.0003, betas=(0.8, 0.99), gamma=0.98, K_epochs=7, eps_clip=0.1
     )
+    assert (agent.policy.actor.graph_encoder.g_in_size, agent.policy.actor.nb_actions) == (20, 5)
+    assert (agent.lr, agent.betas, agent.gamma, agent.K_epochs, agent.eps_clip) == (0.0003, (0.8, 0.99), 0.98, 7, 0.1)
 
 
 def test_wrong_settings_of_an_agent_are_refused_together() -> None:

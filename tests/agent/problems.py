@@ -3,9 +3,11 @@
 import dataclasses
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.observation import Observation
+from gnnrl.agent.policy import ActorCritic
 from gnnrl.agent.ppo import PPO, PPOStats
 from gnnrl.agent.rollout import Rollout, Step
 
@@ -51,6 +53,33 @@ def with_features(observation: Observation, x: Tensor) -> Observation:
     return dataclasses.replace(observation, x=x)
 
 
+class Free(nn.Module):
+    """A mean for each group of one network, without a graph, [ΣG]."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(groups))
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        return self.mean.repeat(len(batch))
+
+
+class Constant(nn.Module):
+    """The same value for all states, [B]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(()))
+
+    def forward(self, batch: ObservationBatch) -> Tensor:
+        return self.value.expand(len(batch))
+
+
+def free_gaussian(groups: int = 4) -> ActorCritic:
+    """A free Gaussian for each group."""
+    return ActorCritic(Free(groups), Constant())
+
+
 def play_bandit(ppo: PPO, observation: Observation, target: Tensor, updates: int) -> list[PPOStats]:
     """One-step episodes with the reward -mean((action - target)²), which is largest at the target."""
     stats = []
@@ -59,6 +88,6 @@ def play_bandit(ppo: PPO, observation: Observation, target: Tensor, updates: int
         for _ in range(ppo.config.n_steps):
             decision = ppo.act(observation)
             reward = -(decision.action - target).square().mean().item()
-            rollout.add(Step(observation, decision.action, decision.log_prob, decision.value, reward, terminated=True))
+            rollout.add(Step(observation, decision, reward, terminated=True))
         stats.append(ppo.update(rollout))
     return stats

@@ -44,12 +44,6 @@ def test_order_of_observations_is_kept_when_some_are_equal() -> None:
     assert joined.group_nodes.tolist() == [3, 4, 5, 8, 9, 3, 4, 5]
 
 
-def test_unbatch_inverts_concatenation() -> None:
-    parts = [torch.randn(2), torch.randn(5), torch.randn(3)]
-    joined = batch([chain(num_groups=len(part)) for part in parts])
-    assert all(map(torch.equal, joined.unbatch(torch.cat(parts)), parts))
-
-
 def test_a_motif_without_operations_is_counted() -> None:
     observation = chain(num_groups=2)
     empty = dataclasses.replace(observation, motif=torch.tensor([0, 5, -1, -1]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gnnrl.agent.batching import batch
-from gnnrl.agent.heads import OFFSET_SCALE, Critic, FixedActor, NodeActor, refuse_other_sizes
+from gnnrl.agent.heads import OFFSET_SCALE, Critic, NodeActor
 from gnnrl.errors import ConfigError
 from tests.agent.problems import chain
 from tests.agent.test_encoder import encoder
@@ -10,7 +10,6 @@ from tests.agent.test_encoder import encoder
 
 def test_first_means_are_zero_for_every_group_of_every_network() -> None:
     assert NodeActor(encoder())(batch([chain(4), chain(7)])).tolist() == [0.0] * 11
-    assert FixedActor(encoder(), 4)(batch([chain(4), chain(4, seed=1)])).tolist() == [0.0] * 8
 
 
 def test_offsets_are_added_to_the_means_of_each_observation() -> None:
@@ -29,6 +28,5 @@ def test_a_value_for_each_observation_whatever_else_is_in_the_batch() -> None:
 
 
 def test_other_numbers_of_groups_are_named() -> None:
-    refuse_other_sizes(batch([chain(4)]), 4, "this head")
-    with pytest.raises(ConfigError, match="this head decides about 4 groups, but the network has 5, 6"):
-        refuse_other_sizes(batch([chain(6), chain(4), chain(5)]), 4, "this head")
+    with pytest.raises(ConfigError, match="a policy with offsets decides about 4 groups, but the network has 5, 6"):
+        NodeActor(encoder(), own_groups=4)(batch([chain(6), chain(4), chain(5)]))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gnnrl.agent.batching import ObservationBatch, batch
-from gnnrl.agent.policy import ActorCritic, GaussianPolicy, Policy
+from gnnrl.agent.policy import ActorCritic, Policy, SharedLogStd
 from gnnrl.errors import ConfigError
 from tests.agent.problems import chain, permuted
 
@@ -23,8 +23,8 @@ def disturbed(policy: ActorCritic) -> ActorCritic:
     return policy
 
 
-@pytest.mark.parametrize("head", ["node", "fixed"])
-def test_the_first_plan_is_the_warm_start(head: Literal["node", "fixed"]) -> None:
+@pytest.mark.parametrize("head", ["node", "own"])
+def test_the_first_plan_is_the_warm_start(head: Literal["node", "own"]) -> None:
     observation = chain(num_groups=7)
     decision = ActorCritic.build(observation, head=head, seed=5).act(observation, deterministic=True)
     assert decision.action.tolist() == [0.0] * 7
@@ -36,8 +36,8 @@ def test_noise_at_the_start_has_the_configured_spread() -> None:
     assert action.std().log().item() == pytest.approx(-1.0, abs=0.1)
 
 
-@pytest.mark.parametrize("head", ["node", "fixed"])
-def test_evaluate_agrees_with_act(head: Literal["node", "fixed"]) -> None:
+@pytest.mark.parametrize("head", ["node", "own"])
+def test_evaluate_agrees_with_act(head: Literal["node", "own"]) -> None:
     observations = [chain(4), chain(4, seed=1), chain(4)]
     policy, generator = disturbed(ActorCritic.build(observations[0], head=head)), seeded(0)
     decisions = [policy.act(observation, generator) for observation in observations]
@@ -61,15 +61,9 @@ def test_groups_are_decided_about_in_their_own_order() -> None:
     )
 
 
-def test_the_fixed_head_refuses_another_network() -> None:
-    policy = ActorCritic.build(chain(4), head="fixed", action_dim=4)
+def test_a_policy_with_offsets_refuses_another_network() -> None:
     with pytest.raises(ConfigError, match="decides about 4 groups, but the network has 6"):
-        policy.act(chain(6))
-
-
-def test_the_free_gaussian_refuses_another_network() -> None:
-    with pytest.raises(ConfigError, match="decides about 4 groups, but the network has 6"):
-        GaussianPolicy(4).act(chain(6))
+        ActorCritic.build(chain(4), head="own").act(chain(6))
 
 
 def test_the_same_seed_gives_the_same_policy_and_leaves_the_global_state_alone() -> None:
@@ -85,19 +79,19 @@ def test_actor_and_critic_share_nothing() -> None:
 
 
 def test_log_std_never_falls_below_its_floor_and_can_rise_again() -> None:
-    policy = GaussianPolicy(1, log_std_init=-1.0, log_std_floor=-2.0)
+    shared = SharedLogStd(-1.0, floor=-2.0)
     with torch.no_grad():
-        policy.log_std.raw.fill_(-10.0)
-    log_std = policy.log_std()
+        shared.raw.fill_(-10.0)
+    log_std = shared()
     log_std.backward()
     assert log_std.item() >= -2.0
-    assert policy.log_std.raw.grad is not None
-    assert policy.log_std.raw.grad > 0
+    assert shared.raw.grad is not None
+    assert shared.raw.grad > 0
 
 
 def test_a_start_below_the_floor_is_refused() -> None:
     with pytest.raises(ConfigError, match="above the floor"):
-        GaussianPolicy(1, log_std_init=-5.0, log_std_floor=-4.0)
+        SharedLogStd(-5.0, floor=-4.0)
 
 
 class OwnActor(nn.Module):

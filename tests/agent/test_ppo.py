@@ -2,17 +2,16 @@ import dataclasses
 import json
 
 import pytest
-import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import nn
 
 from gnnrl.agent.batching import ObservationBatch
 from gnnrl.agent.observation import Observation
-from gnnrl.agent.policy import ActorCritic, GaussianPolicy, Policy
+from gnnrl.agent.policy import ActorCritic, Policy
 from gnnrl.agent.ppo import PPO, PPOConfig
 from gnnrl.agent.rollout import Rollout, Step
-from tests.agent.problems import chain, play_bandit, with_features
+from tests.agent.problems import chain, free_gaussian, play_bandit, with_features
 
 OBSERVATION = chain(num_groups=4)
 TARGET = torch.tensor([0.6, -0.4, 0.2, -0.8])
@@ -33,7 +32,7 @@ def test_a_bandit_with_a_known_answer_is_solved_by_the_graph_policy() -> None:
 
 
 def test_a_bandit_with_a_known_answer_is_solved_by_the_free_gaussian() -> None:
-    policy = GaussianPolicy(4)
+    policy = free_gaussian()
     play_bandit(PPO(policy, PPOConfig(learning_rate=2e-2), seed=0), OBSERVATION, TARGET, updates=15)
     assert error(policy) < 0.1 * TARGET.square().mean()
 
@@ -44,8 +43,8 @@ def play_two_steps(ppo: PPO, states: tuple[Observation, Observation]) -> tuple[f
     reward = -(first.action - 0.5).square().mean().item() - (second.action + 0.5).square().mean().item()
     return reward, Rollout(
         [
-            Step(states[0], first.action, first.log_prob, first.value, 0.0, False, next_value=second.value),
-            Step(states[1], second.action, second.log_prob, second.value, reward, True),
+            Step(states[0], first, 0.0, False, next_value=second.value),
+            Step(states[1], second, reward, True),
         ]
     )
 
@@ -97,84 +96,51 @@ def test_the_same_seed_plays_the_same_game_and_another_does_not() -> None:
     assert not torch.equal(weights(1), weights(2))
 
 
-def test_a_resumed_search_is_the_uninterrupted_one_bit_by_bit() -> None:
-    config = PPOConfig(batch_size=4)
-    ppo = PPO(small(), config, seed=0)
-    play_bandit(ppo, OBSERVATION, TARGET, updates=2)
-    written = safetensors.torch.save(ppo.state_dict())
-    expected = play_bandit(ppo, OBSERVATION, TARGET, updates=2)
-
-    resumed = PPO(small(chain(seed=7)), config, seed=99)
-    resumed.load_state_dict(safetensors.torch.load(written))
-    assert play_bandit(resumed, OBSERVATION, TARGET, updates=2) == expected
-    left, right = ppo.state_dict(), resumed.state_dict()
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
-
-
-def test_a_snapshot_does_not_change_afterwards() -> None:
-    ppo = PPO(small(), PPOConfig(), seed=0)
-    play_bandit(ppo, OBSERVATION, TARGET, updates=1)
-    snapshot = ppo.state_dict()
-    before = {name: tensor.clone() for name, tensor in snapshot.items()}
-    PPO(small(), PPOConfig(), seed=0).load_state_dict(snapshot)
-    play_bandit(ppo, OBSERVATION, TARGET, updates=1)
-    assert all(torch.equal(snapshot[name], before[name]) for name in snapshot)
-
-
 def test_a_reward_that_is_not_finite_changes_nothing_and_is_reported() -> None:
-    policy = GaussianPolicy(4)
+    policy = free_gaussian()
     ppo = PPO(policy, PPOConfig(), seed=0)
     decision = ppo.act(OBSERVATION)
-    rollout = Rollout(
-        [
-            Step(OBSERVATION, decision.action, decision.log_prob, decision.value, reward, True)
-            for reward in (1.0, float("nan"))
-        ]
-    )
+    rollout = Rollout([Step(OBSERVATION, decision, reward, True) for reward in (1.0, float("nan"))])
     stats = ppo.update(rollout)
     assert (stats.stop, stats.n_updates) == ("non_finite", 0)
-    assert policy.mean.tolist() == [0.0] * 4
+    assert policy.actor.mean.tolist() == [0.0] * 4
 
 
 def test_equal_rewards_teach_nothing() -> None:
-    policy = GaussianPolicy(4)
+    policy = free_gaussian()
     ppo = PPO(policy, PPOConfig(), seed=0)
     decisions = [ppo.act(OBSERVATION) for _ in range(4)]
-    ppo.update(Rollout([Step(OBSERVATION, d.action, d.log_prob, d.value, 0.5, True) for d in decisions]))
-    assert policy.mean.tolist() == [0.0] * 4
+    ppo.update(Rollout([Step(OBSERVATION, decision, 0.5, True) for decision in decisions]))
+    assert policy.actor.mean.tolist() == [0.0] * 4
 
 
 def test_an_update_stops_when_the_policy_has_moved_far_enough() -> None:
     config = PPOConfig(target_kl=1e-4, learning_rate=0.1)
-    stats = play_bandit(PPO(GaussianPolicy(4), config, seed=0), OBSERVATION, TARGET, updates=1)[0]
+    stats = play_bandit(PPO(free_gaussian(), config, seed=0), OBSERVATION, TARGET, updates=1)[0]
     assert stats.stop == "target_kl"
     assert stats.approx_kl > 1e-4
     assert 0 < stats.n_updates < config.n_epochs
 
 
 def test_annealing_ends_at_a_standstill() -> None:
-    policy = GaussianPolicy(4)
+    policy = free_gaussian()
     ppo = PPO(policy, PPOConfig(anneal=True), seed=0)
     decisions = [ppo.act(OBSERVATION) for _ in range(4)]
-    steps = [
-        Step(OBSERVATION, d.action, d.log_prob, d.value, float(reward), True) for reward, d in enumerate(decisions)
-    ]
+    steps = [Step(OBSERVATION, decision, float(reward), True) for reward, decision in enumerate(decisions)]
     assert ppo.update(Rollout(steps), progress=1.0).learning_rate == 0.0
-    assert policy.mean.tolist() == [0.0] * 4
+    assert policy.actor.mean.tolist() == [0.0] * 4
 
 
 def test_asking_for_the_mode_does_not_disturb_the_random_state() -> None:
-    ppo = PPO(GaussianPolicy(4), PPOConfig(), seed=0)
+    ppo = PPO(free_gaussian(), PPOConfig(), seed=0)
     before = ppo.generator.get_state()
-    ppo.act(OBSERVATION, deterministic=True)
-    assert ppo.value(OBSERVATION) == 0.0
+    assert ppo.act(OBSERVATION, deterministic=True).value == 0.0
     assert torch.equal(ppo.generator.get_state(), before)
 
 
 def test_an_empty_rollout_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one step"):
-        PPO(GaussianPolicy(4), PPOConfig(), seed=0).update(Rollout())
+        PPO(free_gaussian(), PPOConfig(), seed=0).update(Rollout())
 
 
 def test_unknown_settings_are_refused() -> None:
@@ -183,5 +149,5 @@ def test_unknown_settings_are_refused() -> None:
 
 
 def test_statistics_can_be_written_as_json() -> None:
-    stats = play_bandit(PPO(GaussianPolicy(4), PPOConfig(), seed=0), OBSERVATION, TARGET, updates=1)[0]
+    stats = play_bandit(PPO(free_gaussian(), PPOConfig(), seed=0), OBSERVATION, TARGET, updates=1)[0]
     assert json.loads(json.dumps(dataclasses.asdict(stats))) == dataclasses.asdict(stats)

@@ -1,13 +1,14 @@
 import pytest
 import torch
 
+from gnnrl.agent.policy import Decision
 from gnnrl.agent.rollout import Rollout, Step
 from tests.agent.problems import chain
 
 
-def step(reward: float, *, num_groups: int = 2, terminated: bool = True, context: str = "", value: float = 0.0) -> Step:
+def step(reward: float, *, num_groups: int = 2, terminated: bool = True, value: float = 0.0) -> Step:
     action = torch.full((num_groups,), reward)
-    return Step(chain(num_groups), action, action - 1, value, reward, terminated, next_value=3.0, context=context)
+    return Step(chain(num_groups), Decision(action, action - 1, value), reward, terminated, next_value=3.0)
 
 
 def test_every_step_is_yielded_once_with_its_own_numbers() -> None:
@@ -34,19 +35,17 @@ def test_the_generator_decides_the_order() -> None:
     assert order(1) != order(2)
 
 
-def test_one_step_episodes_are_compared_within_their_context() -> None:
-    rollout = Rollout(
-        [step(1.0, context="a"), step(10.0, context="b"), step(2.0, context="a"), step(30.0, context="b")]
-    )
-    advantage, target = rollout.advantages(gamma=1.0, gae_lambda=0.95)
-    torch.testing.assert_close(advantage, torch.tensor([-1.0, -1.0, 1.0, 1.0]) * 2**0.5)
-    assert target.tolist() == [1.0, 10.0, 2.0, 30.0]
+def test_one_step_episodes_are_compared_with_each_other() -> None:
+    advantage, target = Rollout([step(1.0), step(2.0)]).advantages(gamma=1.0, gae_lambda=0.95)
+    torch.testing.assert_close(advantage, torch.tensor([-1.0, 1.0]) * 2**0.5)
+    assert target.tolist() == [1.0, 2.0]
 
 
 def test_a_plan_without_another_to_compare_it_with_needs_the_critic() -> None:
-    rollout = Rollout([step(1.0, context="a", value=1.0), step(5.0, context="b", value=3.0)])
+    rollout = Rollout([step(5.0, value=3.0)])
     assert not rollout.is_relative
-    assert rollout.advantages(gamma=1.0, gae_lambda=0.95)[0].tolist() == pytest.approx([-1.0, 1.0])
+    advantage, target = rollout.advantages(gamma=1.0, gae_lambda=0.95)
+    assert (advantage.tolist(), target.tolist()) == ([0.0], [5.0])
 
 
 def test_longer_episodes_are_judged_by_gae() -> None:
@@ -59,4 +58,4 @@ def test_longer_episodes_are_judged_by_gae() -> None:
 
 def test_a_step_that_does_not_fit_its_observation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \[2\], got \[3\] and \[2\]"):
-        Rollout().add(Step(chain(2), torch.zeros(3), torch.zeros(2), 0.0, 1.0, True))
+        Rollout().add(Step(chain(2), Decision(torch.zeros(3), torch.zeros(2), 0.0), 1.0, True))

@@ -102,7 +102,7 @@ def test_what_was_asked_for_counts_and_is_known_before_it_is_judged() -> None:
     assert work.used == 1
     assert not work.trials
     assert work.is_known(plan)
-    assert work.known(plan) == work.trials[0].score
+    assert work.score(plan) == work.trials[0].score
 
 
 def scoring(evaluate=lambda model: float(model[0][0].weight.shape[0])) -> Task:
