@@ -253,9 +253,7 @@ def _reachable(network: Network, ratio: float) -> Projection:
     return Projection.build(network, Budget((("macs", limit),)))
 
 
-def _scoring(
-    dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None
-) -> Task:
+def _scoring(dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None) -> Task:
     """Return a task, which scores pruned networks."""
     network, device = projection.network, next(dense.parameters()).device
     statistics = calibrate(dense, _inputs(batches) if calibration is None else calibration)
