@@ -46,7 +46,6 @@ class Labelling:
         self.trainable = {self.first_names[name] for name, _ in parameters}
         self.tensors = Tensors({name: tuple(tensor.shape) for name, tensor in self.stored.items()}, LabelSpace())
         self.values: dict[fx.Node, Any] = {}
-        self.constants: dict[fx.Node, Any] = {}
         self.works: list[Work] = []
         self.zeros: set[fx.Node] = set()
         self.weights: set[fx.Node] = set()
@@ -122,13 +121,8 @@ class Labelling:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
             self.values[node] = self.first_names[spec.target]
             self.weights.add(node)
-        elif spec.kind == InputKind.CONSTANT_TENSOR and spec.target in self.program.constants:
-            self.constants[node] = self.program.constants[spec.target]
-            self.values[node] = Value(tuple(self.program.constants[spec.target].shape))
-        elif isinstance(value, torch.Tensor):
-            self.values[node] = Value(tuple(value.shape))
         else:
-            self.values[node] = value
+            self.values[node] = Value(tuple(value.shape)) if isinstance(value, torch.Tensor) else value
 
     def _output(self, node: fx.Node) -> None:
         for source in node.all_input_nodes:
@@ -176,7 +170,6 @@ class Labelling:
             location=last_user_line(node.meta.get("stack_trace") or ""),
             arguments=_arguments(node),
             values=self.values,
-            constants=self.constants,
             tensors=self.tensors,
             works=self.works,
             zeros=self.zeros,

@@ -71,7 +71,6 @@ class Call:
     location: str
     arguments: dict[str, Any]
     values: dict[fx.Node, Any]
-    constants: dict[fx.Node, Any]
     tensors: Tensors
     works: list[Work]
     zeros: set[fx.Node]

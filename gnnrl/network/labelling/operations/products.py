@@ -11,8 +11,8 @@ import numpy as np
 from torch import fx
 
 from gnnrl.network.labelling.operations.call import Call, Rule
-from gnnrl.network.labelling.operations.pointwise import merge, unify
-from gnnrl.network.labels import Component, Value, independent, wide
+from gnnrl.network.labelling.operations.pointwise import unify
+from gnnrl.network.labels import Value, independent, wide
 from gnnrl.network.reasons import Kind
 
 
@@ -97,12 +97,14 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     ]
     if counted and (contracted := summed & _shared(letters, terms, values)):
         _state_work(call, [_without(value, summed - contracted) for value in values])
-    # Tie the labels of both operands, and freeze those that cannot be removed.
-    merged: list[Component] = []
+    # Tie the labels of both operands, and freeze those whose removed channels would add to a sum.
     for value in values:
-        for component in value.components:
-            _check(call, component, value, values, [call.vanishes(node) for node in nodes], summed)
-            merged = merge(call, merged, component)
+        for dim in summed & value.labelled():
+            sharing = (call.vanishes(node) for node, other in zip(nodes, values, strict=True) if other.varying(dim))
+            if not any(sharing):
+                call.freeze(value, Kind.COUNTED, [dim])
+    sizes = [max(each) for each in zip(*(value.shape for value in values), strict=True)]
+    merged = unify(call, [], sizes, values).components
     # Drop the summed dimensions, and bring the others into the order of the output.
     order = [letters.index(letter) for letter in output]
     kept = [component for component in merged if not wide(component) <= summed]
@@ -137,18 +139,6 @@ def _without(value: Value, dims: set[int]) -> Value:
     at = tuple(slice(0, 1) if dim in dims else slice(None) for dim in range(len(value.shape)))
     shape = tuple(1 if dim in dims else size for dim, size in enumerate(value.shape))
     return Value(shape, tuple(component[at] for component in value.components))
-
-
-def _check(
-    call: Call, component: Component, own: Value, values: Sequence[Value], zero: Sequence[bool], summed: set[int]
-) -> None:
-    """Freeze labels that meet a fixed size, and those that are summed over although removed channels are not zero."""
-    for dim in wide(component):
-        if any(value.shape[dim] > 1 and not value.varying(dim) for value in values if value is not own):
-            call.space.freeze(component, call.reason(Kind.FIXED_OPERAND))
-        sharing = [gone for value, gone in zip(values, zero, strict=True) if value.varying(dim)]
-        if dim in summed and not any(sharing):
-            call.space.freeze(component, call.reason(Kind.COUNTED))
 
 
 def _state_work(call: Call, values: Sequence[Value]) -> None:

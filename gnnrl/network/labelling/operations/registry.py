@@ -14,15 +14,5 @@ from gnnrl.network.labelling.operations import (
 )
 from gnnrl.network.labelling.operations.call import Rule
 
-RULES: dict[str, Rule] = {
-    **pointwise.RULES,
-    **shapes.RULES,
-    **indexing.RULES,
-    **reductions.RULES,
-    **normalisation.RULES,
-    **along.RULES,
-    **attention.RULES,
-    **products.RULES,
-    **dense.RULES,
-    **recurrent.RULES,
-}
+_FILES = (along, attention, dense, indexing, normalisation, pointwise, products, recurrent, reductions, shapes)
+RULES: dict[str, Rule] = {name: rule for file in _FILES for name, rule in file.RULES.items()}
