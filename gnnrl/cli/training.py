@@ -191,7 +191,7 @@ def help_tuning(job: Tuning) -> int:
 
 def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, str]:
     """The report and the card of the result, brought up to date; none where it was saved without a history."""
-    from gnnrl.report.documents import write_documents
+    from gnnrl.report.card import write_documents
     from gnnrl.report.record import finetuned, read_record
     from gnnrl.storage.layout import HISTORY
 

@@ -19,7 +19,7 @@ from gnnrl.network.structure import Network
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.verification import Verification
 from gnnrl.report.blocks import find_runs
-from gnnrl.report.documents import write_documents
+from gnnrl.report.card import write_documents
 from gnnrl.report.limits import Asked
 from gnnrl.report.notebook import show_result, tell_result
 from gnnrl.report.record import Record

@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from markupsafe import Markup
-
-from gnnrl.report.elements import element, picture
 from gnnrl.report.names import STAGES, minus, mood, plural, sampling_error, score, score_change
 from gnnrl.report.record import Record
 
@@ -26,7 +23,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """Accuracy of one class before and after, as text, with the change as a bar."""
+    """Accuracy of one class before and after, as text; `share` is the change as a share of the largest."""
 
     name: str
     images: int
@@ -34,7 +31,7 @@ class ClassRow:
     final: str
     change: str
     mood: str
-    bar: Markup
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +94,5 @@ def class_table(record: Record) -> ClassTable:
 
 def _class_row(name: str, images: int, before: float, after: float, widest: float) -> ClassRow:
     change = minus(f"{100 * (after - before):+.1f}") if after != before else "0"
-    kind = mood(before, after, images)
-    bar = _change_bar((after - before) / widest, kind)
-    return ClassRow(name, images, f"{before:.1%}", f"{after:.1%}", change, kind, bar)
-
-
-def _change_bar(change: float, kind: str) -> Markup:
-    """Draw a bar to the left for a loss, to the right for a gain; `change` is in [-1, 1]."""
-    length = 50 * abs(change)
-    axis = element("line", x1=50, x2=50, y1=0, y2=10, class_="axis")
-    bar = element("rect", x=50.0 if change > 0 else 50 - length, y=1, width=length, height=8, class_=kind)
-    label = f"{'gain' if change > 0 else 'loss'} {abs(change):.0%} of the largest"
-    return picture(100, 10, bar, axis, label=label, stretch=True)
+    kind, share = mood(before, after, images), (after - before) / widest
+    return ClassRow(name, images, f"{before:.1%}", f"{after:.1%}", change, kind, share)

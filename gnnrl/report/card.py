@@ -1,12 +1,14 @@
-"""The model card: README.md of a saved result, as Hugging Face's hub reads it."""
+"""Files for people in a saved result: the report, its record, and the model card as Hugging Face's hub reads it."""
 
 import re
 from pathlib import PurePath
 
+from gnnrl.report.elements import templates
 from gnnrl.report.limits import headline
 from gnnrl.report.names import STAGES, metric_name, plural, score
-from gnnrl.report.page import SizeRow, size_rows, summary, templates
-from gnnrl.report.record import Record
+from gnnrl.report.page import SizeRow, render, size_rows, summary
+from gnnrl.report.record import Record, write_record
+from gnnrl.storage.layout import CARD, HISTORY, REPORT
 
 
 def write_card(record: Record, place: str) -> str:
@@ -40,3 +42,12 @@ def write_card(record: Record, place: str) -> str:
 def _plain(text: str) -> str:
     """Text on one line that Markdown takes for nothing but text."""
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
+def write_documents(record: Record, place: str) -> dict[str, str]:
+    """Return the text of each file for people that is saved with a network, by its name.
+
+    Args:
+        place: the directory, as the user's own code will name it.
+    """
+    return {HISTORY: write_record(record), REPORT: render(record, place), CARD: write_card(record, place)}

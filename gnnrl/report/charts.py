@@ -10,7 +10,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from gnnrl.report.axes import HEIGHT, WIDTH, Axes, spread, ticks
-from gnnrl.report.elements import element, picture, title
+from gnnrl.report.elements import element, picture
 from gnnrl.report.names import STAGES, metric_name, reward_name
 from gnnrl.report.names import score as show_score
 from gnnrl.report.record import Judged, Width
@@ -63,7 +63,7 @@ def score_range(scores: Sequence[float]) -> tuple[float, float]:
 def _point(axes: Axes, place: tuple[float, float], told: str, kind: str = "") -> Markup:
     """Draw a dot with a text under the pointer."""
     x, y = place
-    return element("circle", title(told), cx=axes.x(x), cy=axes.y(y), r=2.6, class_=f"point {kind}".strip())
+    return element("circle", element("title", told), cx=axes.x(x), cy=axes.y(y), r=2.6, class_=f"point {kind}".strip())
 
 
 def draw_plans(trials: Sequence[Judged], widths: Sequence[Width]) -> Markup:

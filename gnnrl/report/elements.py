@@ -1,8 +1,16 @@
-"""Elements of HTML and SVG, from Python: text that is not an element is escaped."""
+"""Templates of HTML, and elements of HTML and SVG from Python: text that is not an element is escaped."""
 
 import re
+from functools import cache
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+from gnnrl.report.limits import show_limit
+from gnnrl.report.names import STAGES, count, plural, score
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Content-Security-Policy of every page: no script, and no request."""
 
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1b1f24}.m{fill:#5c6670;font-size:12px}.grid{stroke:#c5ccd3}"
@@ -10,6 +18,34 @@ _STYLE = (
     ".best{fill:none;stroke:#2670b0;stroke-width:2.2}.before{fill:none;stroke:#5c6670;stroke-width:1.6}"
     ".dense{stroke:#5c6670;stroke-dasharray:3 4}"
 )
+
+
+@cache
+def templates() -> Environment:
+    """Load the templates of the page and the card."""
+    found = Environment(
+        autoescape=lambda name: name is None or not name.endswith(".md"),
+        loader=PackageLoader("gnnrl.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {"policy": POLICY, "plural": plural, "STAGES": STAGES}
+    found.filters |= {"limit": show_limit, "breakable": breakable, "count": count, "score": score}
+    return found
+
+
+@cache
+def style() -> Markup:
+    """Return the style sheet, which holds no text of a record."""
+    loader = templates().loader
+    assert loader is not None
+    return Markup(loader.get_source(templates(), "style.css")[0])
+
+
+def fill(template: str, **values: object) -> str:
+    """Fill in a template."""
+    return templates().get_template(template).render(style=style(), **values)
 
 
 def element(name: str, *children: object, **attributes: object) -> Markup:
@@ -28,14 +64,8 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inner)
 
 
-def picture(
-    width: float, height: float, *children: object, label: str, class_: str = "", stretch: bool = False
-) -> Markup:
-    """Make an SVG picture that scales with its container and says to a screen reader what it shows.
-
-    Args:
-        stretch: let width and height scale apart.
-    """
+def picture(width: float, height: float, *children: object, label: str, class_: str = "") -> Markup:
+    """Make an SVG picture that scales with its container and says to a screen reader what it shows."""
     return element(
         "svg",
         *children,
@@ -45,7 +75,6 @@ def picture(
         role="img",
         aria_label=label,
         class_=class_ or None,
-        preserveAspectRatio="none" if stretch else None,
     )
 
 
@@ -54,11 +83,6 @@ def standalone(width: float, height: float, *children: object, label: str) -> st
     ground = element("rect", width=width, height=height, fill="#ffffff", rx=6)
     drawn = picture(width, height, element("style", Markup(_STYLE)), ground, *children, label=label)
     return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
-
-
-def title(text: object) -> Markup:
-    """Make the text that a browser shows for an element under the pointer."""
-    return element("title", text)
 
 
 def breakable(name: str) -> Markup:

@@ -1,32 +1,26 @@
 """A running search in the browser: a page that is written again every few seconds and refreshes itself.
 
-A run directory has settings.json (what was asked) and journal.jsonl (one JSON object a line; those of kind "trial" are
-scored plans, and those of kind "search" say how many there will be). Another process writes to the directory, and it is
-only read here: a last line that is not complete yet is read the next time.
+Another process writes the run directory; here it is only read.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import sleep, time
-from typing import Any
-
-from pydantic import ValidationError
 
 from gnnrl.errors import ConfigError
 from gnnrl.report.charts import draw_plans, draw_search
+from gnnrl.report.elements import fill
 from gnnrl.report.limits import show_limit
 from gnnrl.report.names import duration, plural, score
-from gnnrl.report.page import Tile, style, templates
+from gnnrl.report.page import FEWEST_PLANS, Tile
 from gnnrl.report.record import Judged, Width
 from gnnrl.storage.files import check_home, write_whole
+from gnnrl.storage.journal import sound_entries
 from gnnrl.storage.layout import JOURNAL, LIVE, RECORDS, REPORT, SETTINGS
-
-_LARGEST = 2**28
-_FEWEST_PLANS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +33,7 @@ class Progress:
         silence: seconds since the journal was last written.
     """
 
-    options: dict[str, Any]
+    options: Mapping[str, str]
     trials: tuple[Judged, ...]
     total: int | None
     silence: float
@@ -74,31 +68,23 @@ def find_run(path: str | Path) -> Path:
 
 
 def read_progress(run: Path) -> Progress:
-    """Read the journal of a run up to the first line that cannot be read."""
+    """Read the journal of a run up to the first line that is damaged or not complete yet."""
     trials: list[Judged] = []
-    total = None
-    journal = run / JOURNAL
-    try:
-        lines = journal.read_bytes()[:_LARGEST].splitlines()
+    total, silence, journal = None, 0.0, run / JOURNAL
+    with suppress(OSError, ValueError, KeyError, TypeError):  # there is no journal any more, or an entry is not valid
         silence = max(time() - journal.stat().st_mtime, 0.0)
-    except OSError:
-        lines, silence = [], 0.0
-    for line in lines:
-        try:
-            found = json.loads(line)
-            if found["kind"] == "trial":
-                trials.append(Judged.model_validate(found))
-            elif found["kind"] == "search":
-                total = int(found["evaluations"])
-        except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
-            break
+        for record, _ in sound_entries(journal):
+            if record["kind"] == "trial":
+                trials.append(Judged.model_validate(record))
+            elif record["kind"] == "search":
+                total = int(record["evaluations"])
     return Progress(_options(run / SETTINGS), tuple(trials), total, silence)
 
 
-def _options(path: Path) -> dict[str, Any]:
+def _options(path: Path) -> Mapping[str, str]:
     try:
         options = json.loads(path.read_bytes())["options"]
-        return {**options, **options.get("source", {})}
+        return {name: str(value) for name, value in {**options, **options.get("source", {})}.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
@@ -110,23 +96,18 @@ def render_progress(progress: Progress, name: str, ending: str = "", report: Pat
         ending: why there will be no further page; that page does not refresh itself.
         report: the report of the result, if there is one.
     """
-    trials = progress.trials
-    options = {key: str(value) for key, value in progress.options.items()}
+    trials, options = progress.trials, progress.options
     metric = options.get("metric", "score")
-    several = len(trials) >= _FEWEST_PLANS and len({len(trial.widths) for trial in trials}) == 1
-    return (
-        templates()
-        .get_template("live.html")
-        .render(
-            style=style(),
-            title=f"{options.get('model') or name} at {show_limit(options.get('constraint') or 'its limit')}",
-            tiles=_tiles(progress, metric)[: 3 if ending else None],  # no time is left of a run that ended
-            search=draw_search(trials, metric) if len(trials) > 1 else "",
-            plans=draw_plans(trials, _widest(trials)) if several else "",
-            lead=_state(progress) if not ending else f"{ending}.",
-            report=report.absolute().as_uri() if report else "",
-            seconds=0 if ending else _seconds(progress),
-        )
+    several = len(trials) >= FEWEST_PLANS and len({len(trial.widths) for trial in trials}) == 1
+    return fill(
+        "live.html",
+        title=f"{options.get('model') or name} at {show_limit(options.get('constraint') or 'its limit')}",
+        tiles=_tiles(progress, metric)[: 3 if ending else None],  # no time is left of a run that ended
+        search=draw_search(trials, metric) if len(trials) > 1 else "",
+        plans=draw_plans(trials, _widest(trials)) if several else "",
+        lead=_state(progress) if not ending else f"{ending}.",
+        report=report.absolute().as_uri() if report else "",
+        seconds=0 if ending else _seconds(progress),
     )
 
 

@@ -7,28 +7,21 @@ import platform
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from statistics import median
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from gnnrl.network.obstacles import shorten
 from gnnrl.report.accuracy import class_table, noise, score_rows
 from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.drawing import draw_network, is_linear
-from gnnrl.report.elements import breakable
-from gnnrl.report.limits import headline, show_limit
+from gnnrl.report.elements import fill
+from gnnrl.report.limits import headline
 from gnnrl.report.names import count, duration, is_worse, metric_name, plural, reward_name, score
 from gnnrl.report.record import Change, Record
 from gnnrl.version import __version__
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""Content-Security-Policy of every page: no script, and no request."""
-
 _MOST_ROWS = 32
-_FEWEST_PLANS = 8
+FEWEST_PLANS = 8
+"""Fewest plans whose widths are worth a picture."""
 _LARGE_LOSS = 0.1
 """Loss of one class, as a share of its images, that is never called little."""
 
@@ -59,84 +52,41 @@ class SizeRow:
     width: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Layers that keep their channels, with the reason."""
-
-    names: str
-    reason: str
-    share: str
-    location: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchView:
-    """The search as a sentence and two charts; all empty if no plans were judged."""
-
-    text: str = ""
-    chart: str = ""
-    plans: str = ""
-
-
-@cache
-def templates() -> Environment:
-    """Load the templates of the page and the card."""
-    found = Environment(
-        autoescape=lambda name: name is None or not name.endswith(".md"),
-        loader=PackageLoader("gnnrl.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.globals["policy"] = POLICY
-    found.filters["limit"] = show_limit
-    found.filters["breakable"] = breakable
-    return found
-
-
-@cache
-def style() -> Markup:
-    """Return the style sheet, which holds no text of a record."""
-    loader = templates().loader
-    assert loader is not None
-    return Markup(loader.get_source(templates(), "style.css")[0])
-
-
 def render(record: Record, place: str) -> str:
     """Write the page.
 
     Args:
         place: the directory of the result, as the user's own code will name it.
     """
-    return templates().get_template("page.html").render(style=style(), **_content(record, place))
-
-
-def _content(record: Record, place: str) -> dict[str, Any]:
+    trials, layers = record.trials, [layer for run in record.runs for layer in run.layers]
     images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
-    return {
-        "record": record,
-        "title": headline(record.model, record.constraint, record.limits),
-        "lead": summary(record),
-        "tiles": list(tiles(record)),
-        "scores": list(score_rows(record)),
-        "score_title": metric_name(record.metric) + images,
-        "noise": noise(record),
-        "sizes": list(size_rows(record)),
-        "verified": _verified(record),
-        "network": draw_network(record.runs),
-        "linear": is_linear(record.runs),
-        "some_stay": any(layer.stays for run in record.runs for layer in run.layers),
-        "stays": list(_stays(record)),
-        "stream": any(width.kind == "stream" for width in record.widths),
-        "most_rows": _MOST_ROWS,
-        "search": _search(record),
-        "classes": class_table(record),
-        "loading": f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r}).eval()",
-        "commands": [shlex.join(command) for command in record.commands],
-        "advice": _advice(record),
-        "made": _made(record),
-    }
+    several = len(trials) >= FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
+    return fill(
+        "page.html",
+        record=record,
+        title=headline(record.model, record.constraint, record.limits),
+        lead=summary(record),
+        tiles=list(tiles(record)),
+        scores=list(score_rows(record)),
+        score_title=metric_name(record.metric) + images,
+        noise=noise(record),
+        sizes=list(size_rows(record)),
+        network=draw_network(record.runs),
+        linear=is_linear(record.runs),
+        some_stay=any(layer.stays for layer in layers),
+        ends=[layer for layer in layers if layer.output],
+        shorten=shorten,
+        stream=any(width.kind == "stream" for width in record.widths),
+        most_rows=_MOST_ROWS,
+        search=_search(record),
+        chart=draw_search(trials, record.reward) if len(trials) > 1 else "",
+        plans=draw_plans(trials, record.widths) if several else "",
+        classes=class_table(record),
+        loading=f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r}).eval()",
+        commands=[shlex.join(command) for command in record.commands],
+        advice=_advice(record),
+        made=_made(record),
+    )
 
 
 def summary(record: Record) -> str:
@@ -205,42 +155,18 @@ def size_rows(record: Record) -> Iterator[SizeRow]:
         yield SizeRow("inputs a second, by 64", f"{rate.dense:,.0f}", f"{rate.pruned:,.0f}", f"×{rate.ratio:.2f}")
 
 
-def _verified(record: Record) -> str:
-    told = "Verified: the sizes counted in the pruned network are the predicted ones"
-    if record.verified_difference is not None:
-        told += f", and removing channels equals zeroing them to {record.verified_difference:.0e} of the largest output"
-    return f"{told}."
-
-
-def _stays(record: Record) -> Iterator[Stay]:
-    for found in record.obstacles:
-        share = f"{found.macs_share:.1%}"
-        yield Stay(shorten(found.groups), found.reason, share, found.location, found.remedy)
-    if record.unrun:
-        yield Stay(shorten(record.unrun, "module"), "not run by the example inputs, left unchanged", "0.0%")
-    ends = [layer for run in record.runs for layer in run.layers if layer.output]
-    if ends:
-        share = f"{sum(layer.macs for layer in ends):.1%}"
-        yield Stay(", ".join(layer.name for layer in ends), "gives an output of the network", share)
-
-
-def _search(record: Record) -> SearchView:
+def _search(record: Record) -> str:
+    """Describe the search in three sentences; empty if no plans were judged."""
     trials = record.trials
     if not trials:
-        return SearchView()
+        return ""
     best = max(trials, key=lambda trial: trial.score)
     shown = "top1" if record.reward == "top1" else "score"
     each = duration(median(trial.seconds for trial in trials))
-    text = (
+    return (
         f"{record.searcher} judged {plural(len(trials), 'plan')}, {each} each. The first scored "
         f"{score(trials[0].score, shown)}, the best {score(best.score, shown)} (plan {trials.index(best) + 1}). "
         f"The score is {reward_name(record.reward)}."
-    )
-    several = len(trials) >= _FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
-    return SearchView(
-        text,
-        draw_search(trials, record.reward) if len(trials) > 1 else Markup("<p>There was no search.</p>"),
-        draw_plans(trials, record.widths) if several else "",
     )
 
 

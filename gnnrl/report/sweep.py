@@ -11,16 +11,16 @@ from pydantic import Field
 
 from gnnrl.errors import ArtifactError
 from gnnrl.report.charts import draw_curve
-from gnnrl.report.names import STAGES, count, metric_name, plural, sampling_error, score
-from gnnrl.report.page import Tile, style, templates
+from gnnrl.report.elements import fill
+from gnnrl.report.limits import COSTS, Asked, show_limit
+from gnnrl.report.names import STAGES, metric_name, plural, sampling_error, score
+from gnnrl.report.page import Tile
 from gnnrl.report.record import Change, Part
-from gnnrl.storage.layout import SWEEP
-
-_SIZES = {"macs": "MACs", "params": "parameters", "bytes": "bytes", "activations": "activations", "latency": "latency"}
+from gnnrl.storage.layout import REPORT, SWEEP
 
 
 class Facts(Part):
-    """Facts of the result of one point."""
+    """Facts of the result of one point; older sweeps do not have the limits."""
 
     model: str
     data: str = ""
@@ -29,6 +29,7 @@ class Facts(Part):
     params: Change
     file_bytes: Change
     latency_ms: Change
+    limits: tuple[Asked, ...] = ()
 
 
 class Point(Part):
@@ -52,6 +53,16 @@ class Point(Part):
     def final(self) -> float:
         """Score of the network that was saved."""
         return self.score.get(self.kept, list(self.score.values())[-1])
+
+    @property
+    def verdict(self) -> str:
+        """Say whether each limit is met, and by how much."""
+        return ", ".join(asked.verdict for asked in self.facts.limits)
+
+    @property
+    def link(self) -> str:
+        """The report of the network, from the page of the sweep."""
+        return f"{PurePosixPath(self.out).name}/{REPORT}" if self.out else ""
 
 
 class Sweep(Part):
@@ -101,51 +112,33 @@ def parse_sweep(text: str) -> Sweep:
 
 def render_sweep(sweep: Sweep) -> str:
     """Write the page; it links to the reports of the results, and asks for nothing itself."""
-    first, size = sweep.points[0], _SIZES.get(sweep.metric, sweep.metric)
+    first, size = sweep.points[0], COSTS.get(sweep.metric, sweep.metric)
     dense, images = first.score["dense"], first.facts.test_images
-    points = [(point.shares[sweep.metric], point.score) for point in sweep.points]
     error = sampling_error(min(max(dense, 0.0), 1.0), max(images, 1))
-    return (
-        templates()
-        .get_template("sweep.html")
-        .render(
-            style=style(),
-            title=f"{first.facts.model} at {plural(len(points), 'limit')}",
-            lead=f"{score(dense, 'top1')} {metric_name('top1')} dense, on {plural(images, 'test image')}: "
-            f"an accuracy may lie {100 * error:.2g} points off (95% interval), so smaller differences say little.",
-            tiles=list(_tiles(sweep)),
-            curve=draw_curve(points, dense, "top1", size),
-            stages=[STAGES[name] for name in first.score if name not in ("dense", "pruned")],
-            last=STAGES[list(first.score)[-1]],
-            size=size,
-            rows=list(_rows(sweep)),
-        )
+    return fill(
+        "sweep.html",
+        title=_headline(sweep),
+        lead=f"{score(dense, 'top1')} {metric_name('top1')} dense, on {plural(images, 'test image')}: "
+        f"an accuracy may lie {100 * error:.2g} points off (95% interval), so smaller differences say little.",
+        tiles=list(_tiles(sweep)),
+        curve=draw_curve([(point.shares[sweep.metric], point.score) for point in sweep.points], dense, "top1", size),
+        stages=[name for name in first.score if name not in ("dense", "pruned")],
+        size=size,
+        sweep=sweep,
     )
+
+
+def _headline(sweep: Sweep) -> str:
+    """Name the sweep, and say which limits are missed."""
+    name = f"{sweep.points[0].facts.model} at {plural(len(sweep.points), 'limit')}"
+    asked = [asked for point in sweep.points for asked in point.facts.limits]
+    missed = ", ".join(f"{one.text} {one.verdict}" for one in asked if not one.is_met)
+    return f"{name}: {missed or ('all met' if len(asked) > 1 else 'met')}" if asked else name
 
 
 def _tiles(sweep: Sweep) -> Iterator[Tile]:
     for point in sorted(sweep.points, key=lambda point: -point.shares[sweep.metric]):
         lost = point.score["dense"] - point.final
         change = f"{100 * abs(lost):.1f} points {'gained' if lost < 0 else 'lost'}"
-        yield Tile(f"{point.shares[sweep.metric]:.1%} left", score(point.final, "top1"), change)
-
-
-def _rows(sweep: Sweep) -> Iterator[dict[str, object]]:
-    first = sweep.points[0].facts
-    stages = [name for name in sweep.points[0].score if name not in ("dense", "pruned")]
-    sizes = [count(first.macs.dense), count(first.params.dense), f"{count(first.file_bytes.dense)}B"]
-    level = score(sweep.points[0].score["dense"], "top1")
-    yield {
-        "limit": "dense",
-        "link": "",
-        "cells": ["100%", *sizes, f"{first.latency_ms.dense:.2f}", *[level] * len(stages)],
-    }
-    for point in sweep.points:
-        facts = point.facts
-        sizes = [count(facts.macs.pruned), count(facts.params.pruned), f"{count(facts.file_bytes.pruned)}B"]
-        scores = [score(point.score[name], "top1") for name in stages]
-        yield {
-            "limit": point.constraint,
-            "link": f"{PurePosixPath(point.out).name}/report.html" if point.out else "",
-            "cells": [f"{point.shares[sweep.metric]:.1%}", *sizes, f"{facts.latency_ms.pruned:.2f}", *scores],
-        }
+        name = ": ".join(filter(None, (show_limit(point.constraint), point.verdict)))
+        yield Tile(name, score(point.final, "top1"), f"{change}, {point.shares[sweep.metric]:.1%} left")

@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -79,20 +80,21 @@ class Journal:
         """Read all entries; return the number of sound bytes."""
         if self.path.is_symlink() or not self.path.is_file():
             raise ArtifactError(f"{self.path} is not a file; put the journal of the run there, or remove it")
-        size, end = self.path.stat().st_size, 0
+        size = self.path.stat().st_size
         if size > LARGEST_FILE:
             raise ArtifactError(f"{self.path} has {size:,} bytes; no journal is larger than {LARGEST_FILE:,}")
-        for line in _lines(self.path):
-            record = decode(line, len(self.records))
-            if record is None:
-                self._cut(end, size - end - len(line), repair)
-                break
-            self.records.append(record)
-            end += len(line)
+        found = [*sound_entries(self.path)]
+        self.records = [record for record, _ in found]
+        end = found[-1][1] if found else 0
+        if end < size:
+            self._cut(end, size, repair)
         return end
 
-    def _cut(self, end: int, behind: int, repair: bool) -> None:
+    def _cut(self, end: int, size: int, repair: bool) -> None:
         """Warn of a damaged line that is the last one, or that `repair` cuts off with all lines after it."""
+        with self.path.open("rb") as file:
+            file.seek(end)
+            behind = size - end - len(file.readline(LONGEST_LINE))
         number = len(self.records) + 1
         if behind and not repair:
             raise ArtifactError(
@@ -126,8 +128,13 @@ def decode(line: bytes, number: int) -> Record | None:
     return record if isinstance(record.get("kind"), str) else None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file; cut lines that are too long."""
+def sound_entries(path: Path) -> Iterator[tuple[Record, int]]:
+    """Yield each entry of a journal and where its line ends, up to the first line that is damaged or not complete."""
     with path.open("rb") as file:
-        while line := file.readline(LONGEST_LINE):
-            yield line
+        end = 0
+        for number in count():
+            line = file.readline(LONGEST_LINE)
+            record, end = decode(line, number), end + len(line)
+            if record is None:
+                return
+            yield record, end

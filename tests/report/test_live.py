@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from gnnrl.cli.app import app
 from gnnrl.errors import ConfigError
 from gnnrl.report.live import find_run, follow, read_progress, render_progress
+from gnnrl.storage.journal import encode
 from tests.report.results import Page, result
 
 
@@ -19,12 +20,12 @@ def write_run(folder: Path, plans: int, total: int = 20) -> Path:
     folder.mkdir(exist_ok=True)
     options = {"source": {"model": "<b>net</b>"}, "constraint": "macs<=50%", "metric": "top1"}
     (folder / "settings.json").write_text(json.dumps({"format": 1, "options": options}))
-    lines = [{"seq": 0, "kind": "search", "evaluations": total, "crc": "00000000"}]
+    entries = [{"kind": "search", "evaluations": total}]
     for n in range(plans):
         score = 0.5 + (n % 7) / 100
-        lines.append({"seq": n + 1, "kind": "trial", "number": n, "widths": [8, 4 + n % 3], "score": score})
-        lines[-1] |= {"macs": 10, "seconds": 2.0, "crc": "00000000"}
-    (folder / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        entries.append({"kind": "trial", "number": n, "widths": [8, 4 + n % 3], "score": score})
+        entries[-1] |= {"macs": 10, "seconds": 2.0}
+    (folder / "journal.jsonl").write_bytes(b"".join(encode(number, entry) for number, entry in enumerate(entries)))
     return folder
 
 
@@ -56,11 +57,15 @@ def test_a_line_that_is_being_written_waits_for_the_next_time(tmp_path: Path) ->
     assert len(read_progress(run).trials) == 3
 
 
-@pytest.mark.parametrize("line", ["[]", "3", '{"kind": "trial"}', "[" * 5000, '{"kind": "trial", "score": "x"}'])
-def test_what_is_no_record_ends_a_journal(tmp_path: Path, line: str) -> None:
+NO_TRIALS = [encode(4, {"kind": "trial"}), encode(4, {"kind": "trial", "score": "x"})]
+"""Sound lines whose entries are not trials."""
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b'{"kind": "trial"}\n', b"[" * 5000, *NO_TRIALS])
+def test_what_is_no_record_ends_a_journal(tmp_path: Path, line: bytes) -> None:
     run = write_run(tmp_path / "net.run", plans=3)
-    with (run / "journal.jsonl").open("a") as file:
-        file.write(f"{line}\n")
+    with (run / "journal.jsonl").open("ab") as file:
+        file.write(line)
     (run / "settings.json").write_text("[]")
 
     assert len(read_progress(run).trials) == 3

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gnnrl.errors import ArtifactError
+from gnnrl.report.limits import Asked
 from gnnrl.report.sweep import Facts, Point, Sweep, read_sweep, render_sweep
 from tests.report.results import Page
 
@@ -74,3 +75,19 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path, damage: str) -> None
 
     with pytest.raises(ArtifactError, match=r"sweep\.json is not a sweep"):
         read_sweep(tmp_path)
+
+
+def test_a_page_begins_with_whether_each_limit_is_met_and_by_how_much() -> None:
+    def limited(share: float, pruned: float) -> Point:
+        found = network(share)
+        limits = (Asked(found.constraint, 1e6 * share, 1e6, 1e6 * pruned),)
+        return found.model_copy(update={"facts": found.facts.model_copy(update={"limits": limits})})
+
+    met, missed = limited(0.7, 0.69), limited(0.3, 0.32)
+    both, one = (Page(render_sweep(Sweep(points=points))).text for points in ((met, missed), (met, limited(0.5, 0.5))))
+
+    assert "net at 2 limits: MACs ≤ 30% missed by 2.0 points" in both
+    assert "MACs ≤ 70%: met by 1.0 points" in both
+    assert "net at 2 limits: all met" in one
+    assert "MACs ≤ 50%: met exactly" in one
+    assert "net at 1 limit ·" in Page(render_sweep(Sweep(points=(network(0.5),)))).text
