@@ -53,7 +53,7 @@ class Operation:
 
     @property
     def is_layer(self) -> bool:
-        """Whether it is a convolution or a linear layer."""
+        """Return whether it is a convolution or a linear layer."""
         return "weight" in self.parameters and (self.name == "linear" or "conv" in self.name)
 
     @property
