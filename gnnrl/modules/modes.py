@@ -19,9 +19,30 @@ def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
             module.training = was_training
 
 
-def evaluating(model: nn.Module) -> AbstractContextManager[None]:
-    """Set evaluation mode inside, and restore each module's mode afterwards."""
-    return mode(model, training=False)
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Set evaluation mode without caches inside, and restore each module's mode and configuration afterwards."""
+    with mode(model, training=False), _plain(model):
+        yield
+
+
+_PLAIN = {"use_cache": False, "_experts_implementation_internal": "batched_mm"}
+"""Settings of Hugging Face's configurations: no caches among the outputs, and all experts in one product."""
+
+
+@contextmanager
+def _plain(model: nn.Module) -> Iterator[None]:
+    """Give the configurations inside a network settings that `torch.export` accepts."""
+    found = (getattr(getattr(module, "config", None), "__dict__", {}) for module in model.modules())
+    configs = list({id(config): config for config in found}.values())
+    before = [{name: config[name] for name in _PLAIN if config.get(name)} for config in configs]
+    try:
+        for config, known in zip(configs, before, strict=True):
+            config.update({name: _PLAIN[name] for name in known})
+        yield
+    finally:
+        for config, known in zip(configs, before, strict=True):
+            config.update(known)
 
 
 def training(model: nn.Module) -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gnnrl.errors import GnnrlWarning, VerificationError
 from gnnrl.modules.copies import copy_network
 from gnnrl.modules.spectral import settle
+from gnnrl.network.labelling.operations.reductions import AVERAGES
 from gnnrl.network.structure import Network, Operation
 from gnnrl.pruning.counting import count_macs, run
 
@@ -61,7 +62,7 @@ def verify(
             f"the pruned network has {macs:,} MACs and {params:,} parameters, the plan promised "
             f"{predicted.macs:,} and {predicted.params:,}"
         )
-    if any(_normalises_over_channels(operation) for operation in network.operations):
+    if any(_normalises_over_channels(network, operation) for operation in network.operations):
         return Verification(macs, params, None)
     masked = run(mask(model, network, kept), example_inputs)
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
@@ -72,8 +73,14 @@ def verify(
     return Verification(macs, params, difference)
 
 
-def _normalises_over_channels(operation: Operation) -> bool:
+def _normalises_over_channels(network: Network, operation: Operation) -> bool:
     """Whether what is left is normalised by what is left; a batch norm that trains is one over weights here."""
+    if operation.name in AVERAGES and operation.inputs:
+        source = network.operations[operation.inputs[0]]
+        dims, rank = operation.settings.get("dim"), len(source.shape)
+        worked = range(rank) if dims in (None, []) else [dims] if isinstance(dims, int) else dims
+        axes = [*source.axes, *(axis for _, others in source.others for axis in others)]
+        return not {axis.dim for axis in axes}.isdisjoint(dim % rank for dim in worked)
     return operation.name in _OVER_CHANNELS or (operation.name == "batch_norm" and bool(operation.settings["training"]))
 
 

@@ -56,6 +56,22 @@ def separate_projections() -> tuple[nn.Module, Any]:
     return Module(run, **layers, out=nn.Linear(12, 4)), torch.randn(2, 5, 6)
 
 
+@fixture
+def learned_queries() -> tuple[nn.Module, Any]:
+    """Learned rows attend to the tokens, as in DETR and in attention pooling."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.stem(x)
+        rows = m.rows.expand(len(x), -1, -1)
+        q, k, v = (layer(y).unflatten(-1, (-1, 4)).transpose(1, 2) for layer, y in ((m.q, rows), (m.k, x), (m.v, x)))
+        y = F.scaled_dot_product_attention(q, k, v)
+        return m.out(y.transpose(1, 2).flatten(2))
+
+    layers = {name: nn.Linear(8, 12) for name in ("q", "k", "v")}
+    rows = nn.Parameter(torch.randn(1, 3, 8))
+    return Module(run, **layers, stem=nn.Linear(6, 8), out=nn.Linear(12, 4), rows=rows), torch.randn(2, 5, 6)
+
+
 class StatedHeads(nn.Module):
     """The number of heads and the width are attributes."""
 
@@ -106,6 +122,31 @@ def rotary_halves() -> tuple[nn.Module, Any]:
 @fixture
 def rotary_neighbours() -> tuple[nn.Module, Any]:
     return rotary(interleaved=True)
+
+
+class ComputedAngles(nn.Module):
+    """Fewer keys than queries, turned by angles of stored frequencies and given positions (Llama)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.q, self.out = nn.Linear(6, 8), nn.Linear(8, 16), nn.Linear(16, 4)
+        self.k, self.v = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.register_buffer("frequencies", torch.tensor([1.0, 0.1]), persistent=False)
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        x = self.stem(x)
+        q, k, v = (layer(x).unflatten(-1, (-1, 4)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        angles = (self.frequencies[None, :, None].expand(len(x), -1, 1) @ positions[:, None]).transpose(1, 2)
+        angles = torch.cat([angles, angles], -1)[:, None]
+        q, k = rotated(q, angles, False), rotated(k, angles, False)
+        k, v = (y[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1, 2) for y in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+@fixture
+def rotary_given_positions() -> tuple[nn.Module, Any]:
+    return ComputedAngles(), (torch.randn(2, 5, 6), torch.arange(5.0).repeat(2, 1))
 
 
 @fixture

@@ -104,3 +104,16 @@ def class_token() -> tuple[nn.Module, Any]:
     layers = {"patch": nn.Conv2d(3, 8, 4, stride=4), "norm": nn.LayerNorm(8), "up": nn.Linear(8, 12)}
     vectors = {"token": nn.Parameter(torch.randn(1, 1, 8)), "positions": nn.Parameter(torch.randn(1, 5, 8))}
     return Module(run, **layers, **vectors, down=nn.Linear(12, 8), head=nn.Linear(8, 4)), images()
+
+
+@fixture
+def registers() -> tuple[nn.Module, Any]:
+    """Several learned tokens before the others; sizes are read from a position that is not used otherwise."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([m.registers.expand(x[:, :, -1].shape[0], -1, -1), x], 1)
+        return m.head((x + m.down(F.gelu(m.up(x))))[:, 0])
+
+    layers = {"patch": nn.Conv2d(3, 8, 4, stride=4), "up": nn.Linear(8, 12), "down": nn.Linear(12, 8)}
+    return Module(run, **layers, registers=nn.Parameter(torch.randn(1, 3, 8)), head=nn.Linear(8, 4)), images()

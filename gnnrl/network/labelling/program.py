@@ -18,10 +18,10 @@ from gnnrl.modules.locations import last_user_line
 from gnnrl.network.labelling.groups import Grouping, find_groups
 from gnnrl.network.labelling.kinds import kinds_of
 from gnnrl.network.labelling.liveness import find_buffers
-from gnnrl.network.labelling.operations import reductions, shapes
+from gnnrl.network.labelling.operations import indexing, reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.labelling.operations.registry import RULES
-from gnnrl.network.labelling.operations.zeros import leaves_zero
+from gnnrl.network.labelling.operations.zeros import is_labelled, leaves_zero
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
 from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind, Reason
@@ -29,7 +29,7 @@ from gnnrl.network.structure import Axis, Network, Operation
 
 _FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
 
-_UNREAD = {*reductions.RULES, *shapes.RULES}
+_UNREAD = {*reductions.RULES, *shapes.RULES, *indexing.RULES}
 
 
 class Labelling:
@@ -49,6 +49,7 @@ class Labelling:
         self.works: list[Work] = []
         self.zeros: set[fx.Node] = set()
         self.weights: set[fx.Node] = set()
+        self.tables: set[fx.Node] = set()
         self.operations: list[Operation] = []
         self.nodes: list[fx.Node] = []
         self.operands: list[dict[str, Value]] = []
@@ -121,8 +122,12 @@ class Labelling:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in self.first_names:
             self.values[node] = self.first_names[spec.target]
             self.weights.add(node)
+            if self.first_names[spec.target] not in self.trainable:
+                self.tables.add(node)
         else:
             self.values[node] = Value(tuple(value.shape)) if isinstance(value, torch.Tensor) else value
+            if spec.kind == InputKind.CONSTANT_TENSOR:
+                self.weights.add(node)
 
     def _output(self, node: fx.Node) -> None:
         for source in node.all_input_nodes:
@@ -138,7 +143,7 @@ class Labelling:
             source, position = node.args
             self.values[node] = self.values[source][position]  # type: ignore[index]
             self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
-            for known in (self.zeros, self.weights):
+            for known in (self.zeros, self.weights, self.tables):
                 if source in known:
                     known.add(node)
             return
@@ -157,9 +162,17 @@ class Labelling:
         self.operands.append(call.operands() if self.works and self.works[-1].operation == call.index else {})
         if rule and leaves_zero(call):
             self.zeros.add(node)
-        sources = [source for source in node.all_input_nodes if self.values.get(source) is not None]
-        if sources and self.weights.issuperset(sources):
-            self.weights.add(node)
+        self._follow_weights(call)
+
+    def _follow_weights(self, call: Call) -> None:
+        """Note a result that is computed from only weights and constants, or whose labels are those of buffers."""
+        sources = [source for source in call.node.all_input_nodes if self.values.get(source) is not None]
+        if self.weights.issuperset(sources):
+            self.weights.add(call.node)
+        labelled = [source for source in sources if is_labelled(self.values[source])]
+        if labelled and self.tables.issuperset(labelled) and "weight" not in call.arguments:
+            self.tables.add(call.node)
+            self.weights.add(call.node)
 
     def _read(self, node: fx.Node, module: str) -> Call:
         return Call(

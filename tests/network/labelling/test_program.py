@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +46,14 @@ def test_the_inputs_and_outputs_of_the_network_are_never_pruned(case: Traced) ->
     output = [group for group in case.network.frozen if any(reason.kind is Kind.OUTPUT for reason in group.reasons)]
 
     assert case.name in {"without_rule", "maxout"} or output
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (0, 1, 3, 2)])
+def test_a_network_may_return_what_permute_gives(order: tuple[int, ...]) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 3))
+    model.register_forward_hook(lambda _, inputs, output: output.permute(order))
+
+    assert [group.size for group in trace(model, images()).groups] == [8]
 
 
 def test_a_parameter_that_is_returned_stays() -> None:

@@ -13,7 +13,7 @@ from gnnrl.network.reasons import Kind
 
 
 def along(call: Call) -> Value | list[Value]:
-    """Freeze channels along which the operation works, and keep the labels of all other dimensions."""
+    """Keep all channels along which the operation works, and the labels of all other dimensions."""
     value = call.value("self")
     dims = call.arguments.get("dim")
     if call.name in ("tril", "triu"):
@@ -22,10 +22,9 @@ def along(call: Call) -> Value | list[Value]:
     worked = sorted(
         {dim % rank for dim in (range(rank) if dims is None else [dims] if isinstance(dims, int) else dims)}
     )
-    call.freeze(value, Kind.WORKED_ALONG, worked)
-    kept = [component for component in value.components if all(component.shape[dim] == 1 for dim in worked)]
+    kept = call.whole(value, worked, Kind.WORKED_ALONG).components
     if call.arguments.get("keepdim", True) is False:
-        kept = [component.squeeze(tuple(worked)) for component in kept]
+        kept = tuple(component.squeeze(tuple(worked)) for component in kept)
     return call.results(kept)
 
 

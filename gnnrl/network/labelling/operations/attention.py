@@ -11,8 +11,11 @@ def attention(call: Call) -> Value:
     """Compute attention [..., H, T, D]. Whole heads are removed or, without heads, channels of the values."""
     query, key, value = (call.value(name) for name in ("query", "key", "value"))
     heads = [_heads(call, item) for item in (query, key, value)]
-    for item, total in ((query, prod(query.shape) * key.shape[-2]), (value, prod(value.shape) * query.shape[-2])):
-        extents = item.components[:1]
+    for labels, total in (
+        (heads[0], prod(query.shape) * key.shape[-2]),
+        (heads[2], prod(value.shape) * query.shape[-2]),
+    ):
+        extents = [] if labels is None else [labels]
         call.work(total // prod(component.size for component in extents), *extents)
     known = [labels for labels in heads if labels is not None]
     for labels in known[1:]:
@@ -22,7 +25,7 @@ def attention(call: Call) -> Value:
             call.space.freeze(labels, call.reason(Kind.FIXED_HEADS))
     if call.has("attn_mask") and len(call.shape_of("attn_mask")) > 2:
         _tie_mask(call, known)
-    return Value(call.shape, tuple(value.components))
+    return Value(call.shape, () if heads[2] is None else (heads[2],))
 
 
 def _tie_mask(call: Call, heads: list[Component]) -> None:
@@ -37,7 +40,7 @@ def _tie_mask(call: Call, heads: list[Component]) -> None:
 
 
 def _heads(call: Call, value: Value) -> Component | None:
-    """Return the labels of the heads [.., H, 1, 1], and tie labels inside a head to it."""
+    """Return the labels of the heads [.., H, 1, 1], and tie labels inside a head to it. Others, of tokens, stay."""
     found = None
     for component in value.components:
         if len(component.shape) > 3 and component.shape[-3] > 1:

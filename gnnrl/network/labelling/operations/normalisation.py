@@ -49,9 +49,7 @@ def group_norm(call: Call) -> Value:
 
 def softmax(call: Call) -> Value:
     """Normalise along one dimension, which keeps its size, to a sum of one."""
-    value = call.value("self")
-    call.freeze(value, Kind.TAKEN_OVER, [call["dim"]])
-    return value
+    return call.whole(call.value("self"), [call["dim"]], Kind.TAKEN_OVER)
 
 
 def prelu(call: Call) -> Value:

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
-from gnnrl.network.labelling.operations.call import Call, Rule
+from torch import fx
+
+from gnnrl.network.labelling.operations import pointwise
+from gnnrl.network.labelling.operations.call import Call, Rule, operation_name
 from gnnrl.network.labels import Component, Value
 from gnnrl.network.reasons import Kind
+
+AVERAGES = {"mean", "var", "std", "var_mean", "std_mean"}
+_ELEMENTWISE = {*pointwise.RULES, "unsqueeze", "view", "reshape", "expand", "expand_as", "getitem"}
 
 
 def pool(call: Call) -> Value | list[Value]:
@@ -17,15 +23,25 @@ def pool(call: Call) -> Value | list[Value]:
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
 
 
+def extreme(call: Call) -> Value | list[Value]:
+    """Reduce dimensions, or choose the larger or smaller of two tensors, element by element."""
+    return pointwise.elementwise(call) if call.has("other") else reduction(call)
+
+
 def reduction(call: Call) -> Value | list[Value]:
-    """Reduce dimensions. Sums and lengths allow any number of channels, every other reduction needs a fixed number."""
+    """Reduce dimensions. Sums and lengths allow any number of channels, every other reduction needs a fixed number.
+
+    Averages allow any number, too, if they normalise the channels that they are taken over (LayerNorm and RMSNorm that
+    are written by hand). They do not include removed channels.
+    """
     value = call.value(next(iter(call.arguments)))
     dims = call.arguments.get("dim")
     if dims is None or dims == []:
         dims = range(len(value.shape))
     reduced = {dim % len(value.shape) for dim in ([dims] if isinstance(dims, int) else dims)}
-    if call.name != "sum" and not _is_length(call):
-        call.freeze(value, Kind.TAKEN_OVER, sorted(reduced))
+    averages = call.name in AVERAGES and _normalises(call.node, call.shape_of(next(iter(call.arguments))))
+    if call.name != "sum" and not _is_length(call) and not averages:
+        value = call.whole(value, reduced, Kind.TAKEN_OVER)
     components = _reduced(call, value, reduced)
     results = [Value(shape, components) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
@@ -37,12 +53,23 @@ def _is_length(call: Call) -> bool:
     return isinstance(order, int | float) and order > 0
 
 
+def _normalises(node: fx.Node, shape: tuple[int, ...]) -> bool:
+    """Return whether a result is only combined, element by element, with a tensor of the shape that it came from."""
+    for user in node.users:
+        if operation_name(user).removesuffix("_") not in _ELEMENTWISE or "val" not in user.meta:
+            return False
+        result = user.meta["val"]
+        if tuple(getattr(result, "shape", ())) != shape and not _normalises(user, shape):
+            return False
+    return bool(node.users)
+
+
 def _reduced(call: Call, value: Value, reduced: set[int]) -> tuple[Component, ...]:
     kept = []
     for component in value.components:
         wide = [dim for dim, size in enumerate(component.shape) if size > 1]
         if all(dim in reduced for dim in wide):
-            if not call.vanishes(next(iter(call.arguments))):
+            if call.name not in AVERAGES and not call.vanishes(next(iter(call.arguments))):
                 call.space.freeze(component, call.reason(Kind.COUNTED))
             continue
         for dim in set(wide) & reduced:
@@ -70,6 +97,7 @@ RULES: dict[str, Rule] = {
         ],
         pool,
     ),
-    **dict.fromkeys(["mean", "sum", "amax", "amin", "max", "min", "prod", "logsumexp"], reduction),
-    **dict.fromkeys(["var", "std", "var_mean", "linalg_vector_norm", "norm"], reduction),
+    **dict.fromkeys(["mean", "sum", "amax", "amin", "prod", "logsumexp"], reduction),
+    **dict.fromkeys(["max", "min"], extreme),
+    **dict.fromkeys(["var", "std", "var_mean", "std_mean", "linalg_vector_norm", "norm"], reduction),
 }

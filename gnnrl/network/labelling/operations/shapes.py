@@ -66,7 +66,7 @@ def _blocks(shape: Sequence[int], target: Sequence[int]) -> list[tuple[list[int]
 
 def permute(call: Call) -> Value:
     """Reorder dimensions. If a weight then becomes a matrix, as for its spectral norm, its kernel is kept."""
-    read_as = [user.meta["val"] for user in call.node.users]
+    read_as = [user.meta.get("val") for user in call.node.users]
     is_matrix = len(call.shape) > 2 and all(isinstance(value, Tensor) and value.ndim == 2 for value in read_as)
     value = call.value("self", (0, 1) if is_matrix else None)
     order = [dim % len(value.shape) for dim in call["dims"]]
@@ -127,15 +127,19 @@ def concatenate(call: Call) -> Value:
         return unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape)
     if all(component.size > component.shape[dim] for value in values for component in value.varying(dim)):
         return _stacked_rows(call, values, dim)
-    parts = []
-    for value in values:
+    # Stored tokens next to computed ones stay, because this dimension is not one of channels.
+    tokens = any(not value.varying(dim) and not call.stored(node) for node, value in zip(nodes, values, strict=True))
+    parts, rest = [], []
+    for node, value in zip(nodes, values, strict=True):
         labels = call.along(value, dim)
-        if labels is None:
-            labels = call.space.fresh(value.shape[dim])
+        if labels is None or (tokens and call.stored(node)):
+            labels = call.space.fresh(value.shape[dim]) if labels is None else labels
             call.space.freeze(labels, call.reason(Kind.FIXED_PART))
         parts.append(labels)
-        call.freeze(value, Kind.OTHER_DIMENSIONS, [other for other in range(len(value.shape)) if other != dim])
-    return vector(np.concatenate(parts), dim, call.shape)
+        kept = tuple(component for component in value.components if component.shape[dim] == 1)
+        rest.append(Value(tuple(1 if d == dim else size for d, size in enumerate(value.shape)), kept))
+    others = unify(call, [], rest[0].shape, rest).components
+    return Value(call.shape, (*vector(np.concatenate(parts), dim, call.shape).components, *others))
 
 
 def _stacked_rows(call: Call, values: Sequence[Value], dim: int) -> Value:

@@ -42,7 +42,7 @@ def leaves_zero(call: Call) -> bool:
         return False
     tensors = [node for node in call.node.all_input_nodes if isinstance(call.values.get(node), str | Value)]
     if name == "mul":
-        return any(_labelled(call, node) and _zero(call, node) for node in tensors)
+        return any(is_labelled(call.values[node]) and _zero(call, node) for node in tensors)
     if name == "scaled_dot_product_attention":
         return _zero(call, call["value"])
     if name == "pow":
@@ -59,10 +59,11 @@ def leaves_zero(call: Call) -> bool:
     return (name in _KEEP_ZERO or (name in _ALL and not any(constants))) and all(_zero(call, node) for node in tensors)
 
 
-def _labelled(call: Call, node: fx.Node) -> bool:
-    value = call.values[node]
-    return isinstance(value, str) or bool(value.components)
+def is_labelled(value: str | Value | list[Value]) -> bool:
+    """Return whether a result has labels; a parameter or buffer (its name) has."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(each, str) or bool(each.components) for each in values)
 
 
 def _zero(call: Call, node: fx.Node) -> bool:
-    return not _labelled(call, node) or isinstance(call.values[node], str) or node in call.zeros
+    return not is_labelled(call.values[node]) or isinstance(call.values[node], str) or node in call.zeros

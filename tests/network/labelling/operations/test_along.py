@@ -14,6 +14,7 @@ CASES = {
     "sort of space": Case(lambda x: x.sort(2).values, 8),
     "sort": Case(lambda x: x.sort(1).values, 0, Kind.WORKED_ALONG),
     "topk of space": Case(lambda x: x.flatten(2).topk(3, 2).values.mean(2), 8),
+    "sort inside heads": Case(lambda x: x.unflatten(1, (-1, 4)).sort(2).values.flatten(1, 2), 2),
     "gather of space": Case(lambda x: x.gather(2, torch.zeros_like(x, dtype=torch.long)), 8),
     "diagonal of space": Case(lambda x: x.diagonal(0, 2, 3).mean(2), 8),
     "index_add in space": Case(lambda x: x.index_add(2, torch.tensor([1]), x[:, :, :1]), 8),

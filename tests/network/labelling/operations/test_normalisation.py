@@ -8,6 +8,8 @@ from tests.network.labelling.operations.between import Case, check_removing, che
 
 CASES = {
     "softmax of channels": Case(lambda x: x.softmax(1), 0, Kind.TAKEN_OVER),
+    "softmax inside heads": Case(lambda x: x.unflatten(1, (-1, 4)).softmax(2).flatten(1, 2), 2),
+    "softmax over branches": Case(lambda x: x.unflatten(1, (2, -1)).softmax(1).sum(1), 4),
     "softmax of space": Case(lambda x: x.flatten(2).softmax(2).view(x.shape), 8),
     "group norm": Case(lambda x: F.group_norm(x, 2), 4),
     "group norm of single channels": Case(lambda x: F.group_norm(x, 8), 0, Kind.NORMALISED_ALONE),
