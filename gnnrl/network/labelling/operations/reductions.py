@@ -42,9 +42,7 @@ def reduction(call: Call) -> Value | list[Value]:
     averages = call.name in AVERAGES and _normalises(call.node, call.shape_of(next(iter(call.arguments))))
     if call.name != "sum" and not _is_length(call) and not averages:
         value = call.whole(value, reduced, Kind.TAKEN_OVER)
-    components = _reduced(call, value, reduced)
-    results = [Value(shape, components) for shape in call.shapes]
-    return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+    return call.results(_reduced(call, value, reduced))
 
 
 def _is_length(call: Call) -> bool:
