@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
-from gnnrl.pruning.allocation import curves_plan
+from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.calibration.dense import Calibration, calibrate
 from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.curves import error_curves
@@ -137,10 +137,10 @@ def _case(name: str, splits: DataSplits, options: argparse.Namespace) -> Case:
     network = trace(model, splits.test.batch(torch.arange(2))[0])
     data = list(batched(splits.calibration, 125))
     record = calibrate(model, data)
-    plan = curves_plan(
-        Projection.build(network, options.constraint, machine.EVERY_WIDTH), error_curves(model, network, record)
-    )
-    return Case(model, network, data, record, plan)
+    curves = error_curves(model, network, record)
+    projection = Projection.build(network, options.constraint, machine.EVERY_WIDTH)
+    widths = Allocation.build(projection, curves).widths()
+    return Case(model, network, data, record, Plan.of_widths(network, widths, [curve.order for curve in curves]))
 
 
 def _accuracy(case: Case, judge: Judge) -> dict[str, Any]:

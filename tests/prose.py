@@ -36,6 +36,7 @@ REWRITTEN = (
     "gnnrl/training",
     "gnnrl/latency",
     "gnnrl/runs",
+    "gnnrl/pruning",
 )
 """Folders, files and pages in which every sentence was rewritten: nothing may be found there."""
 PLACES = ("gnnrl", "README.md", "CONTRIBUTING.md", "docs")

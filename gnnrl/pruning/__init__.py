@@ -1,1 +1,1 @@
-"""How a network shrinks: plans, criteria, surgery, repair. Knows nothing of learning."""
+"""Pruning: plans, criteria, projection, closed-form repair and verification."""

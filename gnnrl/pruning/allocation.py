@@ -1,4 +1,4 @@
-"""Allocation: how a budget is divided between groups whose error curves are known, and weighted by a wish.
+"""Allocation: division of a budget between groups by their error curves, weighted by a wish.
 
     min_w  Σ_g e^{a_g} E_g(w_g)   within the budget
 
@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnrl.network.labels import Component
 from gnnrl.pruning.curves import Curve
-from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 
 WISH_BOUND = 4.0
@@ -34,7 +33,7 @@ class Allocation:
     """Divides one budget between the groups of one network.
 
     Attributes:
-        errors: share of the largest error of all curves, infinite where a width is not allowed [G, widest].
+        errors: share of the largest error of all curves, infinite if a width is not allowed [G, widest].
         whole: limited metrics with their values for the dense network.
     """
 
@@ -44,7 +43,7 @@ class Allocation:
 
     @classmethod
     def build(cls, projection: Projection, curves: Sequence[Curve]) -> "Allocation":
-        """Look the errors of the allowed widths up and bend them."""
+        """Look up the errors of the allowed widths and bend them."""
         table = np.full((len(curves), max(len(curve.error) for curve in curves)), np.inf)
         worst = max(float(curve.error.max()) for curve in curves) or 1.0
         for row, (curve, ladder) in enumerate(zip(curves, projection.ladders, strict=True)):
@@ -54,22 +53,22 @@ class Allocation:
         return cls(projection, table, tuple((metric, getattr(dense, metric)) for metric, _ in projection.budget.limits))
 
     def widths(self, wish: ArrayLike | None = None) -> Component:
-        """Widths [G] of a wish [G], filled up to the limit; without a wish those of the closed form."""
+        """Return widths [G] for a wish [G], filled up to the limit; without a wish those of the closed form."""
         groups = len(self.errors)
         wishes = np.zeros((1, groups)) if wish is None else np.asarray(wish, np.float64).reshape(1, groups)
         holding, failing = self._between(wishes)
         return self.projection.filled(holding[0], failing[0].astype(np.float64))
 
     def many(self, wishes: ArrayLike) -> Component:
-        """Widths [N, G] of wishes [N, G] within the budget, not filled up: for estimates."""
+        """Return widths [N, G] for wishes [N, G] within the budget, not filled up: for estimates."""
         return self._between(np.asarray(wishes, np.float64))[0]
 
     def errors_at(self, widths: Component) -> NDArray[np.float64]:
-        """Errors [..., G] of legal widths [..., G]."""
+        """Return errors [..., G] of legal widths [..., G]."""
         return np.asarray(self.errors[np.arange(len(self.errors)), widths - 1])
 
     def _between(self, wishes: NDArray[np.float64]) -> tuple[Component, Component]:
-        """Neighbouring optima: the largest found within the budget, and the smallest found beyond it [N, G]."""
+        """Return neighbouring optima: the largest within the budget, and the smallest beyond it [N, G]."""
         weighted = np.exp(wishes.clip(-WISH_BOUND, WISH_BOUND))[:, :, None] * self.errors
         dense = np.broadcast_to(self.projection.widest, wishes.shape)
         start = self._price(dense)
@@ -88,7 +87,7 @@ class Allocation:
     def _optimum(
         self, weighted: NDArray[np.float64], multiplier: NDArray[np.float64], price: NDArray[np.float64]
     ) -> Component:
-        """Widths [N, G] that minimise  weighted error + multiplier · size  for the prices found on the way."""
+        """Return widths [N, G] that minimise  weighted error + multiplier · size  at prices of nearby widths."""
         channels = np.arange(1, weighted.shape[2] + 1)
         chosen = np.empty(weighted.shape[:2], np.int64)
         for round_ in range(_ROUNDS):
@@ -98,12 +97,6 @@ class Allocation:
         return chosen
 
     def _price(self, widths: Component) -> NDArray[np.float64]:
-        """What one channel costs as a share of the limited metrics [N, G]."""
+        """Return the cost of one channel as a share of the limited metrics [N, G]."""
         price = self.projection.network.cost.price
         return np.asarray(np.sum([price(metric, widths) / whole for metric, whole in self.whole], axis=0))
-
-
-def curves_plan(projection: Projection, curves: Sequence[Curve]) -> Plan:
-    """The plan of the closed form: widths by the curves' allocation, units by their orders."""
-    widths = Allocation.build(projection, curves).widths()
-    return Plan.of_widths(projection.network, widths, [curve.order for curve in curves])

@@ -1,4 +1,4 @@
-"""What a network really computes: the multiply-accumulates of a forward pass, by torch's own counter."""
+"""Count of the multiply-accumulates of a real forward pass, by torch's own counter."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from gnnrl.network.tracing.tracer import as_arguments, plain_attention
 
 
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
-    """Multiply-accumulates of a forward pass: half the FLOPs that torch counts, and what it does not see."""
+    """Count the multiply-accumulates of a forward pass: half of torch's FLOPs, and products that torch does not see."""
     uncounted = _Uncounted()
     with (
         _constant(model),
@@ -33,7 +33,7 @@ def count_macs(model: nn.Module, example_inputs: Any) -> int:
 
 
 def run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
-    """Outputs of a forward pass in evaluation mode; a network that draws random numbers draws the same each time."""
+    """Return the outputs of a forward pass in evaluation mode; random numbers in it are the same each time."""
     args, kwargs = as_arguments(copied(example_inputs))
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices):
@@ -43,7 +43,7 @@ def run(model: nn.Module, example_inputs: Any, seed: int = 0) -> list[Tensor]:
 
 @contextmanager
 def _constant(model: nn.Module) -> Iterator[None]:
-    """Parameters without gradients: torch's counter hooks into graphs that a pass without gradients does not have."""
+    """Switch gradients off: torch's counter hooks into graphs, which a pass without gradients does not have."""
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in learned:
@@ -55,10 +55,10 @@ def _constant(model: nn.Module) -> Iterator[None]:
 
 
 class _Uncounted(TorchFunctionMode):
-    """Counts what torch's counter does not see, or lets it see it.
+    """Counts products that torch's counter does not see, or lets it see them.
 
-    An `einsum` that sums over one channel is multiplied element by element. Recurrent layers are one kernel, whose
-    products are seen where the libraries that have it are not used.
+    An `einsum` that sums over one channel is multiplied element by element. Recurrent layers are one kernel of a
+    library; without the library their products are seen.
 
     Attributes:
         macs: multiply-accumulates that torch's counter does not see.
@@ -85,7 +85,7 @@ class _Uncounted(TorchFunctionMode):
 
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
-    """Products one by one, not the kernels of a library that hold a whole layer."""
+    """Compute recurrent layers product by product, without kernels of a library."""
     set_flags: Any = torch.backends.mkldnn.set_flags  # `flags` sets TF32, too, of which torch warns
     onednn = set_flags(False, None, None, None)[0]
     try:

@@ -1,7 +1,7 @@
-"""Error curves: what it costs to narrow each group to every width, in closed form, without an evaluation.
+"""Error curves: the error of each group at every width, in closed form, without an evaluation.
 
-A group's units are read by its consumers (convolutions, linear layers). With W [O, p] a consumer's weights and
-H = Cov(x) + λI of its inputs, removing the inputs `a` of one unit and letting the rest compensate costs
+The units of a group are read by its consumers (convolutions, linear layers). Let W [O, p] be a consumer's weights and
+H = Cov(x) + λI of its inputs. If the inputs `a` of one unit are removed and the others compensate, the error grows by
 
     ΔE = Σ_o f_o · w_oa ([H⁻¹]_aa)⁻¹ w_oaᵀ        W ← W − W_:a ([H⁻¹]_aa)⁻¹ [H⁻¹]_a:
 
@@ -32,7 +32,7 @@ class Curve:
     """Order of removal of a group's units and the error of each width.
 
     Attributes:
-        order: units from the first to go to the last [n].
+        order: units in the order of their removal [n].
         error: error with w units left at index w - 1 [n]; 0 at the full width, never rising with the width.
     """
 
@@ -42,7 +42,7 @@ class Curve:
 
 @dataclass(slots=True)
 class _Consumer:
-    """One layer that reads a group: weights [O, p], inverse [p, p], factors [O] and the inputs of each unit [n, m]."""
+    """A layer that reads a group: weights [O, p], inverse [p, p], factors [O] and the inputs of each unit [n, m]."""
 
     weight: Tensor
     inverse: Tensor
@@ -50,14 +50,14 @@ class _Consumer:
     inputs: Tensor
 
     def costs(self, units: Tensor) -> Tensor:
-        """Cost of removing each of these units, on its own."""
+        """Return the cost of removing each of these units, on its own."""
         index = self.inputs[units]
         block = torch.linalg.inv(self.inverse[index[:, :, None], index[:, None, :]])
         w = self.weight[:, index] * self.factor.sqrt()[:, None, None]
         return torch.einsum("oai,aij,oaj->a", w, block, w)
 
     def remove(self, units: Tensor) -> None:
-        """Take the inputs of units [k] out and let the others compensate; at once is the same as one after another."""
+        """Remove the inputs of units [k] and let the others compensate; all at once is the same as one by one."""
         index = self.inputs[units].flatten()
         block = torch.linalg.inv(self.inverse[index[:, None], index])
         rows = block @ self.inverse[index]
@@ -76,13 +76,13 @@ def error_curves(
     calibration: Calibration | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Curve]:
-    """Curves of all groups of a network.
+    """Compute the curves of all groups of a network.
 
-    A group without a consumer whose inputs were recorded (its channels are read by grouped convolutions only, or by
-    layers wider than the calibration covers) is ordered by the norm of its weights and its curve by their share.
+    A group without recorded consumers (only grouped convolutions read it, or layers too wide for the calibration) is
+    ordered by the norm of its weights; its curve is their share.
 
     Args:
-        progress: called with (channels weighed, channels in all).
+        progress: called with (finished channels, all channels).
     """
     weights = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
     curves: list[Curve] = []

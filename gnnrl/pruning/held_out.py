@@ -1,126 +1,80 @@
-"""Whether a repair helps, by images that it does not fit.
+"""Comparison of pruned networks with the dense network on calibration images that the repair does not fit.
 
-The last quarter of the calibration images runs through the repair with the others, but no layer is solved for them.
-So what the network computes of them is what it computes of unseen images.
+The last quarter of the calibration images passes through the repair with the others, but no layer is fitted to them.
+So the outputs for them are as good as those for unseen images.
 """
 
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.modules.modes import evaluating
 from gnnrl.network.structure import Network
-from gnnrl.network.surgery import remove
-from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.calibration.dense import Calibration, numbers_of_images
 from gnnrl.pruning.reconstruction import Repair, run_pass
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """A repair as held-out images see it.
-
-    Attributes:
-        repaired: divergence of the repaired network's outputs from the dense network's on held-out images.
-        unrepaired: the same of the network that is only pruned.
-        each: divergence of each held-out image, of the repaired network [n].
-    """
-
-    repaired: float
-    unrepaired: float
-    each: Tensor = field(default_factory=lambda: torch.zeros(1))
-
-    @property
-    def helps(self) -> bool:
-        """Whether the repair brings unseen outputs nearer to the dense network's."""
-        return self.repaired <= self.unrepaired or not math.isfinite(self.unrepaired)
-
-
 @torch.no_grad()
-def look(
-    small: nn.Module, network: Network, kept: Sequence[ArrayLike], calibration: Calibration, settings: Repair
-) -> HeldOut | None:
-    """Repair a copy of a pruned network on some of the calibration images, and look at the others.
+def held_out_divergences(
+    small: nn.Module,
+    network: Network,
+    kept: Sequence[ArrayLike],
+    calibration: Calibration,
+    settings: Repair | None,
+) -> Tensor:
+    """Compare a pruned network's outputs with the dense network's on each held-out image [n].
 
-    Returns:
-        None where there are too few images to hold some out.
+    Args:
+        settings: repair of a copy, which does not see these images; None compares the network as it is.
     """
-    fitted = calibration.fitted
-    if fitted == calibration.images:
-        return None
-    held = [value[fitted:] for value in calibration.inputs]
-    with evaluating(small):
-        unrepaired = divergence(calibration.feed.run(small, held), calibration.outputs)
-    _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted=fitted)
-    found = [leaf[fitted:] for leaf in floating(outputs, calibration.images)]
-    each = divergences(found, calibration.outputs)
-    return HeldOut(float(each.mean()), unrepaired, each)
+    fitted, images = calibration.fitted, calibration.images
+    if settings is None:
+        with evaluating(small):
+            outputs = calibration.feed.run(small, [value[fitted:] for value in calibration.inputs])
+        found = numbers_of_images(outputs, images - fitted)
+    else:
+        _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted)
+        found = numbers_of_images(outputs, images, fitted)
+    return divergences(found, calibration.outputs, images - fitted)
 
 
 def repair_helps(
     small: nn.Module, network: Network, kept: Sequence[ArrayLike], calibration: Calibration, settings: Repair
 ) -> bool:
-    """Whether a repair brings unseen outputs nearer to the dense network's; a warning where it does not."""
-    found = look(small, network, kept, calibration, settings)
-    if found is None or found.helps:
+    """Return False, with a warning, if held-out outputs are further from the dense network's after a repair."""
+    held = calibration.images - calibration.fitted
+    if not held:
+        return True
+    repaired, pruned = (
+        float(held_out_divergences(small, network, kept, calibration, each).mean()) for each in (settings, None)
+    )
+    if repaired <= pruned or not math.isfinite(pruned):
         return True
     warnings.warn(
-        f"the network is left as it was pruned: after a repair its outputs are further from the dense network's on "
-        f"{calibration.images - calibration.fitted} calibration samples that the repair did not see "
-        f"({found.repaired:.3g} instead of {found.unrepaired:.3g}). Give more calibration data",
+        f"the pruned network is not repaired: a repair moves its outputs away from the dense network's on {held} "
+        f"calibration samples that the repair did not see ({repaired:.3g} instead of {pruned:.3g}). Give more "
+        "calibration data",
         GnnrlWarning,
         stacklevel=3,
     )
     return False
 
 
-@torch.no_grad()
-def plan_divergences(
-    model: nn.Module,
-    network: Network,
-    kept: Sequence[ArrayLike],
-    calibration: Calibration,
-    settings: Repair | None,
-) -> Tensor:
-    """Divergence of a plan's outputs from the dense network's on each held-out image, repaired without them."""
-    small = remove(model, network, kept)
-    if settings is None:
-        held = [value[calibration.fitted :] for value in calibration.inputs]
-        with evaluating(small):
-            return divergences(calibration.feed.run(small, held), calibration.outputs)
-    found = look(small, network, kept, calibration, settings)
-    return torch.zeros(1) if found is None else found.each
+def divergences(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:
+    """Measure the distance of a network's outputs from the dense network's on each image [n].
 
-
-def floating(outputs: object, images: int) -> list[Tensor]:
-    """The outputs that are numbers of each image: what a network is compared by."""
-    leaves = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
-    return [leaf for leaf in leaves if leaf.is_floating_point() and leaf.ndim and len(leaf) % images == 0]
-
-
-def divergences(outputs: object, dense: Sequence[Tensor]) -> Tensor:
-    """How far the outputs of each sample are from the dense network's [n].
-
-    Of logits [n, classes] this is KL(dense || outputs) in nats; of anything else the mean squared error over the
-    variance. Of several outputs it is the sum.
+    For logits [n, classes] this is KL(dense || found) in nats; for other outputs it is the mean squared error over the
+    variance. The distances of several outputs are added.
     """
-    found = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
     pairs = [(a.double(), b.double()) for a, b in zip(found, dense, strict=False) if a.shape == b.shape]
     of_each = [_of_logits(a, b) if b.ndim == 2 and b.shape[1] > 1 else _of_values(a, b) for a, b in pairs]
-    samples = min((len(each) for each in of_each), default=1)
-    return torch.stack([each.reshape(samples, -1).mean(1) for each in of_each]).sum(0) if of_each else torch.zeros(1)
-
-
-def divergence(outputs: object, dense: Sequence[Tensor]) -> float:
-    """The mean of `divergences`."""
-    return float(divergences(outputs, dense).mean())
+    return sum((each.reshape(images, -1).mean(1) for each in of_each), torch.zeros(images, dtype=torch.float64))
 
 
 def _of_logits(outputs: Tensor, dense: Tensor) -> Tensor:

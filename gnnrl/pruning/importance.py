@@ -1,6 +1,6 @@
 """Importance criteria: one score for every unit of every group, comparable between groups of one network.
 
-A criterion says which units go first; `Plan.ranked` also lets it decide how many go from which group.
+A criterion orders the removal of units; `Plan.ranked` also derives the widths of the groups from it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ def importance(
 
     Args:
         batches: labelled images (x, y) of the calibration split; `taylor` needs them.
-        feed: how the network takes the inputs, where not one by one.
+        feed: the way in which the network takes the inputs, if not one by one.
 
     Returns:
         One array [units] for each group.
@@ -79,7 +79,7 @@ def _collect(
 
 
 def _along(tensor: Tensor, term: Callable[[Tensor], Tensor], dims: Sequence[int]) -> dict[int, NDArray[np.float64]]:
-    """Sums of terms over all dimensions but one, for each of `dims`, in pieces that stay in the processor's cache."""
+    """Sum terms over all dimensions but one, for each of `dims`, in pieces that stay in the processor's cache."""
     parts: dict[int, list[Tensor]] = {dim: [] for dim in dims}
     for piece in torch.split(tensor, max(1, _PIECE * len(tensor) // max(tensor.numel(), 1))):
         terms = term(piece)
@@ -99,7 +99,7 @@ def _summed(group: Group, sums: Mapping[tuple[str, int], NDArray[np.float64]]) -
 
 
 def _magnitude(model: nn.Module, network: Network, order: int) -> list[NDArray[np.float64]]:
-    """Norm of all weights that a unit touches, relative to the mean of its group."""
+    """Compute the norm of all weights of a unit, relative to the mean of its group."""
     weights = {name: tensor for name, tensor in _tensors(model).items() if tensor.ndim > 1}
     totals = _collect(network, weights, torch.abs if order == 1 else torch.square)
     scores = [total ** (1 / order) for total in totals]
@@ -107,7 +107,7 @@ def _magnitude(model: nn.Module, network: Network, order: int) -> list[NDArray[n
 
 
 def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
-    """Mean |γ| of the batch normalisations that a unit passes (Liu et al. 2017); l2 where there is none."""
+    """Compute the mean |γ| of a unit's batch normalisations (Liu et al. 2017); l2 if it has none."""
     scales = {
         operation.parameters["weight"]
         for operation in network.operations
@@ -123,7 +123,7 @@ def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
 
 
 def _taylor_terms(model: nn.Module, batches: Batches, feed: Feed) -> dict[str, Tensor]:
-    """|w · ∂loss/∂w| of every parameter, gradients summed over the calibration data (Molchanov et al. 2019)."""
+    """Compute |w · ∂loss/∂w| of every parameter, gradients summed over the calibration data (Molchanov et al. 2019)."""
     parameters = dict(model.named_parameters())
     kept = {name: (parameter.requires_grad, parameter.grad) for name, parameter in parameters.items()}
     seen = 0
@@ -138,7 +138,7 @@ def _taylor_terms(model: nn.Module, batches: Batches, feed: Feed) -> dict[str, T
                 F.cross_entropy(logits.float(), y.to(device)).backward()  # type: ignore[no-untyped-call]
                 seen += len(y)
         if not seen:
-            raise DataError("the calibration data has no batches, so the criterion taylor has nothing to look at")
+            raise DataError("the calibration data has no batches, which the criterion taylor needs")
         return {
             name: (parameter.detach() * parameter.grad).abs()
             for name, parameter in parameters.items()

@@ -5,7 +5,7 @@ The solution has two forms. With centred inputs X [n, p], remainder R = Y − X 
 
     W − W_old = (XᵀX / n + s I)⁻¹ Xᵀ R / n = Xᵀ (X Xᵀ / n + s I)⁻¹ R / n
 
-so a system of the smaller of n and p is enough, and a linear layer of 25,088 inputs never needs its Gram matrix.
+so the system has the size of the smaller of n and p. A linear layer of 25,088 inputs never needs its Gram matrix.
 """
 
 import math
@@ -28,16 +28,17 @@ def solve(
     images: int | None = None,
     per_input: float = PER_INPUT,
 ) -> tuple[Tensor, Tensor]:
-    """Weights [O, p] and shift [O] that map inputs [n, g · p] to a target [n, O], near the old weights [O, p].
+    """Find weights [O, p] and a shift [O] that map inputs [n, g · p] to a target [n, O], near the old weights [O, p].
 
-    The pull is stronger where there are few images for each input: samples of one image are not independent.
+    The pull towards the old weights is stronger if there are few images for each input, because samples of one image
+    are not independent.
 
     Args:
-        ridge: pull towards the old weights, relative to the mean variance of an input.
-        groups: outputs of a group read only the inputs of that group.
-        centred: the layer can shift its outputs; otherwise the shift is 0.
+        ridge: pull relative to the mean variance of an input.
+        groups: number of groups; the outputs of a group read only the inputs of that group.
+        centred: True if the layer can shift its outputs; otherwise the shift is 0.
         images: number of images that the samples come from; by default one sample each.
-        per_input: what the pull grows by for each input, divided by the number of images.
+        per_input: growth of the pull with each input, divided by the number of images.
     """
     count, exact = len(inputs), torch.promote_types(inputs.dtype, torch.float32)
     x = inputs.to(exact).reshape(count, groups, -1).transpose(0, 1)
@@ -55,7 +56,7 @@ def solve(
 
 
 def _primal(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
-    """By the Gram matrix, which also tells what the old weights miss:  Xᵀ R = Xᵀ Y − Xᵀ X W_old."""
+    """Solve by the Gram matrix:  Xᵀ R = Xᵀ Y − Xᵀ X W_old."""
     gram = (_gram(x) / x.shape[1]).double()
     cross = (x.mT @ y / x.shape[1]).double() - gram @ old.double()
     return _solve_damped(gram, cross, strength, x.shape[2]).to(x.dtype)
@@ -68,7 +69,7 @@ def _dual(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:
 
 
 def _gram(x: Tensor) -> Tensor:
-    """Xᵀ X [g, p, p] of X [g, n, p], strip by strip from the diagonal on: the other half is the same."""
+    """Compute XᵀX [g, p, p] of X [g, n, p] in strips from the diagonal; the other half is symmetric."""
     size, width = x.shape[2], max(_STRIP, math.ceil(x.shape[2] / _STRIPS))
     if size <= width:
         return x.mT @ x
@@ -81,7 +82,7 @@ def _gram(x: Tensor) -> Tensor:
 
 
 def _solve_damped(gram: Tensor, right: Tensor, strength: float, inputs: int) -> Tensor:
-    """Solve with s = strength · mean variance of an input added to the diagonal of `gram`, which is overwritten."""
+    """Solve with strength · mean variance of an input added to the diagonal of `gram`, which is overwritten."""
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
     diagonal += strength * (diagonal.sum(-1, keepdim=True) / inputs).clamp_min(1e-12)
     return torch.cholesky_solve(right, torch.linalg.cholesky(gram))

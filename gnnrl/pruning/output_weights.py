@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnrl.network.labels import Component
+from gnnrl.network.surgery import remove
 from gnnrl.pruning.allocation import WISH_BOUND, Allocation
 from gnnrl.pruning.calibration.dense import Calibration
 from gnnrl.pruning.curves import Curve
-from gnnrl.pruning.held_out import plan_divergences
+from gnnrl.pruning.held_out import held_out_divergences
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair
@@ -76,12 +77,12 @@ def weigh(
     def missed(widths: Component) -> Tensor:
         plan = Plan.of_widths(network, widths, orders)
         assert plan.kept is not None
-        return plan_divergences(model, network, plan.kept, calibration, repair)
+        return held_out_divergences(remove(model, network, plan.kept), network, plan.kept, calibration, repair)
 
     measure = Sensitivity(model, network, orders, calibration, repair)
     tried, found, divergences = [np.zeros(groups)], still.sensitivity, [missed(widths)]
     for _ in range(ROUNDS):
-        found = measure(widths, progress)
+        found = measure(widths, progress).mean(1)
         tried.append(tried[-1] + _STEP * (_ratios(found, allocation.errors_at(widths)) - tried[-1]))
         widths = allocation.widths(tried[-1])
         divergences.append(missed(widths))

@@ -1,9 +1,9 @@
-"""Plan: how wide every group will be, and which of its units stay."""
+"""Plan: the width of every group, and the units that stay."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,16 +21,32 @@ Scores = Sequence[NDArray[np.float64]]
 FORMAT = 1
 
 
+class GroupDocument(TypedDict):
+    """A group of a plan in JSON."""
+
+    name: str
+    width: int
+    kept: list[int] | None
+
+
+class PlanDocument(TypedDict):
+    """A plan in JSON."""
+
+    format: int
+    fingerprint: str
+    groups: list[GroupDocument]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How wide every group will be, and which of its units stay.
+    """The width of every group, and the units that stay.
 
     Attributes:
         fingerprint: the network that the plan is for.
         names: names of its groups.
-        widths: channels kept in each group.
+        widths: number of units kept in each group.
         kept: indices of the kept units of each group, ascending; None leaves the choice to an importance criterion.
-        sizes: channels of each group in the dense network; None for a plan that was read from a file.
+        sizes: number of units of each group in the dense network; None for a plan that was read from a file.
     """
 
     fingerprint: str
@@ -41,7 +57,7 @@ class Plan:
 
     @classmethod
     def of_widths(cls, network: Network, widths: ArrayLike, orders: Sequence[ArrayLike] | None = None) -> "Plan":
-        """The plan with these widths [G] that keeps the last units of each removal order.
+        """Return the plan with these widths [G] that keeps the last units of each removal order.
 
         Raises:
             ConfigError: a width is not between one and the group's size.
@@ -56,7 +72,7 @@ class Plan:
 
     @classmethod
     def uniform(cls, network: Network, constraint: str | Budget, rules: WidthRules | None = None) -> "Plan":
-        """The plan that gives every group the same keep ratio."""
+        """Return the plan that gives every group the same keep ratio."""
         projection = Projection.build(network, constraint, rules)
         sizes = network.widths.astype(np.float64)
         return cls.of_widths(network, projection.of_family(lambda ratio: sizes * ratio, 0.0, 1.0))
@@ -65,7 +81,7 @@ class Plan:
     def ranked(
         cls, network: Network, constraint: str | Budget, scores: Scores, rules: WidthRules | None = None
     ) -> "Plan":
-        """The plan that removes the units with the lowest scores of the whole network first.
+        """Return the plan that removes the units with the lowest scores of the whole network first.
 
         Args:
             scores: importance of every unit, one array for each group, comparable between groups.
@@ -74,7 +90,7 @@ class Plan:
 
     @classmethod
     def ranked_within(cls, projection: Projection, scores: Scores) -> "Plan":
-        """`ranked` for a projection that was built before."""
+        """Return the plan of `ranked` for a projection."""
         ranks = _global_ranks(scores)
         total = float(sum(len(rank) for rank in ranks))
         widths = projection.of_family(
@@ -83,7 +99,7 @@ class Plan:
         return cls.of_widths(projection.network, widths, removal_orders(scores))
 
     def with_kept(self, scores: Scores) -> "Plan":
-        """The same widths with the units of the highest scores kept; unchanged where units are chosen already."""
+        """Return the same widths with the units of the highest scores kept; unchanged if the plan names its units."""
         if self.kept is not None:
             return self
         kept = _last_units(removal_orders(scores), self.widths)
@@ -93,18 +109,18 @@ class Plan:
         """Show the widths in a notebook."""
         return show("plan as HTML", self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON document."""
-        kept = None if self.kept is None else [list(units) for units in self.kept]
+    def to_dict(self) -> PlanDocument:
+        """Return a JSON document."""
+        kept = [None] * len(self.names) if self.kept is None else [list(units) for units in self.kept]
         groups = [
-            {"name": name, "width": width, "kept": None if kept is None else kept[index]}
-            for index, (name, width) in enumerate(zip(self.names, self.widths, strict=True))
+            GroupDocument(name=name, width=width, kept=units)
+            for name, width, units in zip(self.names, self.widths, kept, strict=True)
         ]
-        return {"format": FORMAT, "fingerprint": self.fingerprint, "groups": groups}
+        return PlanDocument(format=FORMAT, fingerprint=self.fingerprint, groups=groups)
 
     @classmethod
     def from_dict(cls, document: Any) -> "Plan":
-        """Read what `to_dict` wrote.
+        """Read a document of `to_dict`.
 
         Raises:
             ArtifactError: the document is not a plan; the message names the entry.
@@ -128,15 +144,11 @@ class Plan:
         )
 
     def dumps(self) -> str:
-        """The JSON text of the plan."""
+        """Return the JSON text of the plan."""
         return json.dumps(self.to_dict(), indent=1)
 
     def check(self, network: Network) -> None:
-        """Refuse a plan that is not for this network.
-
-        Raises:
-            ArtifactError: names the first group that differs.
-        """
+        """Raise ArtifactError, which names the first groups that differ, if the plan is for another network."""
         names = tuple(group.name for group in network.groups)
         if self.names != names:
             differing = sorted(set(self.names) ^ set(names))[:5]
@@ -159,12 +171,12 @@ class Plan:
 
 
 def removal_orders(scores: Scores) -> list[Component]:
-    """Units of each group from the least to the most important; equal scores by position."""
+    """Return the units of each group from the least to the most important; equal scores by position."""
     return [np.argsort(np.asarray(score), kind="stable") for score in scores]
 
 
 def _last_units(orders: Sequence[ArrayLike], widths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """The units that stay, ascending: the last of each removal order."""
+    """Return the units that stay, ascending: the last of each removal order."""
     return tuple(
         tuple(np.sort(np.asarray(order, np.int64)[-width:]).tolist())
         for order, width in zip(orders, widths, strict=True)

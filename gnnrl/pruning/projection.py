@@ -1,9 +1,9 @@
-"""From what a policy wants to a plan that meets its limit exactly.
+"""Projection: from a policy's wishes to a plan that meets its limit exactly.
 
-A policy gives one number per group; the widths are  w_g = n_g · σ(z_g + b)  with one shift b found by bisection so that
-the network of the *rounded* widths is within the limit, then single channels are given back while they fit. No plan
-misses its limit, so no penalty is needed (AMC's clamp, He et al. 2018, https://arxiv.org/abs/1802.03494, for all
-groups at once).
+A policy gives one number z_g for each group. The widths are  w_g = n_g · σ(z_g + b)  with one shift b, which bisection
+chooses so that the network of the *rounded* widths is within the limit. Then single channels are given back while they
+fit. No plan misses its limit, so no penalty is needed (AMC's clamp, He et al. 2018, https://arxiv.org/abs/1802.03494,
+for all groups at once).
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class Projection:
     _table: NDArray[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Write the ladders as one table [G, L], filled up with infinity."""
+        """Store the ladders as one table [G, L], padded with infinity."""
         table = np.full((len(self.ladders), max((len(ladder) for ladder in self.ladders), default=0)), np.inf)
         for row, ladder in zip(table, self.ladders, strict=True):
             row[: len(ladder)] = ladder
@@ -45,11 +45,11 @@ class Projection:
     def build(
         cls, network: Network, constraint: str | Sequence[Constraint] | Budget, rules: WidthRules | None = None
     ) -> "Projection":
-        """Check that a limit can be met at all.
+        """Build the projection, and check that the limit can be met.
 
         Raises:
             NothingToPrune: the network has no group to decide about.
-            UnreachableConstraint: even the narrowest legal network is too large; the message says what is reachable.
+            UnreachableConstraint: the narrowest legal network is too large; the message says which limit can be met.
         """
         if not network.groups:
             raise NothingToPrune(explain_nothing(network))
@@ -61,7 +61,7 @@ class Projection:
         return projection
 
     def step(self, widths: Component, budget: Budget) -> "Projection":
-        """The projection of one step of an episode: nothing grows beyond `widths`, another budget holds."""
+        """Return the projection of one step of an episode: no group grows beyond `widths`, and another budget."""
         ladders = tuple(ladder[ladder <= width] for ladder, width in zip(self.ladders, widths, strict=True))
         return Projection(self.network, budget, ladders)
 
@@ -76,19 +76,19 @@ class Projection:
         return np.array([ladder[-1] for ladder in self.ladders])
 
     def holds(self, widths: Component) -> bool:
-        """Whether these widths are within the budget."""
+        """Return True if these widths are within the budget."""
         return bool(self.hold(widths))
 
     def hold(self, widths: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether many widths [..., G] are within the budget."""
+        """Return for each of many widths [..., G] whether they are within the budget."""
         cost = self.network.cost
         return np.asarray(np.all([cost.metric(name, widths) <= limit for name, limit in self.budget.limits], axis=0))
 
     def check(self, widths: ArrayLike) -> None:
-        """Refuse what is no plan within the rules and the limit.
+        """Refuse widths that are not a plan within the rules and the limit.
 
         Raises:
-            ConfigError: not one whole number a group [G], a width that is not allowed, or a plan beyond the limit.
+            ConfigError: not one whole number for each group [G], a width that is not allowed, or beyond the limit.
         """
         try:
             found = np.asarray(widths, np.float64)
@@ -109,7 +109,7 @@ class Projection:
             )
 
     def of_logits(self, logits: ArrayLike) -> Component:
-        """Widths for the logits of the wished keep ratios [G]: the nearest plan by one common shift."""
+        """Return widths for logits of keep ratios [G]: the nearest plan by one common shift."""
         z = np.clip(np.asarray(logits, np.float64), -30, 30)
         sizes = self.network.widths
         return self._of_shifts(
@@ -117,10 +117,10 @@ class Projection:
         )
 
     def around(self, prior: Component, wish: ArrayLike) -> Component:
-        """Widths for a wish [G] to leave a plan that is within the budget; the wish 0 gives the plan itself.
+        """Return widths for a wish [G] to leave a plan that is within the budget; the wish 0 gives the plan itself.
 
-        A wish of one moves a keep ratio r by r (1 − r), as it would move a logit, but at least by a tenth, so that a
-        group which the plan leaves whole, or nearly empty, can still be moved.
+        A wish of one moves a keep ratio r by r (1 − r), as it would move a logit, but at least by a tenth. So groups
+        that the plan leaves whole, or nearly empty, can still be moved.
         """
         sizes = self.network.widths.astype(np.float64)
         ratio = prior / sizes
@@ -131,13 +131,13 @@ class Projection:
 
     @property
     def _reached(self) -> NDArray[np.float64]:
-        """Real widths [G, L] from which on a legal width counts as reached."""
+        """Smallest real widths [G, L] that count as the legal ones."""
         return self._table - _ROUNDING
 
     def _of_shifts(self, shifts: NDArray[np.float64], wish: Callable[[float], NDArray[np.float64]]) -> Component:
-        """Widths of the largest shift that is within the budget.
+        """Return the widths of the largest shift that is within the budget.
 
-        The plan changes only where a group reaches its next width, so the bisection is over these shifts [G, L].
+        The plan only changes if a group reaches its next width, so the bisection is over these shifts [G, L].
         """
         shifts = np.where(np.isfinite(self._table), shifts, np.inf)
         shifts[:, 0] = -np.inf
@@ -153,13 +153,13 @@ class Projection:
         return self.filled(widths, wish(float(steps[failing]))) if failing < len(steps) else widths
 
     def _at(self, positions: NDArray[np.int64]) -> Component:
-        """Widths at these positions [G] of the ladders."""
+        """Return the widths at these positions [G] of the ladders."""
         return self._table[np.arange(len(positions)), positions].astype(np.int64)
 
     def of_family(self, wish: Callable[[float], NDArray[np.float64]], low: float, high: float) -> Component:
-        """Widths of the largest member of a growing family of wishes (real widths [G]) that is within the budget."""
+        """Return the widths of the largest of a growing family of wishes (real widths [G]) within the budget."""
         if self.holds(self._floored(wish(high))):
-            return self.settle(wish(high))
+            low = high
         for _ in range(_STEPS):
             middle = (low + high) / 2
             if self.holds(self._floored(wish(middle))):
@@ -171,13 +171,13 @@ class Projection:
     def settle(self, wish: NDArray[np.float64]) -> Component:
         """Round real widths down to legal ones within the budget, then give channels back while they fit.
 
-        The group that is furthest below its wish, as a share of its size, is served first.
+        The group that is furthest below its wish, as a share of its size, comes first.
         """
         widths = self._floored(wish)
         return self.filled(widths if self.holds(widths) else self.narrowest, wish)
 
     def filled(self, widths: Component, wish: NDArray[np.float64]) -> Component:
-        """Give channels back while they fit; a group whose next width does not fit now will not fit later either."""
+        """Give channels back while they fit; a group whose next width does not fit once is not tried again."""
         groups = np.arange(len(widths))
         positions = (self._table < widths[:, None]).sum(1)
         tops = np.isfinite(self._table).sum(1) - 1
@@ -199,7 +199,6 @@ class Projection:
 
 
 def _shown(ladder: Component) -> str:
-    """Allowed widths in words."""
     if len(ladder) == 1:
         return str(ladder[0])
     if len(ladder) == ladder[-1] - ladder[0] + 1:

@@ -1,4 +1,4 @@
-"""prune(model, example_inputs, plan): trace, remove, verify, and repair where there is data for it."""
+"""prune(model, example_inputs, plan): trace, remove, verify, and repair if there are data for it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,11 +28,11 @@ def prune(
     calibration: Iterable[Any] | None = None,
     repair_by: str = "ls",
 ) -> nn.Module:
-    """Really remove what a plan says, from a copy of the model.
+    """Remove the units that a plan does not keep from a copy of the model, and repair it.
 
     Args:
-        plan: widths; where it does not name the kept units, those of the highest score stay.
-        network: what `trace` returned for this model, to save tracing it again.
+        plan: widths; if it does not name the kept units, those with the highest scores stay.
+        network: the result of `trace` for this model, to save tracing it again.
         criterion: importance criterion for a plan without kept units.
         calibration: batches for the repair, labelled ones for the criterion taylor; without them nothing is repaired.
         repair_by: "ls", "bn" or "none".
@@ -44,7 +44,7 @@ def prune(
         ArtifactError: the plan is for another network.
         TraceError: the network cannot be analysed, or has no weights.
         ConfigError: there is no such repair, or it would do nothing to this network.
-        VerificationError: the result is not what the plan promised.
+        VerificationError: the result differs from the plan.
     """
     model = unwrapped(model)
     check_weights(model, network)

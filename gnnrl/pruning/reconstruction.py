@@ -1,15 +1,15 @@
-"""Repair: one forward pass in which every layer is solved for what is left of its inputs.
+"""Repair: one forward pass in which the weights of every layer are solved for the inputs that are left.
 
-When a layer of the pruned network is about to run, its inputs X̃ are what the repaired layers before it compute, and
-the dense network's outputs Y at the same positions are known. The layer's weights become
+When a layer of the pruned network runs, its inputs X̃ are the outputs of the repaired layers before it, and the dense
+network's outputs Y at the same positions are known. The layer's weights become
 
     W = argmin ‖Y − W X̃ − b‖² + λ ‖W − W_old‖²
 
-for the outputs that are left, a grouped convolution group by group. The scale and shift of a group, layer or
-root-mean-square normalisation are solved in the same way, from its normalised values. A layer whose (normalised,
-scaled) output is added to a residual stream is solved when the addition comes, for  Y = dense stream − pruned other
-operand,  so that each block also corrects what the blocks before it did to the stream. Batch normalisation takes the
-statistics of the pruned network on the way.
+for the outputs that are left; a grouped convolution is solved group by group. The scale and shift of a group, layer or
+root-mean-square normalisation are solved in the same way, from its normalised values. If the (normalised, scaled)
+output of a layer is added to a residual stream, the layer is solved at the addition, for  Y = dense stream − pruned
+other operand.  So each block also corrects the errors of the blocks before it. Batch normalisations take the statistics
+of the pruned network in the same pass.
 
 Least-squares reconstruction of the next layer: He et al. 2017, https://arxiv.org/abs/1707.06168; in sequence and on the
 stream, measured in `benchmarks/repair.py`.
@@ -30,20 +30,21 @@ from gnnrl.network.structure import Network
 from gnnrl.pruning.calibration.dense import Calibration, norm_scale
 from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
 from gnnrl.pruning.calibration.records import LayerRecord
+from gnnrl.pruning.calibration.sampling import sampled_inputs, sampled_outputs
 from gnnrl.pruning.calibration.watch import Observer, watching
 from gnnrl.pruning.least_squares import PER_INPUT, solve
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair pass does.
+    """Settings of a repair pass.
 
     Attributes:
-        least_squares: solve the layers; without it only batch normalisation is recalibrated.
-        stream: solve branches for the residual stream instead of their own dense output.
-        new_variance: let batch normalisation take the variance of the pruned network also after a layer that is solved.
+        least_squares: solve the layers; otherwise only batch normalisation is recalibrated.
+        stream: solve branches for the residual stream, not for their own dense output.
+        new_variance: let batch normalisation take the variance of the pruned network after a solved layer, too.
         ridge: pull towards the old weights, relative to the mean variance of an input.
-        per_input: what is added to it for each input, divided by the number of images.
+        per_input: growth of the pull with each input, divided by the number of images.
     """
 
     least_squares: bool = True
@@ -57,13 +58,13 @@ REPAIRS = {"none": None, "bn": Repair(least_squares=False), "ls": Repair()}
 
 
 def find_repair(name: str, model: nn.Module | None = None) -> Repair | None:
-    """The settings of this repair; None where nothing is repaired.
+    """Return the settings of a repair; None for the repair "none".
 
     Args:
-        model: the network that it is for, where that is known.
+        model: the network to repair, if it is known.
 
     Raises:
-        ConfigError: there is none of this name, or it would do nothing to this network.
+        ConfigError: the name is unknown, or the repair would do nothing to this network.
     """
     if name not in REPAIRS:
         raise ConfigError(f"unknown repair {name!r}; choose one of {', '.join(REPAIRS)}")
@@ -85,12 +86,12 @@ def repair(
     """Repair a pruned network in place, by one forward pass over the calibration images.
 
     Args:
-        small: what `remove` returned for these kept units.
-        network: the dense network.
-        calibration: what `calibrate` recorded of the dense network.
+        small: the network that `remove` returned for these kept units.
+        network: the dense network, traced.
+        calibration: statistics of the dense network.
 
     Returns:
-        Seconds spent on algebra, that is on everything but the network's own forward pass.
+        Seconds of algebra, which is everything but the network's own forward pass.
     """
     pass_, _ = run_pass(small, network, kept, calibration, settings or Repair())
     return pass_.algebra_seconds
@@ -104,15 +105,14 @@ def run_pass(
     settings: Repair,
     fitted: int | None = None,
 ) -> tuple["RepairPass", Any]:
-    """Repair in place; returns the pass and the outputs of the network on all calibration images.
+    """Repair in place; return the pass and the network's outputs for all calibration images.
 
     Args:
-        fitted: how many images are fitted, from the first on; the others only run through.
+        fitted: number of images that layers are fitted to, the first ones; the others only pass through.
     """
     before = [value.clone() for value in (*small.parameters(), *small.buffers())]
     for defer in (True, False):
-        pass_ = RepairPass(small, network, kept, calibration, settings, defer)
-        pass_.fitted = fitted or calibration.images
+        pass_ = RepairPass(small, network, kept, calibration, settings, fitted or calibration.images, defer)
         with watching(small, pass_.observer):
             outputs = calibration.feed.run(small, calibration.inputs)
         if not pass_.deferred:
@@ -123,10 +123,11 @@ def run_pass(
 
 
 class RepairPass:
-    """What is done at each call while a pruned network runs.
+    """Solves each layer of a pruned network when it is called.
 
     Attributes:
-        fitted: how many of the calibration images are fitted, from the first on.
+        deferred: numbers of layer calls whose outputs are computed at their addition.
+        algebra_seconds: time of everything but the network's own forward pass.
     """
 
     def __init__(
@@ -136,13 +137,13 @@ class RepairPass:
         kept: Sequence[ArrayLike],
         calibration: Calibration,
         settings: Repair,
+        fitted: int,
         defer: bool,
     ) -> None:
         self.observer = Observer(self._layer, self._norm, self._addition)
         self._names = Names(small)
         self._tensors = {id(value): name for name, value in (*small.named_parameters(), *small.named_buffers())}
-        self._calibration = calibration
-        self._settings = settings
+        self._calibration, self._settings, self._fit = calibration, settings, fitted
         self._rows = {
             name: torch.from_numpy(index)
             for (name, dim), index in network.positions(network.alive(kept)).items()
@@ -153,26 +154,24 @@ class RepairPass:
         self.deferred: set[int] = set()
         self._defer = defer and not settings.new_variance
         self.algebra_seconds = 0.0
-        self.fitted = calibration.images
 
     def _record(self, call: LayerCall) -> LayerRecord | None:
-        """The dense network's record of a layer that may be solved: its weights are called once, on as many rows."""
+        """Return the record of a layer that can be solved: its weights are read once, on the dense layer's rows."""
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
-        if self._shares(record.name, record.centre, call.bias):
-            return None
         found = self._names.find(call.weight)
         kept = found is not None and found[0] == record.name and len(call.weight) == len(self._outputs(record))
-        return record if kept and call.rows == record.rows else None
+        alone = not self._shares(record.name, record.centre, call.bias)
+        return record if alone and kept and call.rows == record.rows else None
 
     def _shares(self, *values: str | Tensor | None) -> bool:
-        """Whether anything else reads one of these parameters or buffers: then all of them are left as they are."""
+        """Return True if anything else reads one of these parameters or buffers: then all of them stay as they are."""
         names = {value if isinstance(value, str | None) else self._tensors.get(id(value)) for value in values}
         return not names.isdisjoint(self._calibration.shared)
 
     def _outputs(self, record: LayerRecord) -> Tensor:
-        """Which of the dense layer's outputs are left."""
+        """Return the indices of the dense layer's outputs that are left."""
         count = record.target.shape[1]
         rows = self._rows.get(record.name)
         if rows is None:
@@ -187,7 +186,7 @@ class RepairPass:
         record = self._record(call)
         start = perf_counter()
         if record is not None:
-            inputs = self._calibration.sampler.patches(call, record.samples)
+            inputs = sampled_inputs(call, record.samples)
             if record.branch_target is not None and self._settings.stream:
                 self._inputs[call.order] = inputs
                 if self._defer and record.deferrable and _same_places(record, call):
@@ -198,36 +197,26 @@ class RepairPass:
                 if call.bias is not None:
                     call.bias.copy_(shift)
             self.algebra_seconds += perf_counter() - start
-        return self._later(call, record) if record is not None and call.order in self.deferred else call.run()
-
-    def _later(self, call: LayerCall, record: LayerRecord) -> Tensor:
-        """A place for an output that is computed when it is added."""
-        shape = list(record.shapes[1])
-        shape[call.channel_dim] = len(call.weight)
-        like_images = call.kind == "conv2d" and call.input.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if like_images else torch.contiguous_format
-        found: Tensor = torch.empty(shape, dtype=call.weight.dtype, device=call.weight.device, memory_format=layout)
-        return found
+        return _later(call, record) if record is not None and call.order in self.deferred else call.run()
 
     def _solve(
         self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         old = call.matrix if scale is None else call.matrix * scale[:, None]
-        inputs, target = self._fitted(inputs), self._fitted(target)
         return solve(
-            inputs,
-            target,
+            self._fitted(inputs),
+            self._fitted(target),
             old,
             ridge=self._settings.ridge,
             per_input=self._settings.per_input,
             groups=call.groups,
             centred=shifts,
-            images=self.fitted,
+            images=self._fit,
         )
 
     def _fitted(self, rows: Tensor) -> Tensor:
-        """Those of the fitted images, of rows in the order of the images."""
-        return rows[: round(len(rows) * self.fitted / self._calibration.images)]
+        """Return the rows of the fitted images; rows are in the order of the images."""
+        return rows[: round(len(rows) * self._fit / self._calibration.images)]
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         value: Tensor = arguments["input"]
@@ -254,7 +243,7 @@ class RepairPass:
             return
         start = perf_counter()
         stream = self._kept_rows(record, record.branch_target[1])
-        target = stream - self._calibration.sampler.outputs(other, call, record.samples)
+        target = stream - sampled_outputs(other, call, record.samples)
         scale = _scale(call)
         usable = scale.abs() > 1e-3 * scale.abs().max()
         safe = torch.where(usable, scale, 1.0)
@@ -270,8 +259,18 @@ class RepairPass:
         branch.copy_(call.run())
 
 
+def _later(call: LayerCall, record: LayerRecord) -> Tensor:
+    """Return an empty tensor for an output that is computed at its addition."""
+    shape = list(record.shapes[1])
+    shape[call.channel_dim] = len(call.weight)
+    like_images = call.kind == "conv2d" and call.input.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if like_images else torch.contiguous_format
+    found: Tensor = torch.empty(shape, dtype=call.weight.dtype, device=call.weight.device, memory_format=layout)
+    return found
+
+
 def _same_places(record: LayerRecord, call: LayerCall) -> bool:
-    """Whether the layer reads as many channels, or fewer, at the same places as the dense one."""
+    """Return True if the layer's input has the shape of the dense layer's but for the number of channels."""
     shapes = [list(shape) for shape in (record.shapes[0], call.input.shape)]
     for shape in shapes:
         shape[call.channel_dim] = 0
@@ -279,7 +278,7 @@ def _same_places(record: LayerRecord, call: LayerCall) -> bool:
 
 
 def _used_once(calibration: Calibration) -> set[str]:
-    """Weights of which no row is used by two calls."""
+    """Return the weights of which no row is read by two calls."""
     rows: dict[str, list[int]] = {}
     for record in calibration.layers.values():
         rows.setdefault(record.name, []).extend(range(record.first, record.first + record.target.shape[1]))
@@ -287,7 +286,7 @@ def _used_once(calibration: Calibration) -> set[str]:
 
 
 def _scale(call: LayerCall) -> Tensor:
-    """What is applied to each output of a layer before it is added to the stream [O]."""
+    """Return the factor of each output of a layer before the addition to the stream [O]."""
     if call.norm is not None:
         return norm_scale(call.norm)
     return call.weight.new_ones(len(call.weight)) if call.scale is None else call.scale.flatten()

@@ -1,13 +1,12 @@
-"""Run only the end of a network: from kept activations on, through the user's own forward.
+"""Run only the end of a network, from kept activations, through the user's own forward.
 
-The first pass writes down every call of a torch function: which tensors it reads and which it makes. A later pass runs
-the same Python code, but does not compute the calls before a chosen one, the cut. They return placeholders of the
-right shape, or the kept value where a call after the cut reads it. A cut costs the memory of what is alive there, and
-a pass costs the time of what comes after the cut.
+The first pass records every call of a torch function: the tensors that it reads and the tensors that it makes. A later
+pass runs the same Python code, but skips the calls before a chosen one, the cut. Skipped calls return placeholders of
+the right shape, or the kept value if a call after the cut reads it. A cut costs the memory of the tensors that are
+still needed there; a pass costs the time of the calls after the cut.
 """
 
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+from torch.utils.weak import WeakIdKeyDictionary
 
 from gnnrl.modules.modes import evaluating
 from gnnrl.pruning.calibration.batches import Feed
@@ -23,12 +23,22 @@ from gnnrl.pruning.calibration.batches import Feed
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one call returned: for each leaf the number of a new tensor, the place of an argument, or a plain value."""
+    """The result of one call, leaf by leaf: the number of a new tensor, the place of an argument, or a plain value."""
 
     made: dict[int, tuple[int, tuple[int, ...], torch.dtype]]
     given: dict[int, int]
     plain: tuple[Any, ...]
     structure: TreeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A kept tensor as a view of kept memory. Views of one memory stay views of one memory."""
+
+    memory: Tensor
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
 
 
 @dataclass(slots=True)
@@ -37,9 +47,9 @@ class Replay:
 
     Attributes:
         model: the network; between passes the caller may write to its parameters and buffers.
-        outputs: what the network computed in the first pass.
+        outputs: the outputs of the first pass.
         uses: number of the first call that reads a parameter or buffer, by its name.
-        exact: whether every tensor that is read has a known origin; otherwise each pass computes everything.
+        exact: True if every tensor that is read has a known origin; otherwise each pass computes everything.
     """
 
     model: nn.Module
@@ -51,24 +61,24 @@ class Replay:
     _steps: list[_Step] = field(default_factory=list)
     _last_read: dict[int, float] = field(default_factory=dict)
     _cut: int = 0
-    _kept: dict[int, "_Kept"] = field(default_factory=dict)
+    _kept: dict[int, _Kept] = field(default_factory=dict)
 
     @classmethod
     def record(cls, model: nn.Module, feed: Feed, inputs: Sequence[Tensor]) -> "Replay":
-        """Compute the network once and write down its calls."""
+        """Compute the network once and record its calls."""
         replay = cls(model, feed, inputs)
-        known = _Known()
-        replay.outputs = replay._run(_Recording(replay, known))
+        recording = _Recording(replay)
+        replay.outputs = replay._run(recording)
         for leaf in tree_leaves(replay.outputs):
-            if isinstance(leaf, Tensor) and (number := known.number(leaf)) is not None:
-                replay._last_read[number] = inf
+            if isinstance(leaf, Tensor) and leaf in recording.numbers:
+                replay._last_read[recording.numbers[leaf]] = inf
         replay._check()
         return replay
 
     def end(self, cut: int) -> Any:
-        """Outputs of the network as its weights are now, if those read before call `cut` are unchanged.
+        """Compute the outputs with the weights as they are now; only those that call `cut` or later reads may differ.
 
-        Cuts are asked for in rising order: only what is alive at the last one is kept.
+        Ask for cuts in ascending order: only tensors that are needed after the last cut are kept.
         """
         return self._run(_Resuming(self, cut if self.exact else 0))
 
@@ -88,37 +98,13 @@ class Replay:
             return self.feed.run(self.model, self.inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A kept tensor: where it lies in which of the kept memories. Views of one memory stay views of one memory."""
-
-    memory: Tensor
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
-
-
-class _Known:
-    """Numbers of living tensors that calls have made."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[int, tuple[weakref.ReferenceType[Tensor], int]] = {}
-
-    def number(self, tensor: Tensor) -> int | None:
-        found = self._numbers.get(id(tensor))
-        return None if found is None or found[0]() is not tensor else found[1]
-
-    def add(self, tensor: Tensor, number: int) -> None:
-        self._numbers[id(tensor)] = weakref.ref(tensor), number
-
-    def living(self) -> dict[int, Tensor]:
-        return {number: tensor for reference, number in self._numbers.values() if (tensor := reference()) is not None}
-
-
 class _Recording(TorchFunctionMode):
-    def __init__(self, replay: Replay, known: _Known) -> None:
+    """Records all calls; numbers the tensors that they make."""
+
+    def __init__(self, replay: Replay) -> None:
         super().__init__()
-        self._replay, self._known = replay, known
+        self._replay = replay
+        self.numbers: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
         model = replay.model
         named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
         self._names: dict[int, list[str]] = {}
@@ -130,18 +116,16 @@ class _Recording(TorchFunctionMode):
             for leaf in tree_leaves([value for key, value in vars(module).items() if key[0] != "_"])
             if isinstance(leaf, Tensor)
         }
-        self._inputs: list[Tensor] | None = None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Write one call down."""
+        """Record one call."""
         kwargs = kwargs or {}
         arguments = tree_leaves((args, kwargs))
-        order = len(self._replay._steps)
         for leaf in arguments:
             if isinstance(leaf, Tensor):
-                self._read(leaf, order)
+                self._read(leaf)
         output = func(*args, **kwargs)
         leaves, structure = tree_flatten(output)
         made: dict[int, tuple[int, tuple[int, ...], torch.dtype]] = {}
@@ -153,18 +137,17 @@ class _Recording(TorchFunctionMode):
             if same:
                 given[place] = same[0]
             else:
-                number = len(self._replay._last_read)
+                number = self.numbers[leaf] = len(self._replay._last_read)
                 self._replay._last_read[number] = -1
-                self._known.add(leaf, number)
                 made[place] = number, tuple(leaf.shape), leaf.dtype
         plain = tuple(None if isinstance(leaf, Tensor) else leaf for leaf in leaves)
         self._replay._steps.append(_Step(made, given, plain, structure))
         return output
 
-    def _read(self, tensor: Tensor, order: int) -> None:
-        number = self._known.number(tensor)
-        if number is not None:
-            self._replay._last_read[number] = order
+    def _read(self, tensor: Tensor) -> None:
+        order = len(self._replay._steps)
+        if tensor in self.numbers:
+            self._replay._last_read[self.numbers[tensor]] = order
             return
         for name in self._names.get(id(tensor), ()):
             self._replay.uses.setdefault(name, order)
@@ -176,11 +159,12 @@ class _Recording(TorchFunctionMode):
 
 
 class _Resuming(TorchFunctionMode):
-    """Skips calls before the last cut, computes those after it, and keeps what is alive at the new cut."""
+    """Skips calls before the last cut, computes the others, and keeps the tensors that are needed at the new cut."""
 
     def __init__(self, replay: Replay, cut: int) -> None:
         super().__init__()
-        self._replay, self._known = replay, _Known()
+        self._replay = replay
+        self._numbers: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
         self._start, self._cut, self._order = replay._cut, cut, 0
         self._memories: dict[int, Tensor] = {}
 
@@ -202,12 +186,12 @@ class _Resuming(TorchFunctionMode):
                 leaves[place] = arguments[index]
             for place, made in step.made.items():
                 leaves[place] = self._value(*made)
-                self._known.add(leaves[place], made[0])
-            return tree_unflatten(leaves, step.structure)
-        output = func(*args, **kwargs)
-        found = tree_leaves(output)
-        for place, made in step.made.items():
-            self._known.add(found[place], made[0])
+            output = tree_unflatten(leaves, step.structure)
+        else:
+            output = func(*args, **kwargs)
+        leaves = tree_leaves(output)
+        for place, (number, *_) in step.made.items():
+            self._numbers[leaves[place]] = number
         return output
 
     def _value(self, number: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -218,16 +202,16 @@ class _Resuming(TorchFunctionMode):
         return memory.as_strided(kept.size, kept.stride, kept.offset)
 
     def _keep(self) -> None:
-        alive = {n: t for n, t in self._known.living().items() if self._replay._last_read[n] >= self._cut}
+        """Copy the memory of every living tensor that a call from the cut on reads, once for all its views."""
         memories: dict[int, Tensor] = {}
         self._replay._kept = {}
-        for number, tensor in alive.items():
+        for tensor, number in list(self._numbers.items()):
+            if self._replay._last_read[number] < self._cut:
+                continue
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in memories:
-                whole = torch.empty(0, dtype=tensor.dtype).set_(storage)
-                memories[storage.data_ptr()] = whole.clone()
-            offset = int(tensor.storage_offset())
+                memories[storage.data_ptr()] = torch.empty(0, dtype=tensor.dtype).set_(storage).clone()
             self._replay._kept[number] = _Kept(
-                memories[storage.data_ptr()], tuple(tensor.shape), tensor.stride(), offset
+                memories[storage.data_ptr()], tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
             )
         self._replay._cut = self._cut

@@ -1,8 +1,8 @@
-"""From the rules of a person to the widths that a plan may choose: one ascending ladder of widths for each group.
+"""Width rules: from the rules of a user to one ascending ladder of allowed widths for each group.
 
-A rule is about groups: all of them (`min_width`, `round_to`) or those that a pattern names (`keep`, `bounds`). A
-pattern such as `layer4`, `layer4.*` or `*.mlp.*` names a group by the group's name, by a module that computes its
-channels, or by a module around it.
+A rule applies to all groups (`min_width`, `round_to`) or to those that a pattern names (`keep`, `bounds`). A pattern
+such as `layer4`, `layer4.*` or `*.mlp.*` names a group by the group's name, by a module that computes its channels, or
+by a module around it.
 """
 
 from collections import Counter
@@ -29,17 +29,17 @@ _MULTIPLES = ((128, 16), (64, 8))
 
 @dataclass(frozen=True, slots=True)
 class WidthRules:
-    """Which widths a plan may choose.
+    """The widths that a plan may choose.
 
     Attributes:
-        min_width: channels that every group keeps at least; a smaller group stays whole.
-        round_to: widths are multiples of so many channels where the group is large enough, and the dense width is
-            always allowed; "auto" chooses for each group (`auto_multiple`), and allows every smaller width, so that it
-            puts no limit out of reach. Where no multiple lies within `bounds`, every width within them is allowed.
+        min_width: smallest width of every group; a smaller group stays whole.
+        round_to: number of channels of which widths are multiples if the group is large enough. The dense width is
+            always allowed. "auto" chooses for each group (`auto_multiple`) and allows every smaller width, so that it
+            puts no limit out of reach. If no multiple lies within `bounds`, every width within them is allowed.
         keep: patterns of groups that stay whole.
         bounds: pattern -> (lowest, highest) width; floats are shares of the dense width, integers are widths as
-            `inspect` shows them, None is no bound. Of several patterns that name a group all hold.
-        only: kinds of groups that may shrink ("channels", "heads", "hidden", "stream"), all where it is empty.
+            `inspect` shows them, None means unbounded. If several patterns name a group, all of them hold.
+        only: kinds of groups that may shrink ("channels", "heads", "hidden", "stream"); all if it is empty.
     """
 
     min_width: int = 1
@@ -57,10 +57,10 @@ class WidthRules:
             _check_bound(pattern, bound)
         for kind in self.only:
             if kind not in KINDS:
-                raise ConfigError(f"only {kind!r} is no kind of groups; {choices(kind, KINDS)}")
+                raise ConfigError(f"only {kind!r} is not a kind of groups; {choices(kind, KINDS)}")
 
     def ladders(self, network: Network) -> list[Component]:
-        """Allowed widths of every group, ascending.
+        """Return the allowed widths of every group, ascending.
 
         Raises:
             ConfigError: a pattern that names no layer, or rules that leave a group no width.
@@ -75,13 +75,13 @@ class WidthRules:
         return [self._ladder(group) for group in network.groups]
 
     def multiple(self, group: Group) -> int:
-        """What the width of a group is rounded to, in its own units (heads, channels)."""
+        """Return the multiple for the width of a group, in its own units (heads, channels)."""
         each = channels_per_unit(group)
         wanted = auto_multiple(group.size * each) if self.round_to == "auto" else self.round_to
         return wanted // gcd(wanted, each)
 
     def fixed(self, network: Network) -> dict[str, list[str]]:
-        """Groups that have one width only, by the rule that fixes it."""
+        """Return the groups that have only one width, by the rule that fixes it."""
         found: dict[str, list[str]] = {}
         for group, ladder in zip(network.groups, self.ladders(network), strict=True):
             if len(ladder) == 1 and group.size > 1:
@@ -122,7 +122,7 @@ class WidthRules:
 
 
 def auto_multiple(channels: int) -> int:
-    """What `round_to="auto"` rounds the width of a group of so many channels to: 16 from 128 on, 8 from 64 on, else 1.
+    """Return the multiple of `round_to="auto"` for this many channels: 16 from 128 channels, 8 from 64, else 1.
 
     Inference engines compute blocks of 8 or 16 channels: with odd widths a network of half the MACs can be slower than
     the dense one. Measured by `benchmarks/onnx_parity.py`, see docs/decisions.md.
@@ -131,12 +131,12 @@ def auto_multiple(channels: int) -> int:
 
 
 def channels_per_unit(group: Group) -> int:
-    """Channels that one unit of a group stands for in every layer: 1, or the width of an attention head."""
+    """Return the number of channels of one unit in every layer: 1, or the width of an attention head."""
     return reduce(gcd, (place.positions.shape[1] for place in group.places), 0) or 1
 
 
 def describe_rounding(network: Network, rules: WidthRules) -> str:
-    """Say in one sentence what the widths are multiples of, and how many groups stay whole."""
+    """Describe the multiples of the widths, and the number of groups that stay whole, in one sentence."""
     pairs = zip(network.groups, rules.ladders(network), strict=True)
     steps = Counter(_step(ladder, rules.multiple(group)) for group, ladder in pairs)
     whole = steps.pop(0, 0)
@@ -148,15 +148,15 @@ def describe_rounding(network: Network, rules: WidthRules) -> str:
 
 
 def matches(group: Group, pattern: str) -> bool:
-    """Whether a pattern names the group, a module that computes its channels, or a module around one."""
+    """Return True if a pattern names the group, a module that computes its channels, or a module around one."""
     return fnmatchcase(group.name, pattern) or any(fnmatchcase(name, pattern) for name in _homes(group))
 
 
 def parse_bounds(texts: Iterable[str]) -> dict[str, Bound]:
-    """Read bounds as a command line writes them: `layer4.*=0.3:0.8` (shares), `layer1=16:64`, `fc1=:50%`.
+    """Parse bounds of the command line: `layer4.*=0.3:0.8` (shares), `layer1=16:64`, `fc1=:50%`.
 
     Raises:
-        ConfigError: not bounds, or two of one pattern.
+        ConfigError: not bounds, or two bounds of one pattern.
     """
     found: dict[str, Bound] = {}
     for text in texts:
@@ -172,7 +172,7 @@ def parse_bounds(texts: Iterable[str]) -> dict[str, Bound]:
 
 
 def show_bound(bound: Bound) -> str:
-    """Write bounds as `parse_bounds` reads them."""
+    """Format bounds as `parse_bounds` reads them."""
     return ":".join("" if value is None else str(value) for value in bound)
 
 
@@ -196,7 +196,7 @@ def _check_bound(pattern: str, bound: Bound) -> None:
     if low is None and high is None:
         raise ConfigError(f"{shown} bound nothing; {_EXAMPLE}")
     if 1 in bound and any(isinstance(value, float) for value in bound) and any(type(value) is int for value in bound):
-        raise ConfigError(f"{shown}: 1 is one channel beside a share of the width; write 1.0 or 100% for all of them")
+        raise ConfigError(f"{shown}: 1 is one channel next to a share of the width; write 1.0 or 100% for all")
     for value in bound:
         if isinstance(value, int):
             if value < 1:
@@ -214,7 +214,7 @@ def _width(value: Size, group: Group, side: Callable[[float], int]) -> int | Non
 
 
 def _step(ladder: Component, multiple: int) -> int:
-    """What the widths from the multiple on, the widest aside, are multiples of; 0 where there is one width only."""
+    """Return the common divisor of the widths from the multiple on, without the widest; 0 for a single width."""
     large = ladder[:-1][ladder[:-1] >= multiple]
     return int(np.gcd.reduce(large)) if len(large) else min(len(ladder) - 1, 1)
 
@@ -224,7 +224,7 @@ def _groups(count: int) -> str:
 
 
 def _homes(group: Group) -> list[str]:
-    """Modules that compute a group's channels, and all modules around them."""
+    """Return the modules that compute a group's channels, and all modules around them."""
     modules = {place.tensor.rpartition(".")[0] for place in group.places if place.dim == 0}
     parts = [module.split(".") for module in modules if module]
     return sorted({".".join(names[: end + 1]) for names in parts for end in range(len(names))})
@@ -249,7 +249,7 @@ def _require_free(pattern: str, network: Network) -> None:
 
 
 def _require_units(pattern: str, bound: Bound, network: Network) -> None:
-    """Refuse a lowest width in channels where several of them go together: bounds count what goes together."""
+    """Refuse a lowest width in channels for units of several channels: bounds count units."""
     low, high = bound
     groups = [group for group in network.groups if matches(group, pattern)]
     if isinstance(low, int) and all(group.size < low and channels_per_unit(group) > 1 for group in groups):

@@ -1,8 +1,8 @@
-"""What narrowing one group alone does to the network's outputs.
+"""Sensitivity: the effect of narrowing one group alone on the network's outputs.
 
-One group is masked to a width, the layers that read it compensate in closed form, and the outputs on held-out images
-are compared with the dense network's. Only the end of the network runs, from the first layer that changes. Where
-masking is not the same as removing (a normalisation over the channels), the group is really removed and repaired.
+One group is masked to a width, the layers that read it compensate in closed form, and the outputs for held-out images
+are compared with the dense network's. Only the end of the network runs, from the first layer that changes. If masking
+differs from removing (a normalisation over the channels), the group is really removed and repaired.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +18,9 @@ from gnnrl.modules.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 from gnnrl.network.surgery import remove
-from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.calibration.dense import Calibration, numbers_of_images
 from gnnrl.pruning.calibration.records import LayerRecord
-from gnnrl.pruning.held_out import divergence, plan_divergences
+from gnnrl.pruning.held_out import divergences, held_out_divergences
 from gnnrl.pruning.reconstruction import Repair
 from gnnrl.pruning.replay import Replay
 
@@ -34,7 +34,7 @@ class Sensitivity:
 
     Args:
         orders: removal order of each group's units.
-        repair: what is done after a group is really removed.
+        repair: the repair of networks from which a group is really removed.
     """
 
     def __init__(
@@ -56,36 +56,38 @@ class Sensitivity:
     def __call__(
         self, widths: Component, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> NDArray[np.float64]:
-        """Divergence [G] of each group alone at its width; 0 where nothing is removed."""
+        """Measure the divergence on each image [G, n] with each group alone at its width; 0 at the dense width."""
         replay = Replay.record(self._model, self._calibration.feed, self._held)
-        dense = [leaf for leaf in tree_leaves(replay.outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-        found = np.zeros(len(widths))
+        images = len(self._held[0])
+        dense = numbers_of_images(replay.outputs, images)
+        found = np.zeros((len(widths), images))
         groups = [group for group in self._network.groups if widths[group.index] < group.size]
         cuts = {group.index: min(replay.uses.get(place.tensor, 0) for place in group.places) for group in groups}
         for done, group in enumerate(sorted(groups, key=lambda group: cuts[group.index])):
             width = int(widths[group.index])
             if self._is_mask(group, width):
                 with self._narrowed(group, width):
-                    found[group.index] = divergence(replay.end(cuts[group.index]), dense)
+                    outputs = replay.end(cuts[group.index])
+                each = divergences(numbers_of_images(outputs, images), dense, images)
             else:
-                kept = self._kept(group, width)
-                known = self._model, self._network, kept, self._calibration, self._repair
-                found[group.index] = float(plan_divergences(*known).mean())
+                small, kept = self._removed(group, width)
+                each = held_out_divergences(small, self._network, kept, self._calibration, self._repair)
+            found[group.index] = each[:_IMAGES].cpu()
             progress(done + 1, len(groups))
         return found
 
-    def _kept(self, group: Group, width: int) -> list[Component]:
+    def _removed(self, group: Group, width: int) -> tuple[nn.Module, list[Component]]:
         kept = [np.arange(other.size) for other in self._network.groups]
         kept[group.index] = np.sort(self._orders[group.index][-width:])
-        return kept
+        return remove(self._model, self._network, kept), kept
 
     def _is_mask(self, group: Group, width: int) -> bool:
-        """Whether masking the group's units is the same as removing them, found out once by doing both."""
+        """Return True if masking the group's units is the same as removing them; both are tried once."""
         if group.index not in self._masks:
             few = [value[:_CHECKED] for value in self._held]
             with self._narrowed(group, width, compensated=False):
                 masked = tree_leaves(self._calibration.feed.run(self._model, few))
-            small = remove(self._model, self._network, self._kept(group, width))
+            small, _ = self._removed(group, width)
             pairs = zip(masked, tree_leaves(self._calibration.feed.run(small, few)), strict=True)
             tensors = [(a, b) for a, b in pairs if isinstance(a, Tensor) and a.is_floating_point()]
             self._masks[group.index] = all(
@@ -95,7 +97,7 @@ class Sensitivity:
 
     @contextmanager
     def _narrowed(self, group: Group, width: int, *, compensated: bool = True) -> Iterator[None]:
-        """Inside, the group's first units do nothing, and what reads them compensates."""
+        """Mask the units that a group loses at a width, and let the layers that read them compensate."""
         removed = torch.from_numpy(np.ascontiguousarray(self._orders[group.index][: group.size - width]))
         places = [place for place in group.places if not place.tensor.endswith("running_var")]
         before: dict[str, Tensor] = {}
@@ -119,7 +121,7 @@ class Sensitivity:
                 self._tensors[name].copy_(value)
 
     def _compensate(self, record: LayerRecord, channels: Tensor, changed: Callable[[str], Tensor]) -> None:
-        """Let the other inputs of a layer stand in for these: ridge regression of what they add to its outputs."""
+        """Let the other inputs of a layer stand in for these: ridge regression of their part of its outputs."""
         if record.fitted is None or record.name in self._calibration.shared:
             return
         rows = changed(record.name)[record.first : record.first + len(record.scale)]

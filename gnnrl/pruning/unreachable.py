@@ -1,6 +1,6 @@
-"""Why nothing can be pruned, or a limit not be met: rules prevent it, or frozen groups hold the rest."""
+"""Explanations of limits that cannot be met: rules prevent it, or frozen groups hold the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -17,7 +17,7 @@ _LEAST_SHARE = 0.01
 
 
 def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> str:
-    """Say what is reachable, what prevents more, and what to do. Only what applies is said."""
+    """Say which limit can be met, what prevents a lower one, and what to do."""
     floor = _floor(network, rules)
     parts = [
         f"{metric}<={show_amount(metric, limit)} cannot be met: with every group at its narrowest "
@@ -31,7 +31,7 @@ def explain_unreachable(network: Network, budget: Budget, rules: WidthRules) -> 
 
 
 def explain_met(network: Network, budget: Budget) -> str:
-    """Say how far the dense network is within its limits."""
+    """Say that the dense network is within its limits."""
     dense = network.cost.measure(network.widths)
     parts = [
         f"{network.model_class} has {show_amount(metric, getattr(dense, metric))} {metric}, within "
@@ -42,12 +42,11 @@ def explain_met(network: Network, budget: Budget) -> str:
 
 
 def explain_nothing(network: Network) -> str:
-    """Say why no channel of a network may go, and what to do."""
+    """Say why no channel of a network can be removed, and what to do."""
     obstacles = find_obstacles(network)
     if obstacles:
-        listed = "; ".join(f"{_shown(obstacle)}: {obstacle.remedy}" for obstacle in obstacles[:_MOST])
-        more = f"; and {len(obstacles) - _MOST} reasons more (gnnrl inspect)" if len(obstacles) > _MOST else ""
-        return f"{network.model_class} has nothing to prune: {listed}{more}"
+        listed = _listed([f"{_shown(obstacle)}: {obstacle.remedy}" for obstacle in obstacles])
+        return f"{network.model_class} has nothing to prune: {listed}"
     outputs = [group.name for group in network.frozen if role(group) == "output"]
     what = f"{shorten(outputs)} gives its output" if outputs else "it has no layer with channels (convolution, linear)"
     return (
@@ -60,7 +59,7 @@ def _floor(network: Network, rules: WidthRules) -> Cost:
 
 
 def _reachable(network: Network, floor: Cost, metric: str) -> str:
-    """Tell the smallest share in per cent, rounded up to two digits, that this cost is within."""
+    """Name the smallest share that this cost is within, in per cent with two digits, rounded up."""
     dense = getattr(network.cost.measure(network.widths), metric)
     share = ceil(1e4 * getattr(floor, metric) / dense) / 100
     if share >= 100:
@@ -69,7 +68,7 @@ def _reachable(network: Network, floor: Cost, metric: str) -> str:
 
 
 def _rules_at_fault(network: Network, budget: Budget, rules: WidthRules) -> str:
-    """Name each rule without which the limit could be met, or all that matter together; nothing where none does."""
+    """Name each rule without which the limit could be met, or all that matter together; nothing if none does."""
     without = dict(_relaxed(rules))
     alone = [name for name, other in without.items() if budget.holds(_floor(network, other))]
     if alone:
@@ -83,7 +82,7 @@ def _rules_at_fault(network: Network, budget: Budget, rules: WidthRules) -> str:
 
 
 def _relaxed(rules: WidthRules) -> Iterator[tuple[str, WidthRules]]:
-    """Each rule by name, and all rules without it."""
+    """Yield each rule by name, and all rules without it."""
     for pattern in rules.keep:
         yield f"keep {pattern!r}", replace(rules, keep=tuple(other for other in rules.keep if other != pattern))
     for pattern, bound in rules.bounds.items():
@@ -106,9 +105,13 @@ def _frozen_at_fault(network: Network) -> str:
             return "No rule prevents it and nothing is frozen that could shrink: raise the limit."
         held = f"{share:.1%} of the MACs compute outputs of the network, which keep their size"
         return f"No rule prevents it. {held}: {shorten([group.name for group in outputs])}. Raise the limit."
-    listed = "; ".join(_shown(obstacle) for obstacle in large[:_MOST])
-    more = f"; and {len(large) - _MOST} reasons more (gnnrl inspect)" if len(large) > _MOST else ""
-    return f"Frozen groups hold the rest of the MACs: {listed}{more}. Raise the limit, or change this code."
+    listed = _listed([_shown(obstacle) for obstacle in large])
+    return f"Frozen groups hold the rest of the MACs: {listed}. Raise the limit, or change this code."
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _MOST
+    return "; ".join([*reasons[:_MOST], *([f"and {more} more reasons (gnnrl inspect)"] if more > 0 else [])])
 
 
 def _shown(obstacle: Obstacle) -> str:

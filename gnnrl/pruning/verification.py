@@ -1,7 +1,7 @@
-"""Verification: is the pruned network what the plan promised?
+"""Verification of a pruned network against its plan, before any repair.
 
-Three checks before any repair: it runs and its outputs have the shapes of the dense network's; its counted size is the
-predicted one; and it computes what the dense network computes with the removed channels zeroed.
+Three checks: it runs, and its outputs have the shapes of the dense network's; its counted size is the predicted one;
+and its outputs are those of the dense network with the removed channels zeroed.
 """
 
 import warnings
@@ -27,13 +27,13 @@ _OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was checked.
+    """Results of the checks.
 
     Attributes:
-        macs: multiply-accumulates of one sample as predicted and counted.
-        params: number of parameters as predicted and counted.
-        difference: largest difference to the masked dense network, relative to its largest output; None where the
-            network normalises over channels, so that zeroing is not removing.
+        macs: multiply-accumulates of one sample, predicted and counted.
+        params: number of parameters, predicted and counted.
+        difference: largest difference from the masked dense network, relative to its largest output; None if the
+            network normalises over channels, so that zeroed channels still count.
     """
 
     macs: int
@@ -74,7 +74,7 @@ def verify(
 
 
 def _normalises_over_channels(network: Network, operation: Operation) -> bool:
-    """Whether what is left is normalised by what is left; a batch norm that trains is one over weights here."""
+    """Return True if removed channels would change a normalisation; a training batch norm is one over weights."""
     if operation.name in AVERAGES and operation.inputs:
         source = network.operations[operation.inputs[0]]
         dims, rank = operation.settings.get("dim"), len(source.shape)
@@ -85,7 +85,7 @@ def _normalises_over_channels(network: Network, operation: Operation) -> bool:
 
 
 def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
-    """A copy of the dense network in which everything that belongs to removed channels is zero."""
+    """Return a copy of the dense network in which all weights of removed channels are zero."""
     masked = copy_network(model)
     alive = network.alive(kept)
     stored = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
@@ -108,7 +108,7 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
 
 
 def _noise(model: nn.Module, example_inputs: Any, output: list[Tensor]) -> float:
-    """By how much outputs of the dense network differ that draws other random numbers; warned of where they do."""
+    """Return the difference of outputs between random seeds, with a warning if the network draws random numbers."""
     others = [run(model, example_inputs, seed) for seed in range(1, 4)]
     noise = max(_difference(a, b) for other in others for a, b in zip(other, output, strict=True))
     if noise > 0:

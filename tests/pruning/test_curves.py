@@ -4,10 +4,11 @@ import torch
 from torch import nn
 
 from gnnrl.network.tracing.tracer import trace
-from gnnrl.pruning.allocation import Allocation, curves_plan
+from gnnrl.pruning.allocation import Allocation
 from gnnrl.pruning.calibration.dense import calibrate
 from gnnrl.pruning.calibration.sampling import Sampler
 from gnnrl.pruning.curves import error_curves
+from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
 from tests.topologies import TOPOLOGIES, Traced, images, traced
@@ -147,7 +148,8 @@ def test_allocations_meet_their_limits_and_rules(limit: str) -> None:
 def test_the_plan_keeps_the_units_that_the_curves_keep() -> None:
     case = traced("residual")
     curves = error_curves(case.model, case.network, calibrate(case.model, [images(batch=64)]))
-    plan = curves_plan(Projection.build(case.network, "macs<=50%"), curves)
+    widths = Allocation.build(Projection.build(case.network, "macs<=50%"), curves).widths()
+    plan = Plan.of_widths(case.network, widths, [curve.order for curve in curves])
 
     assert plan.kept is not None
     for curve, width, kept in zip(curves, plan.widths, plan.kept, strict=True):

@@ -96,8 +96,8 @@ def test_bounds_are_read_as_they_are_written(texts: list[str], bounds: dict[str,
         ("a=0:4", "at least 1"),
         ("a=0.5:1.5", "at most 1"),
         ("a=0.5:nan.", "not a number"),
-        ("a=0.5:1", "1 is one channel beside a share"),
-        ("a=1:80%", "1 is one channel beside a share"),
+        ("a=0.5:1", "1 is one channel next to a share"),
+        ("a=1:80%", "1 is one channel next to a share"),
     ],
 )
 def test_bounds_that_cannot_be_meant_are_refused(text: str, message: str) -> None:

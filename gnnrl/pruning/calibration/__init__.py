@@ -1,1 +1,1 @@
-"""What the dense network computes on calibration data."""
+"""Statistics of the dense network on calibration data."""

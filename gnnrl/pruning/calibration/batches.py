@@ -1,4 +1,4 @@
-"""Calibration data as a user gives them: batches, of which the first images are joined."""
+"""Calibration data: the first images of the batches that a user gives."""
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from gnnrl.errors import DataError
 from gnnrl.network.tracing.tracer import as_arguments
@@ -15,11 +15,11 @@ from gnnrl.network.tracing.tracer import as_arguments
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How inputs become the arguments of a network: as the example inputs did, one by one where there are none.
+    """Puts inputs into the arguments of a network as the example inputs were; one by one if there are none.
 
     Attributes:
-        leaves: all that the example inputs hold, None where inputs are put in.
-        places: where in them inputs are put in, in order.
+        leaves: leaves of the example inputs, None at the places of inputs.
+        places: positions of the inputs among the leaves, in order.
     """
 
     leaves: tuple[Any, ...] = ()
@@ -28,7 +28,7 @@ class Feed:
 
     @classmethod
     def like(cls, example_inputs: Any) -> "Feed":
-        """That of example inputs as `trace` takes them; None for inputs one by one."""
+        """Return the feed of example inputs as `trace` takes them."""
         if example_inputs is None:
             return cls()
         leaves, structure = tree_flatten(as_arguments(example_inputs))
@@ -36,10 +36,7 @@ class Feed:
         return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
 
     def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
-        """Call a network; where there are fewer inputs than in the example, the first ones by position.
-
-        It gets copies, for a network may write to its inputs.
-        """
+        """Call a network with copies, for it may write to them; fewer inputs than in the example go by position."""
         inputs = [value.clone() for value in inputs]
         if self.structure is None or len(inputs) != len(self.places):
             return model(*inputs)
@@ -53,12 +50,12 @@ class Feed:
 def gather(
     data: Iterable[Any], images: int, model: nn.Module, example_inputs: Any = None
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Collect the first images of a loader: the inputs of one forward pass and the labels, if any.
+    """Collect the first images of a loader: the inputs of one forward pass, and the labels or None.
 
     Args:
         data: batches of tensors, inputs in the order of the example inputs, then labels; or dictionaries with the keys
             of the example inputs, and one more for labels.
-        example_inputs: what the network was traced with; batches with more inputs are refused.
+        example_inputs: the inputs that the network was traced with; batches with more inputs are refused.
     """
     parts: list[Sequence[Tensor]] = []
     seen = 0
@@ -87,14 +84,21 @@ def gather(
     known = len(Feed.like(example_inputs).places)
     least = known if known and len(joined) in (known, known + 1) else _arity(model)
     labels = joined.pop() if len(joined) > least else None
-    _check_number(len(joined), labels is not None, example_inputs)
+    if known and len(joined) > known:
+        one = "x" if known == 1 else ", ".join(f"x{number + 1}" for number in range(known))
+        raise DataError(
+            f"calibration batches hold {len(joined)} inputs{'' if labels is None else ' and labels'}, but the network "
+            f"was traced with {known}: give batches ({one}, y), or example inputs for all that it is to take"
+        )
     return tuple(joined), labels
 
 
 def _items(batch: Any, example_inputs: Any) -> list[Any]:
-    """The tensors of a batch in the order of the example inputs, labels last."""
+    """Return the tensors of a batch in the order of the example inputs, labels last."""
     if isinstance(batch, Mapping):
-        keys = [key for part in _mappings(example_inputs) for key, value in part.items() if isinstance(value, Tensor)]
+        args, kwargs = as_arguments(example_inputs)
+        parts = [part for part in (*args, kwargs) if isinstance(part, Mapping)]
+        keys = [key for part in parts for key, value in part.items() if isinstance(value, Tensor)]
         if keys and (missing := [key for key in keys if key not in batch]):
             raise DataError(
                 f"calibration batches have no {missing[0]!r}, which example_inputs have; there are "
@@ -106,14 +110,8 @@ def _items(batch: Any, example_inputs: Any) -> list[Any]:
     return list(batch) if isinstance(batch, tuple | list) else [batch]
 
 
-def _mappings(example_inputs: Any) -> list[Mapping[Any, Any]]:
-    """The dictionaries among example inputs: their own, or that of a network of one dictionary."""
-    args, kwargs = as_arguments(example_inputs)
-    return [part for part in (*args, kwargs) if isinstance(part, Mapping)]
-
-
 def _arity(model: nn.Module) -> int:
-    """How many inputs the network needs at least."""
+    """Return the number of inputs that the network needs."""
     parameters = inspect.signature(model.forward).parameters.values()
     required = [
         p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -121,19 +119,8 @@ def _arity(model: nn.Module) -> int:
     return max(len(required), 1)
 
 
-def _check_number(found: int, labelled: bool, example_inputs: Any) -> None:
-    """Check that batches hold no inputs that the trace did not see: what they reach may not fit any more."""
-    expected = sum(isinstance(leaf, Tensor) for leaf in tree_leaves(example_inputs))
-    if expected and found > expected:
-        one = "x" if expected == 1 else ", ".join(f"x{number + 1}" for number in range(expected))
-        raise DataError(
-            f"calibration batches hold {found} inputs{' and labels' if labelled else ''}, but the network was traced "
-            f"with {expected}: give batches ({one}, y), or example inputs for all that it is to take"
-        )
-
-
 def _check_shapes(items: Sequence[Tensor], first: Sequence[Tensor]) -> None:
-    """Check that the tensors of a batch have as many samples each, and samples of the same shape as the first batch."""
+    """Refuse a batch whose tensors differ in their number of samples, or from the first batch in their shapes."""
     shapes = ", ".join(str(list(item.shape)) for item in items)
     if any(item.ndim == 0 or len(item) != len(items[0]) for item in items):
         raise DataError(f"the tensors of a calibration batch have different numbers of samples: {shapes}")

@@ -1,7 +1,7 @@
 """Calls of layers with weights, and of normalisations, as data.
 
-Group, layer and root-mean-square normalisations count as layers: their scale and shift are weights of one input for
-each output, the normalised value.
+Group, layer and root-mean-square normalisations count as layers: their scale and shift are the weights of a layer with
+one input for each output, the normalised value.
 """
 
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ class LayerCall:
     Attributes:
         order: number of the call among all layer calls of the forward pass.
         arguments: arguments by name, tensors included.
-        norm: the batch normalisation that directly follows, by the names of its arguments.
-        scale: what the outputs are directly multiplied with (layer scale), one number for each channel, broadcast.
+        norm: arguments of the batch normalisation that directly follows, by their names.
+        scale: factor that the outputs are directly multiplied with (layer scale), one number for each channel.
         source: the layer whose outputs a normalisation reads.
-        reads: how many functions read the output, its normalisation and scale not counted.
+        reads: number of functions that read the output, without its normalisation and scale.
     """
 
     order: int
@@ -72,28 +72,28 @@ class LayerCall:
 
     @property
     def input(self) -> Tensor:
-        """What the layer reads."""
+        """The tensor that the layer reads."""
         value: Tensor = self.arguments["input"]
         return value
 
     @property
     def groups(self) -> int:
-        """In how many parts inputs and outputs fall that have nothing to do with each other."""
+        """Number of parts of the outputs that read different parts of the inputs."""
         return len(self.weight) if self.kind in SCALINGS else int(self.arguments.get("groups", 1))
 
     @property
     def channel_dim(self) -> int:
-        """Which dimension of the output the channels are."""
+        """Dimension of the channels in the output."""
         return -1 if self.kind in _CHANNELS_LAST else 1
 
     @property
     def rows(self) -> int:
-        """Rows that it reads; a narrower network has fewer where channels are rows (a linear layer over positions)."""
+        """Number of rows that it reads; a narrower network has fewer if channels are rows, as in MLP-Mixers."""
         last = self.kind in _CHANNELS_LAST
         return self.input.numel() // self.input.shape[-1] if last else len(self.input)
 
     def run(self) -> Tensor:
-        """Compute the layer, with the normalisation and scale that follow it, from what its parameters are now."""
+        """Compute the layer, and the normalisation and scale that follow it, with the parameters as they are now."""
         home = torch if self.kind in CONVOLUTIONS else torch.nn.functional
         output: Tensor = getattr(home, self.kind)(**self.arguments)
         if self.norm is not None:
@@ -101,14 +101,14 @@ class LayerCall:
         return output if self.scale is None else output * self.scale
 
     def unscaled(self) -> Tensor:
-        """What a normalisation computes before its scale and shift."""
+        """Compute the normalised values before scale and shift."""
         function = getattr(torch.nn.functional, self.kind)
         output: Tensor = function(**{**self.arguments, **dict.fromkeys(("weight", "bias") & self.arguments.keys())})
         return output
 
 
 def normalise(value: Tensor, norm: dict[str, Any]) -> Tensor:
-    """Batch normalisation by running statistics, which stay, or by those of the batch where the network says so."""
+    """Compute a batch normalisation by running statistics, which stay, or by those of the batch if it is training."""
     return torch.batch_norm(
         value,
         norm["weight"],

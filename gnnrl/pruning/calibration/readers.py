@@ -1,7 +1,7 @@
-"""Who reads the parameters and buffers of a network: what is read in two places must not be solved for one of them.
+"""Readers of the parameters and buffers of a network: a tensor with two readers must not be solved for one of them.
 
-Functions of torch are seen as they are called. A script function or an extension is not, but the operations that it
-runs are: whatever they read outside of a function that was seen is read by something unknown.
+Functions of torch are seen when they are called. Script functions and extensions are not seen, but their operations
+are: a tensor that an operation reads outside of a seen function has an unknown reader.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ _OWN = ("weight", "bias", "running_mean", "running_var")
 
 
 class Readers:
-    """Counts who reads each parameter and buffer of a network in one forward pass."""
+    """Counts the readers of each parameter and buffer of a network in one forward pass."""
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(value): name for name, value in (*model.named_parameters(), *model.named_buffers())}
@@ -24,36 +24,36 @@ class Readers:
         self._others: set[str] = set()
 
     def name(self, value: object) -> str | None:
-        """Name of the parameter or buffer that this is, or is a view of."""
+        """Return the name of the parameter or buffer that this is, or is a view of."""
         if not isinstance(value, Tensor):
             return None
         return self._names.get(id(value)) or self._names.get(id(value._base))
 
-    def see_layer(self, arguments: dict[str, Any], solvable: bool = True) -> None:
-        """Count a layer or normalisation that reads what belongs to it."""
+    def see_layer(self, arguments: dict[str, Any]) -> None:
+        """Count a layer or normalisation that reads its own parameters."""
         for key, value in arguments.items():
             name = self.name(value)
             if name is None:
                 continue
-            if key not in _OWN or (key == "weight" and not solvable):
+            if key not in _OWN:
                 self._others.add(name)
             elif key != "weight" or value._base is None:  # of rows of a weight, each may have its reader
                 self._own[name] += 1
 
     def see_function(self, arguments: Iterable[object], output: object) -> None:
-        """Count a function; one that makes a view reads nothing yet."""
+        """Count a function, unless it makes a view, which reads nothing yet."""
         made = {name for leaf in tree_leaves(output) if (name := self.name(leaf)) is not None}
         tensors = any(isinstance(leaf, Tensor) for leaf in tree_leaves(output))
         if tensors:
             self._others |= {name for value in arguments if (name := self.name(value)) is not None} - made
 
     def see_unknown(self, values: Iterable[object]) -> None:
-        """Count what reads tensors unseen."""
+        """Count an unknown reader of these tensors."""
         self._others |= {name for value in values if (name := self.name(value)) is not None}
 
     @property
     def shared(self) -> frozenset[str]:
-        """Names of what more than one layer reads, or anything that is not a layer."""
+        """Names of parameters and buffers that more than one layer reads, or anything that is not a layer."""
         return frozenset(self._others | {name for name, count in self._own.items() if count > 1})
 
 

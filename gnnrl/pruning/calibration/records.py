@@ -1,4 +1,4 @@
-"""Records of single layer calls of the dense network, and checks of what they hold."""
+"""Records of single layer calls of the dense network, and checks of their numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,23 +22,23 @@ class Moments:
 
 @dataclass(slots=True)
 class LayerRecord:
-    """What the dense network did in one layer call.
+    """One layer call of the dense network.
 
     Attributes:
         name: name of the weight.
-        first: the first row of the weight that is meant; there are as many as outputs.
-        rows: rows that the layer read.
+        first: first row of the weight that the call reads; it reads one row for each output.
+        rows: number of rows that the layer read.
         target: outputs at the sampled positions [n, O].
-        shapes: of the input and the output.
-        branch_target: number of the addition, and its result [n, O], where the (normalised) output is only added.
+        shapes: shapes of the input and the output.
+        branch_target: number of the addition that reads the (normalised) output, and its result [n, O].
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
             addition, the normalised output, or the output itself.
-        deferrable: nothing but one addition reads the output, so it need not be there before.
-        moments, fitted: of the inputs on all images, and on those that are fitted where some are held out.
+        deferrable: True if only one addition reads the output, so that it can be computed there.
+        moments, fitted: moments of the inputs on all images, and on those that are fitted if some are held out.
         bias: name of the bias.
         centre: name of the running mean of the batch normalisation that follows.
         scale: factor that the normalisation or layer scale after the layer applies to each output [O].
-        shifts: whether the layer can shift its outputs, by a bias or by the batch normalisation that follows.
+        shifts: True if the layer can shift its outputs, by a bias or by the batch normalisation that follows.
     """
 
     name: str
@@ -59,7 +59,7 @@ class LayerRecord:
 
 
 def check_finite(records: Iterable[LayerRecord], inputs: Sequence[Tensor]) -> None:
-    """Refuse activations that cannot be squared, which least squares needs; infinite masks that do no harm may be."""
+    """Refuse activations that cannot be squared, which least squares needs; accept infinite masks that do no harm."""
     for record in records:
         spread = 0.0 if record.moments is None else float(record.moments.covariance.diagonal().sum())
         if math.isfinite(energy(record.target)) and math.isfinite(spread):
@@ -69,16 +69,16 @@ def check_finite(records: Iterable[LayerRecord], inputs: Sequence[Tensor]) -> No
             if not sound.all():
                 raise DataError(
                     f"the calibration data hold NaN or infinite numbers, first in sample {int(sound.int().argmin())} "
-                    f"of {len(value)} (counted from 0), and so does what {record.name} computes; leave such samples out"
+                    f"of {len(value)} (counted from 0), and so do the outputs of {record.name}; leave such samples out"
                 )
         raise DataError(
-            f"what {record.name} computes from the calibration data overflows: it is NaN, infinite or too large to "
-            "be squared; look at its weights, and at the scale of the data"
+            f"the outputs of {record.name} for the calibration data are NaN, infinite or too large to be squared; "
+            "check its weights and the scale of the data"
         )
 
 
 def check_alike(records: Iterable[LayerRecord], images: int) -> None:
-    """Refuse a sample whose numbers are a thousand times as large as those of the others: it alone would be fitted."""
+    """Refuse a sample whose numbers are a thousand times as large as the others': it alone would be fitted."""
     for record in records:
         rows = len(record.target)
         if rows < images:
@@ -90,13 +90,13 @@ def check_alike(records: Iterable[LayerRecord], images: int) -> None:
         if typical > 0 and float(each.max()) > _UNLIKE * typical:
             raise DataError(
                 f"sample {int(each.argmax())} of the {images} calibration samples (counted from 0) is unlike the "
-                f"others: what {record.name} computes from it is {(float(each.max()) / typical) ** 0.5:,.0f} times "
-                "as large; leave it out, or look at how it was scaled"
+                f"others: the outputs of {record.name} for it are {(float(each.max()) / typical) ** 0.5:,.0f} times "
+                "as large; leave it out, or check its scale"
             )
 
 
 def energy(value: Tensor, *, centred: bool = False) -> float:
-    """Mean square of rows [n, O], or their variance, summed over the columns."""
+    """Return the mean square of rows [n, O], or their variance, summed over the columns."""
     value = value.to(torch.promote_types(value.dtype, torch.float32))
     shifted = value - value.mean(0) if centred else value
     return max(float(shifted.square().mean(0).sum()), 1e-12)

@@ -1,6 +1,6 @@
-"""Recurrent layers one by one, and what reads the inputs of each as a linear layer.
+"""Recurrent layers one by one, and the linear layers in them that read their inputs.
 
-The gates of an LSTM, GRU or RNN are sums of what reads the inputs and what reads the outputs of the step before. Only
+The gates of an LSTM, GRU or RNN add two linear layers: one reads the inputs, one the outputs of the previous step. Only
 the first is shown: with the second, plans and repair were worse (docs/decisions.md).
 """
 
@@ -14,9 +14,9 @@ RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 def is_recurrent(name: str, args: Sequence[Any]) -> bool:
-    """Whether these are the arguments of recurrent layers that read sequences, none that are packed.
+    """Return True for the arguments of recurrent layers on sequences that are not packed.
 
-    They are inputs, states, parameters, whether there are biases, layers, dropout, training, both directions, layout.
+    They are inputs, states, parameters, has biases, layers, dropout, training, both directions, batch first.
     """
     return name in RECURRENT and len(args) == 9 and isinstance(args[2], tuple | list)
 

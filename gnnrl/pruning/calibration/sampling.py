@@ -1,4 +1,4 @@
-"""Which positions of a layer's inputs and outputs are looked at: enough of them, the same in every run, bounded.
+"""Sampling of positions in a layer's inputs and outputs: enough of them, the same in every run, bounded.
 
 n = samples, I = input channels, k = kernel positions, O = outputs. A normalisation counts as a layer of one input for
 each output: its normalised, not yet scaled values.
@@ -19,13 +19,13 @@ _GOLDEN = (sqrt(5) - 1) / 2
 
 @dataclass(slots=True)
 class Sampler:
-    """Chooses positions of layer inputs and outputs, the same for every network and run.
+    """Chooses the number of sampled positions of a layer.
 
     Attributes:
         per_input: samples for each input of a weight (I · k); more only cost time.
-        work: bound on samples · inputs², so that wide layers stay affordable.
+        work: bound on samples · inputs², for wide layers.
         least: samples of a narrow layer.
-        elements: bound on the numbers in the sampled inputs of one layer, so that the widest stay affordable: 256 MB.
+        elements: bound on the numbers in the sampled inputs of one layer: 256 MB.
     """
 
     per_input: int = 12
@@ -34,48 +34,50 @@ class Sampler:
     elements: float = 2**26
 
     def count(self, inputs: int, groups: int = 1) -> int:
-        """Number of samples for a weight with this many inputs of each output, in this many groups.
+        """Return the number of samples for a weight with this many inputs of each output, in this many groups.
 
-        Beyond some 5,000 inputs there are fewer samples than inputs: a system of the samples is solved there, whose
-        work is samples² · inputs.
+        Beyond some 5,000 inputs there are fewer samples than inputs: then a system of the samples is solved, at a cost
+        of samples² · inputs.
         """
         wanted = max(min(max(self.per_input * inputs, self.least), self.work / inputs**2), 2 * inputs)
         return int(max(min(wanted, sqrt(4 * self.work / inputs), self.elements / (inputs * groups)), 1))
 
-    def patches(self, call: LayerCall, samples: int) -> Tensor:
-        """Inputs of the chosen positions [n, I · k], in the order of the call's weights, group by group."""
-        if call.kind in SCALINGS:
-            return self.outputs(call.unscaled(), call, samples)
-        if call.kind == "linear":
-            return _rows(call.input, samples)
-        rank, value, weight = CONVOLUTIONS[call.kind], call.input, call.weight
-        stride, dilation = (_tuple(call.arguments[name], rank) for name in ("stride", "dilation"))
-        before, after = _padding(call, rank, dilation)
-        sizes = [
-            (value.shape[2 + dim] + before[dim] + after[dim] - (weight.shape[2 + dim] - 1) * dilation[dim] - 1)
-            // stride[dim]
-            + 1
-            for dim in range(rank)
-        ]
-        image, corner = _positions(len(value), sizes, samples, value.device)
-        index, inside = torch.zeros_like(image)[:, None], torch.ones_like(image, dtype=torch.bool)[:, None]
-        for dim, position in enumerate(_unravelled(corner, sizes)):
-            size = value.shape[2 + dim]
-            reach = torch.arange(weight.shape[2 + dim], device=value.device) * dilation[dim] - before[dim]
-            place = (position * stride[dim])[:, None] + reach
-            index = (index[:, :, None] * size + place.clamp(0, size - 1)[:, None]).flatten(1)
-            inside = (inside[:, :, None] & ((place >= 0) & (place < size))[:, None]).flatten(1)
-        found = _taken(value, image, index)
-        if any(before) or any(after):
-            found *= inside[:, :, None]
-        return found.mT.flatten(1)
 
-    def outputs(self, value: Tensor, call: LayerCall, samples: int) -> Tensor:
-        """Outputs at the chosen positions [n, O]."""
-        if call.channel_dim == -1:
-            return _rows(value, samples)
-        image, index = _positions(len(value), value.shape[2:], samples, value.device)
-        return _taken(value, image, index[:, None])[:, 0]
+def sampled_inputs(call: LayerCall, samples: int) -> Tensor:
+    """Return inputs of the chosen positions [n, I · k], in the order of the call's weights, group by group."""
+    if call.kind in SCALINGS:
+        return sampled_outputs(call.unscaled(), call, samples)
+    if call.kind == "linear":
+        return _rows(call.input, samples)
+    rank, value, weight = CONVOLUTIONS[call.kind], call.input, call.weight
+    stride, dilation = (_tuple(call.arguments[name], rank) for name in ("stride", "dilation"))
+    before, after = _padding(call, rank, dilation)
+    sizes = [
+        (value.shape[2 + dim] + before[dim] + after[dim] - (weight.shape[2 + dim] - 1) * dilation[dim] - 1)
+        // stride[dim]
+        + 1
+        for dim in range(rank)
+    ]
+    image, corner = _positions(len(value), sizes, samples, value.device)
+    index, inside = torch.zeros_like(image)[:, None], torch.ones_like(image, dtype=torch.bool)[:, None]
+    for dim, position in enumerate(torch.unravel_index(corner, sizes)):
+        size = value.shape[2 + dim]
+        reach = torch.arange(weight.shape[2 + dim], device=value.device) * dilation[dim] - before[dim]
+        place = (position * stride[dim])[:, None] + reach
+        index = (index[:, :, None] * size + place.clamp(0, size - 1)[:, None]).flatten(1)
+        inside = (inside[:, :, None] & ((place >= 0) & (place < size))[:, None]).flatten(1)
+    found = _taken(value, image, index)
+    if any(before) or any(after):
+        found *= inside[:, :, None]
+    return found.mT.flatten(1)
+
+
+def sampled_outputs(value: Tensor, call: LayerCall, samples: int) -> Tensor:
+    """Return outputs at the chosen positions [n, O]."""
+    if call.channel_dim == -1:
+        return _rows(value, samples)
+    image, index = _positions(len(value), value.shape[2:], samples, value.device)
+    return _taken(value, image, index[:, None])[:, 0]
 
 
 def _rows(value: Tensor, samples: int) -> Tensor:
@@ -84,7 +86,7 @@ def _rows(value: Tensor, samples: int) -> Tensor:
 
 
 def _positions(images: int, sizes: Sequence[int], samples: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Image and place in it [n], spread evenly over all, each somewhere in its own part by the golden ratio."""
+    """Return image and place in it [n], spread evenly over all, each within its own part by the golden ratio."""
     each = prod(sizes)
     total = images * each
     if samples >= total:
@@ -95,17 +97,8 @@ def _positions(images: int, sizes: Sequence[int], samples: int, device: torch.de
     return flat // each, flat % each
 
 
-def _unravelled(flat: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    """Coordinates [n] in each dimension."""
-    found = []
-    for size in reversed(sizes):
-        found.append(flat % size)
-        flat = flat // size
-    return found[::-1]
-
-
 def _taken(value: Tensor, image: Tensor, index: Tensor) -> Tensor:
-    """Channels [n, k, C] of a tensor [N, C, ...] at places [n, k] of images [n]; copies nothing else."""
+    """Return channels [n, k, C] of a tensor [N, C, ...] at places [n, k] of images [n]; copy nothing else."""
     places = value.reshape(*value.shape[:2], -1)
     if places.mT.is_contiguous():
         rows = (image[:, None] * places.shape[2] + index).flatten()
@@ -114,7 +107,7 @@ def _taken(value: Tensor, image: Tensor, index: Tensor) -> Tensor:
 
 
 def _padding(call: LayerCall, rank: int, dilation: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """Zeros before and after each dimension."""
+    """Return the number of zeros before and after each dimension."""
     padding = call.arguments["padding"]
     if padding == "valid":
         padding = 0

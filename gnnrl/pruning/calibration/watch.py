@@ -1,12 +1,10 @@
 """Watch a network while it runs: every call of a layer with weights, normalisation and addition, in order.
 
-A `TorchFunctionMode` sees the calls of `torch.nn.functional`, whoever makes them, so any user's module is covered and
-no hook has to find the right place. A dense network and its pruned copy run the same Python code, so the same number
-names the same call in both.
+A `TorchFunctionMode` sees the calls of `torch.nn.functional` in any user's module, so no hook has to find the right
+place. A dense network and its pruned copy run the same Python code, so the same number names the same call in both.
 """
 
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 from gnnrl.modules.attention import NarrowMultiheadAttention, narrowed
 from gnnrl.modules.modes import evaluating
@@ -38,27 +37,26 @@ _LOOKS = {"__get__", "size", "dim", *_PERMUTATIONS}
 
 @dataclass(slots=True)
 class _Origin:
-    """Which layer call made a tensor, for as long as the tensor lives unchanged, and how it was permuted since."""
+    """The layer call that made a tensor, valid while the tensor is unchanged, and the permutation since then."""
 
-    tensor: "weakref.ReferenceType[Tensor]"
     version: int
     call: LayerCall
     dims: tuple[int, ...]
 
     def restored(self, value: Tensor) -> Tensor:
-        """A tensor of the permuted layout in the layout of the call: a view."""
+        """View a tensor of the permuted layout in the layout of the call."""
         return value.permute([self.dims.index(dim) for dim in range(value.ndim)])
 
 
 @dataclass(slots=True)
 class Observer:
-    """What to do when a call is seen; each returns what the call returns to the network.
+    """Functions that run in place of the calls that are seen; each returns the result of its call.
 
     Attributes:
-        layer: called with a layer call.
-        norm: called with the arguments of a batch normalisation and the layer call it follows, if any.
-        addition: called with the number of the addition, the sum's operands, both in the layout of the layer call
-            that made the first, and that call; may change the first operand in place.
+        layer: gets a layer call.
+        norm: gets the arguments of a batch normalisation, and the layer call that it follows, if any.
+        addition: gets the number of the addition, the sum's operands, both in the layout of the layer call that made
+            the first, and that call; may change the first operand in place, and returns nothing.
     """
 
     layer: Callable[[LayerCall], Tensor]
@@ -75,7 +73,7 @@ class Watch(TorchFunctionMode):
         self._readers = readers
         self._depth = 0
         self._layers = self._additions = 0
-        self._origins: dict[int, _Origin] = {}
+        self._origins: MutableMapping[Tensor, _Origin] = WeakIdKeyDictionary()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -89,11 +87,11 @@ class Watch(TorchFunctionMode):
 
     @property
     def within(self) -> bool:
-        """Whether a function of torch is being called."""
+        """True while a function of torch is being called."""
         return self._depth > 0
 
     def see_unknown(self, values: Sequence[object]) -> None:
-        """Count what something that is no function of torch reads."""
+        """Count what is read outside the functions of torch."""
         self._count_reads(tuple(values), {})
         if self._readers is not None:
             self._readers.see_unknown(values)
@@ -213,20 +211,17 @@ class Watch(TorchFunctionMode):
         self._remember(output, origin.call, dims)
 
     def _remember(self, output: Tensor, call: LayerCall, dims: tuple[int, ...] | None = None) -> None:
-        key = id(output)
-        reference = weakref.ref(output, lambda _: self._origins.pop(key, None))
-        self._origins[key] = _Origin(reference, output._version, call, dims or tuple(range(output.ndim)))
+        self._origins[output] = _Origin(output._version, call, dims or tuple(range(output.ndim)))
 
-    def _origin(self, tensor: Tensor) -> _Origin | None:
-        origin = self._origins.get(id(tensor))
-        if origin is None or origin.tensor() is not tensor or origin.version != tensor._version:
+    def _origin(self, value: object) -> _Origin | None:
+        if not isinstance(value, Tensor) or (origin := self._origins.get(value)) is None:
             return None
-        return origin
+        return origin if origin.version == value._version else None
 
 
 @contextmanager
 def watching(model: nn.Module, observer: Observer, readers: Readers | None = None) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and an observer sees what it calls, and readers are counted."""
+    """Let an observer see the calls of a network, in evaluation mode, and count the readers of its parameters."""
     with evaluating(model), narrowed(model), ExitStack() as stack:
         watch = Watch(observer, readers)
         if readers is not None:

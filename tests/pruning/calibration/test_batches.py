@@ -118,7 +118,7 @@ def test_wrong_test_data_are_refused_before_the_search(test: Any, error: type[Ex
     assert not judged
 
 
-def test_all_of_it_works_within_inference_mode() -> None:
+def test_a_network_compressed_within_inference_mode_can_be_trained_after_it() -> None:
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
     with torch.inference_mode():
         data = torch.randn(16, 4)
@@ -126,4 +126,9 @@ def test_all_of_it_works_within_inference_mode() -> None:
             model, data[:1], "macs<=60%", evaluate=lambda small: 0.0, calibration=[data], searcher="curves"
         )
 
-    result.model.train()(A).sum().backward()
+    outputs = result.model.train()(A)
+    outputs.sum().backward()  # type: ignore[no-untyped-call]
+
+    assert not any(parameter.is_inference() for parameter in result.model.parameters())
+    assert all(parameter.grad is not None for parameter in result.model.parameters())
+    assert outputs.shape == (32, 3)

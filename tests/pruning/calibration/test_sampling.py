@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnnrl.pruning.calibration.sampling import Sampler
+from gnnrl.pruning.calibration.sampling import Sampler, sampled_inputs, sampled_outputs
 from tests.pruning.calibration.notes import watched
 
 EVERYTHING = 10**9
@@ -31,7 +31,7 @@ CONVOLUTIONS = [
 def test_patches_are_those_of_unfold(layer: nn.Conv2d) -> None:
     x = torch.randn(11, 3, 9, 10)
     (call,) = watched(layer, x).layers
-    patches = Sampler().patches(call, EVERYTHING)
+    patches = sampled_inputs(call, EVERYTHING)
     padding = layer.padding
     if isinstance(padding, str) or layer.padding_mode != "zeros":
         mode = layer.padding_mode if layer.padding_mode != "zeros" else "constant"
@@ -68,7 +68,7 @@ def test_sampled_outputs_are_the_weights_times_the_sampled_inputs(
     (call,) = watched(layer, torch.randn(shape)).layers
     with torch.no_grad():
         output = call.run()
-        patches, outputs = Sampler().patches(call, samples), Sampler().outputs(output, call, samples)
+        patches, outputs = sampled_inputs(call, samples), sampled_outputs(output, call, samples)
         inputs, weight = patches.unflatten(1, (call.groups, -1)), call.matrix.unflatten(0, (call.groups, -1))
         predicted = torch.einsum("ngp,gop->ngo", inputs, weight).flatten(1) + (0 if call.bias is None else call.bias)
 
