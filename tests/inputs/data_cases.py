@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gnnrl.compression.pipeline import compress
-from gnnrl.scoring.plans import judged as judged_once
+from gnnrl.scoring.plans import score_network as judged_once
 from gnnrl.zoo.models import resolve_model
 from tests.inputs.case import Case, Said, call, command
 from tests.inputs.networks import chain, images
