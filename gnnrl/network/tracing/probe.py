@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,30 +67,51 @@ class Rehearsal:
             self.shapes = shapes_of(dense(*copied(args), **copied(kwargs)))
         self.dense, self.calls = dense, log
 
+    @cached_property
+    def fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
+        """Network and inputs on fake tensors."""
+        mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
+        fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.args, self.kwargs))
+        return mode, copy_network(model, fakes), args, kwargs
+
+    @cached_property
+    def fakes_agree(self) -> bool:
+        """Return whether the dense network makes the same calls on fake tensors as with data.
+
+        Code may branch on the values of tensors, or on being traced, or call an operation without a fake kernel. A
+        failure on fake tensors then says nothing about the sizes of the groups.
+        """
+        mode, model, args, kwargs = self.fakes
+        dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        drop_caches(dense)
+        narrow_all(dense)
+        with suppress(Exception), _quiet(), mode, CallLog() as calls:
+            shapes = shapes_of(dense(*copied(args), **copied(kwargs)))
+            return (shapes, calls.shapes) == (self.shapes, self.calls.shapes)
+        return False
+
 
 class Probe:
     """Runner of probes of one network.
 
     A probe with data is tried first, because it is the cheapest one that proves success. If it fails, probes are run on
     fake tensors, which are the cheapest ones to find failures. Some fused kernels check sizes only if there is data.
+
+    Args:
+        stop: a function that is called before each probe and may raise an error; it is given the failing modules.
     """
 
-    def __init__(self, rehearsal: Rehearsal, network: Network) -> None:
+    def __init__(self, rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str]], None]) -> None:
         self.network = network
         self.rehearsal = rehearsal
         self.model = rehearsal.model
         self.with_data = True
+        self._stop = stop
+        self._failing: Sequence[str] = ()
         self.axes = _axes_by_module(network)
         self._cut = cut_groups(network)
         self._narrow: dict[tuple[int, _Shape], Tensor] = {}
-
-    @cached_property
-    def _fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
-        """Network and inputs on fake tensors."""
-        mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
-        fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.rehearsal.args, self.rehearsal.kwargs))
-        return mode, copy_network(model, fakes), args, kwargs
 
     def _narrowed(self, tensor: Tensor, dims: Mapping[int, Component]) -> Tensor:
         """Return a fake tensor of the narrower shape."""
@@ -99,10 +120,10 @@ class Probe:
             return tensor
         if (id(tensor), shape) not in self._narrow:
             element = torch.empty(shape, dtype=tensor.dtype, device="meta")
-            self._narrow[id(tensor), shape] = FakeTensor(self._fakes[0], element, tensor.device)
+            self._narrow[id(tensor), shape] = FakeTensor(self.rehearsal.fakes[0], element, tensor.device)
         return self._narrow[id(tensor), shape]
 
-    def kept(self, narrowed: Sequence[int], narrowest: bool = False) -> list[Component]:
+    def kept(self, narrowed: Sequence[int], narrowest: bool = False, variant: int = 0) -> list[Component]:
         """Return the kept units of each group in a probe that is narrower in some groups.
 
         Every group loses another share (a golden sequence from a fifth to a half), so that two sizes are not equal by
@@ -110,26 +131,32 @@ class Probe:
 
         Args:
             narrowest: whether groups in parts of cut channels keep one unit only.
+            variant: number of another sequence of shares.
         """
         chosen = set(narrowed)
         kept = []
         for group in self.network.groups:
-            share = 1.0 if narrowest and group.index in self._cut else 0.2 + 0.3 * (group.index * 0.618034 % 1)
+            share = (
+                1.0
+                if narrowest and group.index in self._cut
+                else 0.2 + 0.3 * ((group.index * 0.618034 + variant * 0.37) % 1)
+            )
             loss = min(max(1, round(group.size * share)), group.size - 1) if group.index in chosen else 0
             kept.append(np.arange(group.size - loss))
         return kept
 
-    def run(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> Failure | None:
+    def run(self, narrowed: Sequence[int], bindings: Sequence[Binding], variant: int = 0) -> Failure | None:
         """Run a probe, and return None if its outputs have the shapes of the dense network's.
 
         If channels are cut, a second probe is run, because half of an odd number may be right by chance. If code or
         modules run in training mode only, another probe is run in that mode.
         """
-        failure = self._run(self.kept(narrowed), bindings)
+        failure = self._run(self.kept(narrowed, variant=variant), bindings)
         if failure is None and self._cut & set(narrowed):
             failure = self._run(self.kept(narrowed, narrowest=True), bindings)
         if failure is None and self._training is not None:
             failure = self._run(self.kept(narrowed), bindings, self._training)
+        self._failing = failure.modules if failure else ()
         return failure
 
     @cached_property
@@ -140,7 +167,7 @@ class Probe:
         """
         if not self.network.unrun and not _asks_for_training(self.model):
             return None
-        mode, model, args, kwargs = self._fakes
+        mode, model, args, kwargs = self.rehearsal.fakes
         with _quiet(), mode, training(model):
             for double in (False, True):
                 given, named = tree_map_only(Tensor, _doubled, (args, kwargs)) if double else (args, kwargs)
@@ -152,13 +179,14 @@ class Probe:
         self, kept: Sequence[Component], bindings: Sequence[Binding], in_training: _Run | None = None
     ) -> Failure | None:
         """Run a probe in evaluation mode or, on fake tensors, with these inputs in training mode."""
+        self._stop(self._failing)
         network = replace(self.network, bindings=tuple(bindings))
         dense = self.rehearsal
         mode: AbstractContextManager[Any] = nullcontext()
         if self.with_data and not in_training:
             small, args, kwargs = remove(self.model, network, kept), dense.args, dense.kwargs
         else:
-            mode, model, args, kwargs = self._fakes
+            mode, model, args, kwargs = self.rehearsal.fakes
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
         args, kwargs, expected = in_training or (args, kwargs, dense.shapes)

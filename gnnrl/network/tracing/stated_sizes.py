@@ -7,7 +7,7 @@ attribute, the groups that the module touches are tried one by one. Those that f
 line of the user's code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +30,7 @@ class Findings:
     frozen: dict[int, Reason] = field(default_factory=dict)
 
 
-def try_out(rehearsal: Rehearsal, network: Network) -> Findings:
+def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str]], None] = lambda _: None) -> Findings:
     """Run narrower copies of a model until one runs to the end with outputs of the dense shapes.
 
     Once groups are frozen, probes on fake tensors suffice, because the network is labelled and tried again.
@@ -38,18 +38,21 @@ def try_out(rehearsal: Rehearsal, network: Network) -> Findings:
     Args:
         rehearsal: run of the model in evaluation mode; it is not changed.
         network: the labelled network.
+        stop: a function that is called before each probe with the modules that fail, and may raise an error.
     """
     if not network.groups:
         return Findings()
-    attempt = Probe(rehearsal, network)
+    attempt = Probe(rehearsal, network, stop)
     found = Findings(frozen=unfollowed(network, rehearsal.calls))
     if found.frozen:
         return found
     if attempt.run([group.index for group in network.groups], ()) is None:
         return found
-    attempt.with_data = False
+    attempt.with_data = not rehearsal.fakes_agree
     for _ in range(_ROUNDS):
         everything = [group.index for group in network.groups if group.index not in found.frozen]
+        if not everything:
+            break
         failure = attempt.run(everything, found.bindings)
         if failure is None and (attempt.with_data or found.frozen):
             return found
@@ -68,11 +71,24 @@ def _bind(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Fai
         for binding in candidates:
             alike = _alike(attempt, binding, found.bindings)
             for chosen in ([binding, *alike], [binding]) if alike else ([binding],):
-                result = attempt.run(narrowed, [*found.bindings, *chosen])
-                if result is None or result.progress > failure.progress:
+                bound = [*found.bindings, *chosen]
+                if _is_further(attempt.run(narrowed, bound), failure) and (
+                    not _is_ambiguous(binding, candidates)
+                    or _is_further(attempt.run(narrowed, bound, 1), attempt.run(narrowed, found.bindings, 1))
+                ):
                     found.bindings += chosen
                     return True
     return False
+
+
+def _is_further(now: Failure | None, before: Failure | None) -> bool:
+    return now is None or (before is not None and now.progress > before.progress)
+
+
+def _is_ambiguous(binding: Binding, candidates: Sequence[Binding]) -> bool:
+    """Return whether an attribute may state the size of several owners. Two may keep equally many units by chance."""
+    place = binding.attribute, binding.position
+    return sum((other.attribute, other.position) == place for other in candidates) > 1
 
 
 def _candidates(attempt: Probe, name: str, bound: Sequence[Binding]) -> list[Binding]:

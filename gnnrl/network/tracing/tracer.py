@@ -6,10 +6,11 @@ changed.
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import RLock
+from time import monotonic
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ _ONE_AT_A_TIME = RLock()
 """`torch.export` is not thread-safe."""
 
 
-def trace(model: nn.Module, example_inputs: Inputs) -> Network:
+def trace(model: nn.Module, example_inputs: Inputs, *, trace_seconds: float = 120) -> Network:
     """Trace a network: find its operations, the groups of channels that belong together, and its costs.
 
         network = gnnrl.trace(model, torch.randn(1, 3, 224, 224))
@@ -41,11 +42,12 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         example_inputs: a tensor, a tuple of positional arguments or a dictionary of keyword arguments, with the batch
             dimension first. Modules that they do not run keep their widths (`Network.unrun`), so give all inputs that
             the network will read.
+        trace_seconds: time after which the search for lines that need the dense sizes stops with an error.
 
     Raises:
         InputsError: the network does not run on these inputs.
-        TraceError: the network cannot be exported, or sizes depend on data. The message names the module, the
-            parameter or the line.
+        TraceError: the network cannot be exported, sizes depend on data, or the time is over. The message names the
+            module, the parameter or the line.
     """
     model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
@@ -59,10 +61,26 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         check_sizes(model, program)
         labelling = Labelling(model, program, _batch_size(args, kwargs))
         network = labelling.network()
-        while (findings := try_out(rehearsal, network)).frozen:
+        stop = _stop_after(trace_seconds, type(model).__name__)
+        while (findings := try_out(rehearsal, network, stop)).frozen:
             labelling.freeze(network, findings.frozen)
             network = labelling.network()
     return replace(network, bindings=tuple(findings.bindings))
+
+
+def _stop_after(seconds: float, name: str) -> Callable[[Sequence[str]], None]:
+    """Return a function that raises an error if the time is over and narrower copies of the network still fail."""
+    end = monotonic() + seconds
+
+    def stop(failing: Sequence[str]) -> None:
+        if failing and monotonic() > end:
+            raise TraceError(
+                f"tracing {name} takes more than {seconds:g} s: narrower copies of it still fail in "
+                f"{failing[-1] or 'the network itself'}. Let that module take its sizes from its inputs, or give more "
+                "time (gnnrl.trace(..., trace_seconds=600)) and pass the result as network="
+            )
+
+    return stop
 
 
 def unwrapped(model: Any) -> nn.Module:

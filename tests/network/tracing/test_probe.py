@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.plan import Plan
@@ -52,3 +53,32 @@ def test_a_network_that_wants_targets_in_training_is_traced_as_it_is_evaluated()
             return super().forward(x)
 
     assert {"first.0", "second.0", "third.0"} == {group.name for group in trace(Targeted(), images()).groups}
+
+
+class Halves(nn.Module):
+    """States a width by an attribute, so that probes on fake tensors are wanted, and does more on fake tensors."""
+
+    def __init__(self, odd: str) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(6, 12), nn.Linear(12, 16), nn.Linear(16, 4)
+        self.width, self.odd = 16, odd
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.odd == "branch" and isinstance(x, FakeTensor):
+            x = x[:, :6].split(6, 1)[0]
+        if self.odd == "no fake kernel" and not torch.compiler.is_exporting():
+            torch._shape_as_tensor(x)
+        x = self.second(self.first(x).relu()).reshape(-1, self.width)
+        low, high = x.split(self.width // 2, 1)
+        return self.third(torch.cat([low, high], 1))
+
+
+@pytest.mark.parametrize("odd", ["branch", "no fake kernel"])
+def test_fake_tensors_that_take_another_path_freeze_nothing(odd: str) -> None:
+    plain, network = (trace(Halves(name), torch.randn(2, 6)) for name in ("", odd))
+
+    assert [(group.name, group.size) for group in network.groups] == [
+        (group.name, group.size) for group in plain.groups
+    ]
+    assert {group.name for group in network.groups} >= {"first"}
+    assert [binding.attribute for binding in network.bindings] == ["width"]

@@ -2,8 +2,11 @@
 
 import inspect
 
+import pytest
+import torch
 from torch import Tensor, nn
 
+from gnnrl.errors import TraceError
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
@@ -88,3 +91,54 @@ def test_a_constant_in_the_code_freezes_its_group_and_names_its_line() -> None:
     reason = next(group for group in network.frozen if group.name == "b.0").reasons[0]
     assert reason.kind is Kind.STATED_SIZE
     assert reason.location == f"{__file__}:{line}"
+
+
+class WidthOfAStream(nn.Module):
+    """Attention that compares its input with the width of the stream; its heads together are as wide."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.embed_dim, self.num_heads, self.head_dim = width, heads, width // heads
+        self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] != self.embed_dim:
+            raise ValueError(f"expected {self.embed_dim} channels, got {x.shape[2]}")
+        q, k, v = (
+            layer(x).view(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+            for layer in (self.q, self.k, self.v)
+        )
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(*x.shape[:2], self.num_heads * self.head_dim))
+
+
+@pytest.mark.parametrize(("width", "heads"), [(96, 4), (120, 5), (240, 10)])
+def test_an_attribute_follows_the_stream_though_the_heads_keep_as_many_channels_in_a_probe(
+    width: int, heads: int
+) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.head = nn.Linear(8, width), nn.Linear(width, 5)
+            self.layers = nn.ModuleList(WidthOfAStream(width, heads) for _ in range(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.embed(x)
+            for layer in self.layers:
+                x = x + layer(x)
+            return self.head(x)
+
+    model, x = Net().eval(), torch.randn(2, 7, 8)
+    network = trace(model, x)
+    stream = next(group.index for group in network.groups if group.kind == "stream")
+
+    followed = [binding for binding in network.bindings if binding.attribute == "embed_dim"]
+    assert len(followed) == 3
+    assert all(network.groups_along([binding.owner]) == {stream} for binding in followed)
+    kept = [range(group.size - group.index % 2 * (group.size // 2)) for group in network.groups]
+    verify(model, remove(model, network, kept), network, kept, x)
+
+
+def test_a_search_for_stated_sizes_ends_when_its_time_is_over() -> None:
+    with pytest.raises(TraceError, match=r"tracing Constant takes more than 0 s: .* still fail in the network itself"):
+        trace(Constant().eval(), images(), trace_seconds=0)
