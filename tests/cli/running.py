@@ -37,16 +37,21 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def written() -> list[Path]:
+    """Return the files and folders with a dot in their names, without the bytecode that Python keeps of a user's code."""
+    return [path for path in sorted(Path().rglob("*.*")) if "__pycache__" not in path.parts]
+
+
 def refused(code: int, *arguments: str) -> str:
     """Run a command that must be refused with one message and without leaving anything behind; return the message."""
-    before = sorted(Path().rglob("*.*"))
+    before = written()
     result = run(*arguments)
     assert result.exit_code == code, result.output
     assert not result.stdout
     _, error, message = result.stderr.partition("error: ")
     assert error, "no message"
     assert "Traceback" not in result.stderr
-    assert [path for path in sorted(Path().rglob("*.*")) if "__pycache__" not in path.parts] == before
+    assert written() == before
     return message
 
 
