@@ -38,7 +38,7 @@ def run(*arguments: str) -> Result:
 
 
 def written() -> list[Path]:
-    """Return the files and folders with a dot in their names, without the bytecode that Python keeps of a user's code."""
+    """Return files and folders with a dot in their names, without the bytecode that Python keeps of a user's code."""
     return [path for path in sorted(Path().rglob("*.*")) if "__pycache__" not in path.parts]
 
 
