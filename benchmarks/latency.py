@@ -15,8 +15,9 @@ import machine
 import numpy as np
 import torch
 
-from gnnrl.latency.agreement import agree, limits_latency
+from gnnrl.latency.agreement import agree
 from gnnrl.latency.measurement import measure_latency, time_plans
+from gnnrl.network.cost import as_constraints
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.tracer import trace
@@ -66,8 +67,7 @@ def measured(name: str, limit: str, rounds: int) -> dict[str, Any]:
         dense, pruned = 1e3 * time_plans(model, network, inputs, np.stack([network.widths, widths]), orders=orders)
         return float(dense), float(pruned)
 
-    constraint = limits_latency(limit)
-    assert constraint is not None
+    (constraint,) = as_constraints(limit)
     start = perf_counter()
     agreed = agree(Projection.build(timed, limit), closed_form, milliseconds, relative=constraint.relative)
     plans = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gnnrl.errors import ConfigError, question
+from gnnrl.errors import ConfigError, is_out_of_memory, question
 
 _FOLDERS: dict[str, None] = {}
 _FULL = {"PIL", "filelock", "gymnasium", "jinja2", "pydantic", "rich", "torch_geometric", "typer"}
@@ -47,6 +47,22 @@ def imported(spec: str) -> Iterator[Any]:
         yield found
     finally:
         sys.path.remove(folder)
+
+
+def made(spec: str) -> Any:
+    """Return the result of a factory that a text names.
+
+    Raises:
+        ConfigError: the factory cannot be imported, or it failed.
+    """
+    with imported(spec) as factory:
+        try:
+            return factory()
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error):
+                raise
+            name = spec.rpartition(":")[2]
+            raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
 
 
 def _module(origin: str, spec: str) -> ModuleType:

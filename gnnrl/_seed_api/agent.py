@@ -14,11 +14,15 @@ from torch import Tensor, nn
 
 from gnnrl._seed_api.networks import ENTRIES, ActorCritic, Memory
 from gnnrl.agent.losses import approximate_kl, clipped_surrogate, gae, value_loss
-from gnnrl.agent.ppo import RATIO_TOLERANCE, PPOStats
+from gnnrl.agent.ppo import Losses, PPOStats, check_first_ratio, statistics
 from gnnrl.errors import ConfigError
 
 ENTROPY_COEF = 0.01
 MAX_GRAD_NORM = 0.5
+_REMEDY = (
+    "The policy has a random part (dropout), or the memory has steps from before an update: call clear_memory() after "
+    "each update."
+)
 
 
 class Agent:
@@ -103,28 +107,20 @@ class Agent:
         actions = torch.stack([action.flatten() for action in memory.actions[:steps]]).to(self.device)
         old = torch.stack([log_prob.reshape(()) for log_prob in memory.logprobs[:steps]]).to(self.device).detach()
         returns = _returns(memory, steps, self.gamma).to(self.device)
-        policy_losses, value_losses, deviations = [], [], []
+        size, seen = actions.shape[1], list[Losses]()
         for _ in range(self.K_epochs):
             log_prob, value, entropy = self._evaluated(states, actions)
-            deviations.append((torch.exp(log_prob - old) - 1).abs().detach())
-            _check_first_ratio(float(deviations[0].max()))
+            deviation = (torch.exp(log_prob - old) - 1).abs().detach()
+            if not seen:
+                check_first_ratio(deviation.max(), _REMEDY)
             policy_loss = clipped_surrogate(log_prob, old, returns - value.detach(), self.eps_clip)
             critic_loss = value_loss(value, returns)
             self._step(policy_loss + critic_loss - ENTROPY_COEF * entropy.mean())
-            policy_losses.append(float(policy_loss.detach()))
-            value_losses.append(float(critic_loss.detach()))
+            kl, clipped = approximate_kl(log_prob, old) / size, (deviation > self.eps_clip).float().mean()
+            losses = (policy_loss, critic_loss, entropy.mean() / size, kl, clipped, deviation.max())
+            seen.append(Losses(*(loss.detach() for loss in losses)))
         self.policy_old.load_state_dict(self._policy.state_dict())
-        return PPOStats(
-            policy_loss=sum(policy_losses) / self.K_epochs,
-            value_loss=sum(value_losses) / self.K_epochs,
-            entropy=float(entropy.detach().mean()) / actions.shape[1],
-            approx_kl=float(approximate_kl(log_prob.detach(), old)) / actions.shape[1],
-            clip_fraction=float((deviations[-1] > self.eps_clip).float().mean()),
-            first_ratio_deviation=float(deviations[0].max()),
-            n_updates=self.K_epochs,
-            learning_rate=self.lr,
-            stop="epochs",
-        )
+        return statistics(seen, self.K_epochs, self.lr)
 
     def _evaluated(self, states: list[Any], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities [T], values [T] and entropies of any actor-critic."""
@@ -168,15 +164,6 @@ def _returns(memory: Memory, steps: int, gamma: float) -> Tensor:
     nothing = torch.zeros_like(reward)
     returns = gae(reward, nothing, nothing, terminal, nothing, gamma=gamma, gae_lambda=1.0)
     return ((returns - returns.mean()) / (returns.std(correction=0) + 1e-5)).float()
-
-
-def _check_first_ratio(deviation: float) -> None:
-    if not deviation <= RATIO_TOLERANCE:
-        raise RuntimeError(
-            f"Before the first gradient step a ratio is {deviation:.1e} away from 1, so evaluate() disagrees with the "
-            "logprobs in the memory. The policy has a random part (dropout), or the memory has steps from before an "
-            "update: call clear_memory() after each update."
-        )
 
 
 def _check(action_dim: int, action_std: float, epochs: int, gamma: float, eps_clip: float) -> None:

@@ -26,14 +26,9 @@ class ObservationBatch:
     """B observations: a disjoint union of the distinct graphs, and the graph of each observation.
 
     Attributes:
-        operation_x: float32 [N1, F1].
-        operation_edge_index: int64 [2, E1].
-        operation_motif: motif of each operation, numbered across all level-1 graphs, int64 [N1].
+        operation_x, operation_edge_index, operation_motif, x, edge_index, edge_type, motif: as in `Observation`, with
+            operations, motifs and nodes numbered across all graphs.
         num_motifs: M.
-        x: float32 [N, F2].
-        edge_index: int64 [2, E].
-        edge_type: int64 [E].
-        motif: motif of each node, numbered like `operation_motif`, -1 for a group, int64 [N].
         batch: level-2 graph of each node, 0 to U - 1, int64 [N].
         num_graphs: U.
         observation_graph: level-2 graph of each observation, int64 [B].

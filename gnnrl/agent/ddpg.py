@@ -86,10 +86,9 @@ class DDPG:
         self._baseline: float | None = None
 
     @torch.no_grad()
-    def act(self, state: NDArray[np.float32], *, explore: bool = True) -> float:
-        """Return an action for a state [S], with noise if `explore`."""
-        mean = float(self.actor(torch.from_numpy(state)[None]))
-        return truncated_normal(mean, self.noise, self._rng) if explore else mean
+    def act(self, state: NDArray[np.float32]) -> float:
+        """Return an action with noise for a state [S]."""
+        return truncated_normal(float(self.actor(torch.from_numpy(state)[None])), self.noise, self._rng)
 
     def act_at_random(self) -> float:
         """Return a uniformly random action."""

@@ -19,6 +19,8 @@ from gnnrl.agent.losses import gaussian_entropy, gaussian_log_prob
 from gnnrl.agent.observation import Observation
 from gnnrl.errors import ConfigError
 
+_LOWEST_LOG_STD = -3.0
+
 
 @dataclass(frozen=True, eq=False)
 class Decision:
@@ -104,19 +106,16 @@ class ActorCritic(nn.Module):
         actor: maps an `ObservationBatch` to means [ΣG].
         critic: maps an `ObservationBatch` to values [B].
         log_std_init: log-std of every component at the start.
-        log_std_floor: lower bound of the log-std.
 
     Raises:
-        ConfigError: `log_std_init` is not above `log_std_floor`.
+        ConfigError: `log_std_init` is not above -3, the lower bound of the log-std.
     """
 
-    def __init__(
-        self, actor: nn.Module, critic: nn.Module, *, log_std_init: float = -1.0, log_std_floor: float = -3.0
-    ) -> None:
+    def __init__(self, actor: nn.Module, critic: nn.Module, *, log_std_init: float = -1.0) -> None:
         super().__init__()
         self.actor = actor
         self.critic = critic
-        self.log_std = SharedLogStd(log_std_init, log_std_floor)
+        self.log_std = SharedLogStd(log_std_init, _LOWEST_LOG_STD)
 
     @classmethod
     def build(
@@ -139,10 +138,7 @@ class ActorCritic(nn.Module):
         Args:
             observation: an observation with the numbers of features that the policy will read.
             head: "node" for networks of any size, "own" for one network with a free offset for each of its groups.
-            hidden_dim: width inside both stages of `MultiStageEncoder`.
-            embedding_dim: width of the node embeddings and of the heads.
-            layers: steps of message passing in stage 1 and in stage 2.
-            stages: 2, or 1 without motifs.
+            hidden_dim, embedding_dim, layers, stages: settings of `MultiStageEncoder`.
             log_std_init: log-std of every component at the start.
             seed: seed of the initial weights; the global random state is not changed.
 
@@ -164,7 +160,8 @@ class ActorCritic(nn.Module):
         """Decide in one state without gradients; `deterministic` returns the mean."""
         single = batch([observation])
         mean, log_std = self.actor(single), self.log_std()
-        action = mean if deterministic else _draw(mean, log_std, generator)
+        noise = 0.0 if deterministic else torch.randn(mean.shape, generator=generator)
+        action = mean + torch.exp(log_std) * noise
         return Decision(action, gaussian_log_prob(action, mean, log_std), self.critic(single).item())
 
     def evaluate(self, batch: ObservationBatch, action: Tensor) -> ActionEvaluation:
@@ -173,7 +170,3 @@ class ActorCritic(nn.Module):
         return ActionEvaluation(
             gaussian_log_prob(action, self.actor(batch), log_std), gaussian_entropy(log_std), self.critic(batch)
         )
-
-
-def _draw(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
-    return mean + torch.exp(log_std) * torch.randn(mean.shape, generator=generator)

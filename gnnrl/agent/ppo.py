@@ -4,8 +4,9 @@ Schulman et al. 2017, https://arxiv.org/abs/1707.06347; details after Huang et a
 of Proximal Policy Optimization", https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,7 @@ from gnnrl.agent.policy import Decision, Policy
 from gnnrl.agent.rollout import Minibatch, Rollout
 
 _IMITATED = 8
+_REMEDY = "A policy must not use dropout or statistics of the batch, and must not change between act() and update()."
 RATIO_TOLERANCE = 1e-3
 """Rounding error of a ratio. A state is embedded alone when the policy acts, among others in an update, and the
 difference is divided by the policy's standard deviation. 2e-5 was measured at the smallest one on the CPU; accelerators
@@ -80,9 +82,8 @@ class PPOStats:
     stop: Literal["epochs", "target_kl", "non_finite"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Losses:
-    """Detached scalars of one minibatch, kept until the end of the update."""
+class Losses(NamedTuple):
+    """Detached scalars of one gradient step, kept until the end of the update."""
 
     policy: Tensor
     value: Tensor
@@ -90,6 +91,39 @@ class _Losses:
     kl: Tensor
     clip_fraction: Tensor
     ratio_deviation: Tensor
+
+
+def statistics(
+    seen: Sequence[Losses],
+    n_updates: int,
+    learning_rate: float,
+    stop: Literal["epochs", "target_kl", "non_finite"] = "epochs",
+) -> PPOStats:
+    """Return the statistics of an update from the losses before each of its gradient steps."""
+    return PPOStats(
+        policy_loss=float(torch.stack([losses.policy for losses in seen]).mean()),
+        value_loss=float(torch.stack([losses.value for losses in seen]).mean()),
+        entropy=float(seen[-1].entropy),
+        approx_kl=float(seen[-1].kl),
+        clip_fraction=float(seen[-1].clip_fraction),
+        first_ratio_deviation=float(seen[0].ratio_deviation),
+        n_updates=n_updates,
+        learning_rate=learning_rate,
+        stop=stop,
+    )
+
+
+def check_first_ratio(deviation: Tensor, remedy: str) -> None:
+    """Refuse a ratio that is not 1 before the first gradient step.
+
+    Raises:
+        RuntimeError: the recorded log-probabilities are not those of the policy.
+    """
+    if deviation > RATIO_TOLERANCE:
+        raise RuntimeError(
+            f"Before the first gradient step a ratio is {deviation:.1e} away from 1, so evaluate() disagrees with the "
+            f"log-probabilities that act() recorded. {remedy}"
+        )
 
 
 class PPO:
@@ -129,9 +163,10 @@ class PPO:
         """
         if not rollout.steps:
             raise ValueError("update() needs at least one step.")
-        config, seen = self.config, list[_Losses]()
+        config, seen = self.config, list[Losses]()
+        learning_rate = config.learning_rate * (1 - progress if config.anneal else 1)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - progress if config.anneal else 1)
+            group["lr"] = learning_rate
         advantage, value_target = rollout.advantages(config.gamma, config.gae_lambda)
         vf_coef = 0.0 if rollout.is_relative else config.vf_coef
         for _ in range(config.n_epochs):
@@ -139,12 +174,12 @@ class PPO:
                 loss, losses = self._losses(minibatch, vf_coef)
                 seen.append(losses)
                 if len(seen) == 1:
-                    _check_first_ratio(losses.ratio_deviation)
+                    check_first_ratio(losses.ratio_deviation, _REMEDY)
                 if config.target_kl is not None and losses.kl > config.target_kl:
-                    return self._stats(seen, len(seen) - 1, "target_kl")
+                    return statistics(seen, len(seen) - 1, learning_rate, "target_kl")
                 if not self._step(loss):
-                    return self._stats(seen, len(seen) - 1, "non_finite")
-        return self._stats(seen, len(seen), "epochs")
+                    return statistics(seen, len(seen) - 1, learning_rate, "non_finite")
+        return statistics(seen, len(seen), learning_rate)
 
     def imitate(self, observation: Observation, actions: Tensor, steps: int) -> float:
         """Make actions [K, G] in one state more probable by maximum likelihood, and return the last loss.
@@ -161,7 +196,7 @@ class PPO:
                 break
         return float(loss.detach())
 
-    def _losses(self, minibatch: Minibatch, vf_coef: float) -> tuple[Tensor, _Losses]:
+    def _losses(self, minibatch: Minibatch, vf_coef: float) -> tuple[Tensor, Losses]:
         now = self.policy.evaluate(minibatch.observations, minibatch.action)
         deviation = (torch.exp(now.log_prob - minibatch.log_prob) - 1).abs().detach()
         policy = clipped_surrogate(now.log_prob, minibatch.log_prob, minibatch.advantage, self.config.clip_range)
@@ -170,7 +205,7 @@ class PPO:
         total = policy + vf_coef * value - self.config.ent_coef * entropy
         kl = approximate_kl(now.log_prob, minibatch.log_prob).detach()
         clipped = (deviation > self.config.clip_range).float().mean()
-        return total, _Losses(policy.detach(), value.detach(), entropy.detach(), kl, clipped, deviation.max())
+        return total, Losses(policy.detach(), value.detach(), entropy.detach(), kl, clipped, deviation.max())
 
     def _step(self, loss: Tensor) -> bool:
         """Take one gradient step, or return False if the loss or the gradient is not finite."""
@@ -183,27 +218,3 @@ class PPO:
             return False
         self.optimizer.step()
         return True
-
-    def _stats(
-        self, seen: list[_Losses], n_updates: int, stop: Literal["epochs", "target_kl", "non_finite"]
-    ) -> PPOStats:
-        return PPOStats(
-            policy_loss=float(torch.stack([losses.policy for losses in seen]).mean()),
-            value_loss=float(torch.stack([losses.value for losses in seen]).mean()),
-            entropy=float(seen[-1].entropy),
-            approx_kl=float(seen[-1].kl),
-            clip_fraction=float(seen[-1].clip_fraction),
-            first_ratio_deviation=float(seen[0].ratio_deviation),
-            n_updates=n_updates,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
-            stop=stop,
-        )
-
-
-def _check_first_ratio(deviation: Tensor) -> None:
-    if deviation > RATIO_TOLERANCE:
-        raise RuntimeError(
-            f"Before the first gradient step a ratio is {deviation:.1e} away from 1, so evaluate() disagrees with the "
-            "log_prob that act() recorded. A policy must not use dropout or statistics of the batch, and must not "
-            "change between act() and update()."
-        )

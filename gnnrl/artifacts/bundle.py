@@ -83,7 +83,7 @@ def narrowed(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     return {name: list(shape) for name, shape in shapes.items() if own.get(name, shape) != shape}
 
 
-def read_manifest(directory: str | Path) -> dict[str, Any]:
+def read_manifest(directory: str | Path) -> Mapping[str, Any]:
     """Read a manifest and check the digests of its files; the history may be missing.
 
     Raises:
@@ -195,7 +195,7 @@ def _differences(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], dense:
     return problems
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist; a saved result has {WEIGHTS}, {PLAN} and {MANIFEST}")
     if path.stat().st_size > _LARGEST_JSON:

@@ -22,14 +22,16 @@ class Call:
     """Positional and keyword arguments of one forward pass, and the size of their batch."""
 
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: dict[str, object]
     batch: int
 
     @classmethod
     def of(cls, example_inputs: Any) -> "Call":
         """Make a call of a tensor, a tuple of positional or a dictionary of keyword arguments, on the CPU."""
         args, kwargs = tree_map_only(Tensor, lambda value: value.detach().cpu(), as_arguments(example_inputs))
-        sizes = [int(leaf.shape[0]) for leaf in tree_leaves((args, kwargs)) if _is_matrix(leaf)]
+        sizes = [
+            int(leaf.shape[0]) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim > 1
+        ]
         return cls(args, kwargs, sizes[0] if sizes else 1)
 
     def batched(self, leaf: object) -> bool:
@@ -38,28 +40,23 @@ class Call:
 
     def of_size(self, size: int) -> "Call":
         """Make a batch of another size from the samples of this one; repeated samples are rolled along a dimension."""
-        args, kwargs = tree_map(lambda leaf: self._resized(leaf, size) if self.batched(leaf) else leaf, self._all)
+
+        def resized(leaf: Any) -> Any:
+            if not self.batched(leaf):
+                return leaf
+            rounds = [leaf.roll(turn, -1) if leaf.ndim > 1 else leaf for turn in range(-(-size // self.batch))]
+            return torch.cat(rounds)[:size]
+
+        args, kwargs = tree_map(resized, (self.args, self.kwargs))
         return Call(args, kwargs, size)
 
-    def by_parameter(self, model: nn.Module) -> dict[str, Any]:
+    def by_parameter(self, model: nn.Module) -> dict[str, object]:
         """Return the arguments by the parameters of a network's `forward`."""
         return dict(signature(model.forward).bind(*self.args, **self.kwargs).arguments)
 
     def tensors(self) -> list[Tensor]:
         """Return all tensors among the arguments, in order."""
-        return [leaf for leaf in tree_leaves(self._all) if isinstance(leaf, Tensor)]
-
-    @property
-    def _all(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return self.args, self.kwargs
-
-    def _resized(self, leaf: Tensor, size: int) -> Tensor:
-        rounds = [leaf.roll(turn, -1) if leaf.ndim > 1 else leaf for turn in range(-(-size // self.batch))]
-        return torch.cat(rounds)[:size]
-
-
-def _is_matrix(leaf: object) -> bool:
-    return isinstance(leaf, Tensor) and leaf.ndim > 1
+        return [leaf for leaf in tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
 
 
 def on_cpu(model: nn.Module) -> nn.Module:
@@ -110,16 +107,9 @@ def _key(entry: Any) -> Any:
 
 def differences(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float, float]:
     """Return the largest difference over all outputs: absolute, and relative to the largest number of its output."""
-    absolute = relative = 0.0
-    for a, b in zip(found, expected, strict=True):
-        if a.shape != b.shape:
-            return float("inf"), float("inf")
-        if b.numel():
-            difference = float((a.double() - b.double()).abs().max())
-            scale = max(float(b.double().abs().max()), torch.finfo(torch.float32).tiny)
-            absolute, relative = _worse(absolute, difference), _worse(relative, difference / scale)
-    return absolute, relative
-
-
-def _worse(known: float, found: float) -> float:
-    return found if found != found or found > known else known  # a NaN is worse than any number
+    if any(a.shape != b.shape for a, b in zip(found, expected, strict=True)):
+        return float("inf"), float("inf")
+    pairs = [(a.double(), b.double()) for a, b in zip(found, expected, strict=True) if b.numel()]
+    absolute = torch.stack([torch.zeros((), dtype=torch.float64), *((a - b).abs().max() for a, b in pairs)])
+    scale = torch.stack([torch.ones((), dtype=torch.float64), *(b.abs().max() for _, b in pairs)])
+    return float(absolute.max()), float((absolute / scale.clamp(min=torch.finfo(torch.float32).tiny)).max())

@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +14,8 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from gnnrl.artifacts.exported import Export
-from gnnrl.artifacts.inputs import Call, differences, input_names, on_cpu, output_names, outputs
-from gnnrl.artifacts.program import TOLERANCE, batched_program, check_sizes
+from gnnrl.artifacts.inputs import Call, input_names, on_cpu, output_names
+from gnnrl.artifacts.program import TOLERANCE, batched_program, check_sizes, compared
 from gnnrl.errors import ConfigError, ExportError, first_line
 from gnnrl.imports import install_command
 from gnnrl.modules.locations import last_user_line
@@ -27,16 +26,7 @@ from gnnrl.storage.files import check_file, publish_files, staged
 ONE_FILE = 1_900_000_000
 """Bytes of weights that are stored in the file itself; ONNX allows no file above 2 GB."""
 OLDEST_OPSET = 18
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """The comparison of a file with PyTorch; `problem` is "" if the file is right."""
-
-    problem: str = ""
-    batch_sizes: tuple[int, ...] = ()
-    absolute: float | None = None
-    relative: float | None = None
+Differences = tuple[float | None, float | None]
 
 
 def export_onnx(
@@ -71,21 +61,21 @@ def export_onnx(
     target, call, model = check_file(path, force=force), Call.of(example_inputs), on_cpu(model)
     check = check and find_spec("onnxruntime") is not None
     with evaluating(model), plain_attention(), staged(target) as staging:
-        file = staging / target.name
-        program, reason = batched_program(Flat(model, call), flattened(call), dynamic_batch=dynamic_batch)
+        file, flat, tensors = staging / target.name, Flat(model, call), flattened(call)
+        program, reason = batched_program(flat, tensors, dynamic_batch=dynamic_batch)
         version = _write(program, model, call, file, opset)
-        result = _compare(model, call, file, dynamic=not reason) if check else _Check()
-        if result.problem and not reason:
-            reason = f"with a batch of any size, {result.problem}"
-            program, _ = batched_program(Flat(model, call), flattened(call), dynamic_batch=False)
+        sizes = check_sizes(call, dynamic=not reason) if check else ()
+        problem, found = _compare(model, call, file, sizes)
+        if problem and not reason:
+            reason = f"with a batch of any size, {problem}"
+            program, _ = batched_program(flat, tensors, dynamic_batch=False)
             version = _write(program, model, call, file, opset)
-            result = _compare(model, call, file, dynamic=False)
-        if result.problem:
-            raise ExportError(f"{type(model).__name__} was exported, but {result.problem}; no file was written")
+            sizes = check_sizes(call, dynamic=False)
+            problem, found = _compare(model, call, file, sizes)
+        if problem:
+            raise ExportError(f"{type(model).__name__} was exported, but {problem}; no file was written")
         files, size = publish_files(staging, target)
-    return Export(
-        target, files, size, not reason, reason, result.batch_sizes, result.absolute, result.relative, version
-    )
+    return Export(target, files, size, not reason, reason, sizes, *found, version)
 
 
 class Flat(nn.Module):
@@ -156,24 +146,23 @@ def _what_failed(error: Exception, program: ExportedProgram, model: nn.Module) -
     )
 
 
-def _compare(model: nn.Module, call: Call, file: Path, *, dynamic: bool) -> _Check:
-    """Run the file with onnxruntime and the network with PyTorch on the same inputs, and compare the outputs."""
-    absolute = relative = 0.0
-    sizes = check_sizes(call, dynamic=dynamic)
+def _compare(model: nn.Module, call: Call, file: Path, sizes: tuple[int, ...]) -> tuple[str, Differences]:
+    """Run the file with onnxruntime on batches of these sizes.
+
+    Returns:
+        What is wrong with the file, "" if nothing is, and its differences from PyTorch; None without sizes.
+    """
+    if not sizes:
+        return "", (None, None)
     try:
         session = onnx_session(file)
-        for size in sizes:
-            inputs = call.of_size(size)
-            expected = outputs(model, inputs)
-            found = differences(run_onnx(session, inputs.tensors()), expected)
-            if not found[1] <= TOLERANCE:
-                return _Check(f"its output differs from PyTorch by {found[1]:.2g} of the largest (batch of {size})")
-            absolute, relative = max(absolute, found[0]), max(relative, found[1])
+        absolute, relative = compared(lambda inputs: run_onnx(session, inputs.tensors()), model, call, sizes)
     except ConfigError:
         raise
     except Exception as error:  # the errors of onnxruntime have no common base class
-        return _Check(f"onnxruntime cannot run it: {first_line(error)}")
-    return _Check("", sizes, absolute, relative)
+        return f"onnxruntime cannot run it: {first_line(error)}", (None, None)
+    problem = f"its output differs from PyTorch by {relative:.2g} of the largest"
+    return "" if relative <= TOLERANCE else problem, (absolute, relative)
 
 
 def onnx_session(file: Path, threads: int | None = None) -> Any:

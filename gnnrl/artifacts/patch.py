@@ -8,7 +8,7 @@ model.load_state_dict(torch.load("narrow.pt", weights_only=True))
 """
 
 import inspect
-import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from gnnrl.modules import attention as narrow_attention
 from gnnrl.modules.copies import copy_network
 from gnnrl.storage.files import check_file, publish_files, staged
 
-Widths = dict[str, dict[str, Any]]
+Sizes = dict[str, int | Sequence[int]]
+Widths = dict[str, Sizes]
 
 _TEMPLATE = '''"""Make a dense {name} as narrow as the weights in {weights}. Only PyTorch is needed.
 
@@ -94,7 +95,7 @@ def export_patch(dense: nn.Module, small: nn.Module, path: str | Path, *, force:
     check_file(weights, force=force)
     dense, small = on_cpu(dense), on_cpu(small)
     widths = find_widths(dense, small)
-    table = "\n".join(f"    {json.dumps(name)}: {_entry(sizes)}," for name, sizes in widths.items())
+    table = "\n".join(f"    {name!r}: {sizes!r}," for name, sizes in widths.items())
     attention, update = _attention(small)
     text = _TEMPLATE.format(
         name=type(small).__name__,
@@ -153,13 +154,11 @@ def _names(model: nn.Module) -> set[str]:
     return parameters | {name for name, _ in model.named_buffers(remove_duplicate=False)}
 
 
-def _sizes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
-    theirs = {name: value for name, value in vars(small).items() if _is_size(value)}
-    return {
-        name: theirs[name]
-        for name, value in vars(dense).items()
-        if name in theirs and _is_size(value) and value != theirs[name]
-    }
+def _sizes(dense: nn.Module, small: nn.Module) -> Sizes:
+    sizes = {name: value for name, value in vars(small).items() if _is_size(value) and _is_size(vars(dense).get(name))}
+    # the repr of a torch.Size has its class name
+    plain = {name: tuple(value) if isinstance(value, tuple) else value for name, value in sizes.items()}
+    return {name: value for name, value in plain.items() if value != vars(dense)[name]}
 
 
 def _is_size(value: object) -> bool:
@@ -168,8 +167,8 @@ def _is_size(value: object) -> bool:
     return bool(items) and all(isinstance(item, int) and not isinstance(item, bool) for item in items)
 
 
-def _shapes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
-    found = {}
+def _shapes(dense: nn.Module, small: nn.Module) -> Sizes:
+    found: Sizes = {}
     for name, old in (*dense._parameters.items(), *dense._buffers.items()):
         new = getattr(small, name)
         if old is None or new is None:
@@ -180,15 +179,7 @@ def _shapes(dense: nn.Module, small: nn.Module) -> dict[str, Any]:
     return found
 
 
-def _entry(sizes: dict[str, Any]) -> str:
-    parts = []
-    for name, size in sizes.items():
-        shown = tuple(size) if isinstance(size, tuple) else size  # the repr of a torch.Size has its class name
-        parts.append(f"{json.dumps(name)}: {shown!r}")
-    return f"{{{', '.join(parts)}}}"
-
-
-def _state(small: nn.Module, widths: Widths) -> dict[str, Any]:
+def _state(small: nn.Module, widths: Widths) -> dict[str, Tensor]:
     """Return the state dict, with the buffers that the patch adds to it."""
     state = dict(small.state_dict())
     buffers = dict(small.named_buffers(remove_duplicate=False))
@@ -198,7 +189,7 @@ def _state(small: nn.Module, widths: Widths) -> dict[str, Any]:
     return state
 
 
-def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Any]) -> None:
+def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Tensor]) -> None:
     """Run the generated code on a copy of the dense network, and compare it with the pruned one."""
     space: dict[str, Any] = {}
     exec(compile(text, "narrow.py", "exec"), space)
@@ -210,9 +201,5 @@ def _check(text: str, dense: nn.Module, small: nn.Module, state: dict[str, Any])
         raise ExportError(f"the patch does not fit {type(dense).__name__}: {error}") from error
     expected = tensors(small)
     for name, tensor in tensors(narrowed).items():
-        if not _same(tensor, expected[name].to(tensor.dtype)):
+        if not torch.equal(tensor, expected[name].to(tensor.dtype)):
             raise ExportError(f"the patch does not restore {name}; use gnnrl.load or ONNX for this network")
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(torch.equal(a, b))

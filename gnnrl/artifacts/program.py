@@ -1,10 +1,12 @@
 """export_program(model, example_inputs, path): a `.pt2` of `torch.export`; gnnrl writes such files, but reads none."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
@@ -38,11 +40,7 @@ def export_program(
     with evaluating(model), plain_attention():
         program, reason = batched_program(model, call, dynamic_batch=dynamic_batch)
         checked = check_sizes(call, dynamic=not reason)
-        absolute = relative = 0.0
-        for size in checked:
-            inputs = call.of_size(size)
-            found = differences(outputs(program.module(), inputs), outputs(model, inputs))
-            absolute, relative = max(absolute, found[0]), max(relative, found[1])
+        absolute, relative = compared(partial(outputs, program.module()), model, call, checked)
         if not relative <= TOLERANCE:
             raise ExportError(f"the exported program differs from {type(model).__name__} by {relative:.2g}")
     with staged(target) as staging:
@@ -84,3 +82,12 @@ def batched_program(model: nn.Module, call: Call, *, dynamic_batch: bool) -> tup
 def check_sizes(call: Call, *, dynamic: bool) -> tuple[int, ...]:
     """Return the batch sizes to compare: 1 and one that the export has not seen; for a fixed batch the inputs' size."""
     return (1, max(call.batch, 2) + 1) if dynamic else (call.batch,)
+
+
+def compared(
+    run: Callable[[Call], list[Tensor]], model: nn.Module, call: Call, sizes: Sequence[int]
+) -> tuple[float, float]:
+    """Return the `differences` between an exported network, which `run` calls, and the network on batches of sizes."""
+    batches = [call.of_size(size) for size in sizes]
+    found = [tensor for inputs in batches for tensor in run(inputs)]
+    return differences(found, [tensor for inputs in batches for tensor in outputs(model, inputs)])

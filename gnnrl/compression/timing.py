@@ -9,7 +9,7 @@ from torch import nn
 
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
-from gnnrl.latency.agreement import Agreement, agree, scaled_onto, uncorrected
+from gnnrl.latency.agreement import Agreement, agree, scaled_onto, with_factor
 from gnnrl.latency.ledger import Ledger
 from gnnrl.latency.measurement import measure_latency, time_plans
 from gnnrl.network.labels import Component
@@ -44,7 +44,7 @@ class Timing:
     def measured(self, clock: Clock) -> Network:
         """Return the network with its latency as a function of the widths."""
         if "latency" in self.network.cost.metrics:
-            return uncorrected(self.network)
+            return with_factor(self.network)
         if self._measured is None:
             with clock.timed("latency"):
                 self._measured = measure_latency(

@@ -34,9 +34,7 @@ class ProcessExecutor(WorkerExecutor):
     Args:
         workers: processes; by default as many as there are processors.
         threads: processor threads of each.
-        timeout: seconds that an evaluation may take; after that its process is replaced.
-        retries: how often an evaluation is repeated whose process died or took too long.
-        straggler: see `gnnrl.executors.scheduling.Patience`.
+        timeout, retries, straggler: see `gnnrl.executors.scheduling.Patience`.
 
     Raises:
         ConfigError: a number is out of its range, or the script starts its work when it is imported.
@@ -77,32 +75,31 @@ class ProcessExecutor(WorkerExecutor):
         self.employ(partial(_hire, pickled(scorer), self._threads), self.workers)
 
 
-def pickled(scorer: Scorer) -> bytes:
-    """A scorer as worker processes unpickle it.
+def pickled(scorer: Scorer, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
+    """Return a scorer as workers unpickle it.
 
     Raises:
-        ConfigError: a part of it cannot be pickled.
+        ConfigError: a part of it cannot be pickled; the message names it.
     """
     try:
-        return pickle.dumps(scorer)
+        return dumps(scorer)
     except Exception as error:
-        raise ConfigError(unsendable(scorer, error, pickle.dumps)) from error
+        broken = next((part.name for part in fields(scorer) if not _can_be_sent(getattr(scorer, part.name), dumps)), "")
+        value = getattr(scorer, broken) if broken else scorer
+        own = getattr(value, "__qualname__", type(value).__qualname__)
+        raise ConfigError(
+            f"the {'evaluation function' if broken == 'evaluate' else broken or 'scorer'} {own} cannot be sent to "
+            f"workers ({type(error).__name__}: {error}). Define it at the top level of a module, without open files, "
+            "locks or functions inside functions, or use executor 'serial'"
+        ) from error
 
 
-def unsendable(scorer: Scorer, error: Exception, dumps: Any) -> str:
-    """Why a scorer cannot be sent to workers, and what to do about it."""
-    for part in fields(scorer):
-        value = getattr(scorer, part.name)
-        try:
-            dumps(value)
-        except Exception:
-            own = getattr(value, "__qualname__", type(value).__qualname__)
-            what = "evaluation function" if part.name == "evaluate" else part.name
-            return (
-                f"the {what} {own} cannot be sent to workers ({type(error).__name__}: {error}). Define it at the top "
-                "level of a module, without open files, locks or functions inside functions, or use executor 'serial'"
-            )
-    return f"what judges plans cannot be sent to workers: {type(error).__name__}: {error}"
+def _can_be_sent(value: object, dumps: Callable[[object], bytes]) -> bool:
+    try:
+        dumps(value)
+    except Exception:
+        return False
+    return True
 
 
 class _Process:

@@ -7,14 +7,17 @@ Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications",
 """
 
 import os
+import secrets
+import signal
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from gnnrl.errors import ConfigError
-from gnnrl.executors.process import unsendable
-from gnnrl.executors.ray_connection import connect, demand_token
+from gnnrl.errors import ConfigError, ResourceError
+from gnnrl.executors.process import pickled
 from gnnrl.executors.scheduling import Patience, Worker, WorkerExecutor
 from gnnrl.executors.worker import begin, load
 from gnnrl.imports import folders, require
@@ -32,9 +35,7 @@ class RayExecutor(WorkerExecutor):
             imported before or RAY_AUTH_MODE says otherwise.
         threads: processors, and threads, of each actor.
         gpus: graphics processors of each actor; fractions are possible.
-        timeout: seconds that an evaluation may take, after which its actor is replaced.
-        retries: how often an evaluation is repeated whose actor or machine was lost, or took too long.
-        straggler: see `gnnrl.executors.scheduling.Patience`.
+        timeout, retries, straggler: see `gnnrl.executors.scheduling.Patience`.
         runtime_env: what the machines of a cluster need to import your modules; see Ray's "runtime environments".
 
     Raises:
@@ -70,10 +71,7 @@ class RayExecutor(WorkerExecutor):
             ResourceError: there is no cluster at the address.
         """
         self.close()
-        try:
-            payload = self._ray.cloudpickle.dumps(scorer)
-        except Exception as error:
-            raise ConfigError(unsendable(scorer, error, self._ray.cloudpickle.dumps)) from error
+        payload = pickled(scorer, self._ray.cloudpickle.dumps)
         processors = (self.workers or os.cpu_count() or 1) * self._threads
         own = connect(self._ray, self._address, processors, self._runtime_env)
         stored = self._ray.put(payload)
@@ -113,3 +111,43 @@ class _RayWorker:
         with suppress(Exception):
             self._ray.kill(self._actor, no_restart=True)
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def demand_token() -> None:
+    """Have clusters of this process refuse whoever does not know its token; Ray reads this when it is imported."""
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+
+
+def connect(ray: Any, address: str | None, processors: int, runtime_env: Mapping[str, Any] | None) -> bool:
+    """Start a cluster on this machine, or join one; the process keeps its own handling of signals.
+
+    Args:
+        address: of a running cluster; None for a new one on this machine.
+        processors: how many a new cluster may use.
+
+    Returns:
+        True if this call did it, False if the process is in a cluster already.
+
+    Raises:
+        ResourceError: there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    settings: dict[str, Any] = {"address": address, "logging_level": "WARNING"}
+    if address is None:
+        settings |= {"address": "local", "num_cpus": processors, "include_dashboard": False}
+    if runtime_env is not None:
+        settings["runtime_env"] = dict(runtime_env)
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**settings)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ResourceError(f"there is no Ray cluster at {address or 'this machine'}: {error}") from error
+    finally:
+        if is_main and handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+    return True

@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from safetensors.torch import load, save
 from torch import nn
 
 from gnnrl.errors import ConfigError, DataError, ResourceError, first_line
-from gnnrl.executors.ray_connection import connect, demand_token
+from gnnrl.executors.ray_cluster import connect, demand_token
 from gnnrl.imports import install_command, require
 from gnnrl.training.finetuning import FinetuneResult, finetune
-from gnnrl.training.progress import Epoch
 from gnnrl.zoo.batches import LabelledData
+
+_Answer = tuple[bytes, FinetuneResult] | ConfigError | DataError
+"""Weights and result of a training, or an error that it would end with again."""
 
 
 def finetune_on_ray(
@@ -79,10 +80,14 @@ def finetune_on_ray(
             ),
         )
         try:
-            answer = trainer.fit().return_value
+            answer: _Answer = trainer.fit().return_value
         except Exception as error:
             raise ResourceError(f"Ray Train failed: {type(error).__name__}: {first_line(error)}") from error
-    return _taken(model, answer)
+    if isinstance(answer, Exception):
+        raise answer
+    weights, result = answer
+    model.load_state_dict(load(weights))
+    return result
 
 
 def _train_library() -> Any:
@@ -92,10 +97,10 @@ def _train_library() -> Any:
         raise ConfigError(f"{first_line(error)}; run: {install_command('ray')}") from error
 
 
-def _work(payload: Any, threads: int) -> Callable[[], dict[str, Any] | None]:
+def _work(payload: Any, threads: int) -> Callable[[], _Answer | None]:
     """Return the function that each process calls; that of rank 0 returns the result."""
 
-    def work() -> dict[str, Any] | None:
+    def work() -> _Answer | None:
         import ray
 
         torch.set_num_threads(threads)
@@ -103,19 +108,10 @@ def _work(payload: Any, threads: int) -> Callable[[], dict[str, Any] | None]:
         try:
             result = finetune(model, data, **settings)
         except (ConfigError, DataError) as error:  # again it would be the same
-            return {"error": error}
+            return error
         if dist.is_initialized() and dist.get_rank():
             return None
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        return asdict(result) | {"weights": save(tensors)}
+        return save(tensors), result
 
     return work
-
-
-def _taken(model: nn.Module, answer: Mapping[str, Any]) -> FinetuneResult:
-    """Take what came back over into the network."""
-    if "error" in answer:
-        raise answer["error"]
-    model.load_state_dict(load(answer["weights"]))
-    history = tuple(Epoch(**epoch) for epoch in answer["history"])
-    return FinetuneResult(history, answer["diverged"], answer["stopped"])

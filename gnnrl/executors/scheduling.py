@@ -196,15 +196,11 @@ class Scheduler:
                 task.worker.end()
                 self._lose(task, f"an evaluation may take {timeout:g} s and took longer")
 
-    def _longest(self) -> float:
-        """Return the seconds after which an evaluation is late, as far as is known."""
-        if self._patience.straggler is None or len(self._seconds) < _FEW:
-            return float("inf")
-        return max(self._patience.straggler * median(self._seconds), _LEAST_PATIENCE)
-
     def _late(self) -> list[int]:
         """Return the positions of plans that are late in the hands of one worker, the latest first."""
-        latest = self._clock() - self._longest()
+        if self._patience.straggler is None or len(self._seconds) < _FEW:
+            return []
+        latest = self._clock() - max(self._patience.straggler * median(self._seconds), _LEAST_PATIENCE)
         tasks = [(task.since, task.position) for task in self._tasks.values() if task.position is not None]
         copies = Counter(position for _, position in tasks)
         late = [task for task in tasks if task[0] < latest and copies[task[1]] == 1 and task[1] not in self._found]

@@ -1,13 +1,12 @@
 """Plans that meet a limit on latency: each plan is measured, and the measurement corrects the model of latency."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gnnrl.latency.tables import Latency
-from gnnrl.network.cost import Constraint, as_constraints
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
@@ -63,11 +62,6 @@ class Agreement:
     rounds: int
 
 
-def limits_latency(constraint: str | Sequence[Constraint]) -> Constraint | None:
-    """Return the limit on latency among others, None if there is none."""
-    return next((limit for limit in as_constraints(constraint) if limit.metric == "latency"), None)
-
-
 def agree(
     projection: Projection,
     choose: Callable[[Projection], Component],
@@ -93,12 +87,12 @@ def agree(
     while len(tried) < _ROUNDS:
         check = _check(projection, widths, time(widths), relative)
         tried.append((projection, widths, check))
-        factor = _form(projection.network).factor
+        factor = _factor(projection.network)
         too_small, too_large = (factor, too_large) if check.used > 1 else (too_small, factor)
         found = factor * check.pruned_ms / check.predicted_ms
         if not too_small < found < too_large:
             found = math.sqrt(too_small * too_large) if too_small else factor
-        projection, before = _corrected(projection, found / factor), widths
+        projection, before = replace(projection, network=with_factor(projection.network, found)), widths
         if 1 - SLACK <= check.used <= 1 or not projection.holds(projection.narrowest):
             break
         widths = choose(projection)
@@ -117,36 +111,25 @@ def _check(
 ) -> LatencyCheck:
     dense, pruned = map(float, milliseconds)
     network = projection.network
-    limit = dict(projection.budget.limits)["latency"]
-    predicted = float(network.cost.metric("latency", widths))
-    slower = dense / _dense(network) if relative else 1.0
+    limit, predicted = dict(projection.budget.limits)["latency"], float(network.cost.metric("latency", widths))
+    # Shares refer to the model's latency of the dense network before any correction.
+    expected = float(network.cost.metric("latency", network.widths)) / _factor(network)
+    slower = dense / expected if relative else 1.0
     return LatencyCheck(limit * slower, dense, pruned, predicted * slower)
 
 
-def _dense(network: Network) -> float:
-    """Return the model's latency of the dense network before any correction: shares refer to it."""
-    return float(network.cost.metric("latency", network.widths)) / _form(network).factor
-
-
-def _form(network: Network) -> Latency:
+def _factor(network: Network) -> float:
     form = network.cost.metrics["latency"].form
     assert isinstance(form, Latency)
-    return form
+    return form.factor
 
 
-def _corrected(projection: Projection, factor: float) -> Projection:
-    network = projection.network
-    return replace(projection, network=_with_form(network, _form(network).corrected(factor)))
-
-
-def uncorrected(network: Network) -> Network:
-    """Return the network with its model of latency before any correction; shares refer to it."""
-    return _with_form(network, replace(_form(network), factor=1.0))
-
-
-def _with_form(network: Network, form: Latency) -> Network:
-    metric = replace(network.cost.metrics["latency"], form=form)
-    return replace(network, cost=network.cost.including("latency", metric))
+def with_factor(network: Network, factor: float = 1.0) -> Network:
+    """Return the network with another correction of its model of latency, by default none; shares refer to that."""
+    metric = network.cost.metrics["latency"]
+    assert isinstance(metric.form, Latency)
+    corrected = replace(metric, form=replace(metric.form, factor=factor))
+    return replace(network, cost=network.cost.including("latency", corrected))
 
 
 def scaled_onto(projection: Projection, widths: Component) -> Component:

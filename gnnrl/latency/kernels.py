@@ -119,10 +119,6 @@ class Variables:
         """Counts of all rows [rows, G]."""
         return csr_array(np.array(self._rows, np.int64).reshape(-1, len(self.widths)))
 
-    def dense(self, row: int) -> int:
-        """Return the value of a row in the dense network."""
-        return self.at(row, self.widths)
-
     def at(self, row: int, widths: Component) -> int:
         """Return the value of a row at widths [G]."""
         return self.fixed[row] + int(self._rows[row] @ widths)
@@ -135,7 +131,7 @@ class Variables:
         shares = SHARES.get(len(kernel.free), FEW_SHARES)
         rows = []
         for row in kernel.free:
-            dense, least = self.dense(row), self.at(row, np.ones_like(self.widths))
+            dense, least = self.at(row, self.widths), self.at(row, np.ones_like(self.widths))
             values = sorted({min(max(blocked(share, dense), least), dense) for share in shares})
             values = [sizes[0] for sizes in kernel.line] or values
             rows.append(values + [dense] * (len(shares) - len(values)))
@@ -143,12 +139,9 @@ class Variables:
 
     def line(self, kernel: Kernel) -> tuple[tuple[int, ...], ...]:
         """Return the sizes of a kernel when all groups shrink together."""
-        found = {}
-        for share in SHARES[1]:
-            widths = np.array([blocked(share, int(width)) for width in self.widths])
-            sizes = tuple(self.at(row, widths) for row in kernel.sizes)
-            found[sizes[0]] = sizes
-        return tuple(sizes for _, sizes in sorted(found.items()))
+        shrunk = [np.array([blocked(share, int(width)) for width in self.widths]) for share in SHARES[1]]
+        found = [tuple(self.at(row, widths) for row in kernel.sizes) for widths in shrunk]
+        return tuple(sizes for _, sizes in sorted({sizes[0]: sizes for sizes in found}.items()))
 
 
 def blocked(share: float, size: int) -> int:
@@ -164,17 +157,11 @@ def find_kernels(network: Network, like: Tensor) -> tuple[list[Kernel], Variable
     """
     variables = Variables(network)
     found = (_kernel(network, operation, variables) for operation in network.operations if operation.operands)
-    known: dict[str, Kernel | None] = {}
-    kernels = []
-    for kernel in found:
-        if kernel is None:
-            continue
-        if kernel.signature not in known:
-            known[kernel.signature] = _runnable(kernel, variables, like)
-        runnable = known[kernel.signature]
-        if runnable is not None:
-            kernels.append(replace(runnable, sizes=kernel.sizes))
-    return kernels, variables
+    kernels = [kernel for kernel in found if kernel is not None]
+    distinct = {kernel.signature: kernel for kernel in reversed(kernels)}  # the first one of each signature
+    known = {signature: _runnable(kernel, variables, like) for signature, kernel in distinct.items()}
+    pairs = [(kernel, known[kernel.signature]) for kernel in kernels]
+    return [replace(runnable, sizes=kernel.sizes) for kernel, runnable in pairs if runnable is not None], variables
 
 
 def _runnable(kernel: Kernel, variables: Variables, like: Tensor) -> Kernel | None:
@@ -202,7 +189,7 @@ def _kernel(network: Network, operation: Operation, variables: Variables) -> Ker
         operation.name,
         {name: (shape, tuple(placed)) for name, (shape, placed) in operands.items()},
         tuple(rows),
-        tuple(variables.dense(row) for row in rows),
+        tuple(variables.at(row, network.widths) for row in rows),
         {name: value for name, value in operation.settings.items() if name not in operands},
     )
 

@@ -70,7 +70,7 @@ def measure_latency(
     fixed = np.array(variables.fixed, np.int64)
     sizes = network.cost.sizes.extended(fixed, variables.counts)
     form = Latency(tables, peak.terms)
-    anchors = np.array([_anchor(network, share) for share in _ANCHORS])
+    anchors = np.array([[blocked(share, group.size) for group in network.groups] for share in _ANCHORS], np.int64)
     seconds = time_plans(model, network, example_inputs, anchors, clock=clock, ledger=ledger)
     fitted = _fitted(form, sizes.at(anchors), _MILLISECONDS * seconds)
     return replace(network, cost=network.cost.including("latency", CostFunction(sizes, fitted)))
@@ -146,7 +146,7 @@ def _tables(
     distinct = {kernel.signature: kernel for kernel in kernels}
     grids = {name: variables.grid(kernel) for name, kernel in distinct.items()}
     points = [(name, point) for name, grid in grids.items() for point in product(*grid)]
-    makers = [_maker(distinct[name], point, like) for name, point in points]
+    makers = [partial(distinct[name].at_point, point, like) for name, point in points]
     measure = partial(median_seconds, makers, rounds=_ROUNDS, repeats=_REPEATS, clock=clock, progress=progress)
     seconds = ledger.seconds(name_of("layers", points), len(points), measure)
     times: dict[str, list[float]] = {}
@@ -160,14 +160,6 @@ def _tables(
         smooth = [monotone(np.reshape(times[kernel.signature], shape)).ravel() for kernel in alike]
         made.append(Tables(np.array([kernel.free for kernel in alike]) + offset, grid, np.array(smooth)))
     return tuple(made)
-
-
-def _maker(kernel: Kernel, point: Sequence[int], like: Tensor) -> Callable[[], Call]:
-    return lambda: kernel.at_point(point, like)
-
-
-def _anchor(network: Network, share: float) -> Component:
-    return np.array([blocked(share, group.size) for group in network.groups], np.int64)
 
 
 def _fitted(form: Latency, sizes: NDArray[np.int64], measured: NDArray[np.float64]) -> Latency:

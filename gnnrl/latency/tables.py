@@ -4,7 +4,7 @@ T = tables, D = sizes that the time of a layer depends on, K = measured values o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -55,12 +55,8 @@ class Tables:
         """Return the cell of each size, the position inside it, and its length, 0 outside of the grid [..., T, D]."""
         x = sizes[..., self.indices].astype(np.float64)
         cell = np.clip((x[..., None] >= self.grid).sum(-1) - 1, 0, self.grid.shape[-1] - 2)
-        low = np.take_along_axis(np.broadcast_to(self.grid, (*x.shape, self.grid.shape[-1])), cell[..., None], -1)[
-            ..., 0
-        ]
-        high = np.take_along_axis(np.broadcast_to(self.grid, (*x.shape, self.grid.shape[-1])), cell[..., None] + 1, -1)[
-            ..., 0
-        ]
+        grid = np.broadcast_to(self.grid, (*x.shape, self.grid.shape[-1]))
+        low, high = np.moveaxis(np.take_along_axis(grid, np.stack([cell, cell + 1], -1), -1), -1, 0)
         inside = (x >= self.grid[..., 0]) & (x <= self.grid[..., -1])
         length = np.maximum(high - low, 1e-9)
         return cell, np.clip((x - low) / length, 0, 1), np.where(inside & (high > low), length, 0)
@@ -106,10 +102,6 @@ class Latency:
         layers = sum((tables.gradient(sizes) for tables in self.tables), np.zeros(sizes.shape))
         rest = self.per_byte * self.volume.gradient(sizes)
         return np.asarray(self.factor * (self.scale * layers + rest))
-
-    def corrected(self, factor: float) -> "Latency":
-        """Return the same latency times a factor."""
-        return replace(self, factor=self.factor * factor)
 
 
 def monotone(times: Floats) -> Floats:

@@ -38,15 +38,13 @@ class NarrowMultiheadAttention(nn.MultiheadAttention):
 
         A `TorchFunctionMode` sees one call, as it does for `F.multi_head_attention_forward`.
         """
+        rest: tuple[Any, ...] = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
         if has_torch_function(tensors := (query, key, value)):
-            rest: tuple[Any, ...] = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
             found: tuple[Tensor, Tensor | None] = handle_torch_function(
                 NarrowMultiheadAttention.forward, tensors, self, *tensors, *rest
             )
             return found
-        return self.compute(
-            query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
-        )
+        return self.compute(query, key, value, *rest)
 
     def compute(
         self,

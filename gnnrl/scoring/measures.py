@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
 from gnnrl.modules.copies import copy_network
 from gnnrl.modules.modes import evaluating
-from gnnrl.zoo.batches import Batches, LabelledData, batched, on_device
+from gnnrl.zoo.batches import Batches, LabelledData, batched, ended, placed
 from gnnrl.zoo.data import check_labels
 
 Metric = Literal["top1", "loss", "kl"]
@@ -155,7 +155,8 @@ def mean_of(
     model.to(device)
     result, count = 0.0, 0
     with evaluating(model):
-        for inputs, labels in on_device(batches, device):
+        for batch in ended(batches):
+            inputs, labels = placed(batch, device)
             logits = logits_of(model, inputs, labels, precision)
             if not logits.isfinite().all():
                 raise EvaluationError("the network's outputs are NaN or infinite: its weights or inputs are damaged.")

@@ -5,7 +5,6 @@ Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772. The implement
 """
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,43 +14,29 @@ from gnnrl.searchers.task import Task
 from gnnrl.searchers.wishes import SPREAD, plan_of
 
 
-@dataclass(frozen=True, slots=True)
-class CMASearcher:
-    """CMA-ES from the closed-form plan.
-
-    Attributes:
-        sigma: first step size; by default the standard deviation of the graph policy.
-        population: plans in a generation; by default 4 + 3 ln G.
-    """
-
-    sigma: float = SPREAD
-    population: int | None = None
-
-    def __call__(self, task: Task) -> None:
-        """Score generations. After convergence, start again with twice the step size."""
-        cma = require("cma", "search")
-        groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
-        options = {
-            "bounds": [-WISH_BOUND, WISH_BOUND],
-            "randn": lambda *shape: rng.standard_normal(shape),
-            "seed": np.nan,  # the package would seed the global generator
-            "verbose": -9,
-            "verb_log": 0,
-        }
-        if self.population is not None:
-            options["popsize"] = self.population
-        centre = [0.0] * max(groups, 2)  # the package needs at least two dimensions
-        task.ask(plan_of(task, np.zeros(groups)))
-        sigma = self.sigma
-        while True:
-            strategy = cma.CMAEvolutionStrategy(centre, sigma, options)
-            while not strategy.stop():
-                used = task.used
-                generation = strategy.ask()
-                scores = task.score_all([plan_of(task, wish[:groups]) for wish in generation])
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # generations often have equal scores
-                    strategy.tell(generation, [-score for score in scores])
-                if task.used == used:
-                    break
-            sigma = min(2 * sigma, WISH_BOUND / 2)
+def adapt(task: Task) -> None:
+    """Score generations, from the closed-form plan. After convergence, start again with twice the step size."""
+    cma = require("cma", "search")
+    groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
+    options = {
+        "bounds": [-WISH_BOUND, WISH_BOUND],
+        "randn": lambda *shape: rng.standard_normal(shape),
+        "seed": np.nan,  # the package would seed the global generator
+        "verbose": -9,
+        "verb_log": 0,
+    }
+    centre = [0.0] * max(groups, 2)  # the package needs at least two dimensions
+    task.ask(plan_of(task, np.zeros(groups)))
+    sigma = SPREAD
+    while True:
+        strategy = cma.CMAEvolutionStrategy(centre, sigma, options)
+        while not strategy.stop():
+            used = task.used
+            generation = strategy.ask()
+            scores = task.score_all([plan_of(task, wish[:groups]) for wish in generation])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # generations often have equal scores
+                strategy.tell(generation, [-score for score in scores])
+            if task.used == used:
+                break
+        sigma = min(2 * sigma, WISH_BOUND / 2)

@@ -7,8 +7,6 @@ only those are proposed whose error curves rise least. The proposals of a step a
 end one by one, because each starts from the best plan.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gnnrl.network.cost import Budget
@@ -19,30 +17,20 @@ from gnnrl.searchers.task import Task
 _SHARE = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class GreedySearcher:
-    """NetAdapt, from the dense network down.
-
-    Attributes:
-        proposals: groups that are scored in a step; by default the square root of the evaluations.
-    """
-
-    proposals: int | None = None
-
-    def __call__(self, task: Task) -> None:
-        """Go down to the limit, then spend the other evaluations on exchanges that improve the best plan."""
-        proposals = min(self.proposals or max(round(task.evaluations**0.5), 1), len(task.network.groups))
-        steps = max(task.evaluations // proposals, 1)
-        dense = task.network.cost.measure(task.network.widths)
-        widths = task.network.widths
-        task.score(_completed(task, widths))
-        for step in range(1, steps + 1):
-            candidates = _narrowed(task, widths, task.projection.budget.on_the_way(dense, step / steps))
-            tried = sorted(candidates, key=lambda group: _rise(task, group, widths, candidates[group]))[:proposals]
-            if tried:
-                scores = task.score_all([_completed(task, candidates[group]) for group in tried])
-                widths = candidates[tried[int(np.argmax(scores))]]
-        _climb(task)
+def netadapt(task: Task) -> None:
+    """Go down to the limit, then spend the other evaluations on exchanges that improve the best plan."""
+    proposals = min(max(round(task.evaluations**0.5), 1), len(task.network.groups))
+    steps = max(task.evaluations // proposals, 1)
+    dense = task.network.cost.measure(task.network.widths)
+    widths = task.network.widths
+    task.score(_completed(task, widths))
+    for step in range(1, steps + 1):
+        candidates = _narrowed(task, widths, task.projection.budget.on_the_way(dense, step / steps))
+        tried = sorted(candidates, key=lambda group: _rise(task, group, widths, candidates[group]))[:proposals]
+        if tried:
+            scores = task.score_all([_completed(task, candidates[group]) for group in tried])
+            widths = candidates[tried[int(np.argmax(scores))]]
+    _climb(task)
 
 
 def _narrowed(task: Task, widths: Component, budget: Budget) -> dict[int, Component]:

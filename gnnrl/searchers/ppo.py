@@ -9,7 +9,7 @@ Episodes do not depend on the scores of their batch, so the plans of a batch are
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -41,7 +41,6 @@ class PPOSearcher:
         policy: makes a `Policy` from a first observation and a seed; by default gnnrl's `ActorCritic`.
         steps: pruning steps in an episode.
         projection: "exact", or "none" for the paper's free dynamics.
-        max_steps: steps after which a free episode is cut off.
         imitations: gradient steps of imitation of the reward model after each batch, if an episode is one exact step;
             0 for plain PPO.
     """
@@ -50,7 +49,6 @@ class PPOSearcher:
     policy: PolicyFactory | None = None
     steps: int = 1
     projection: Literal["exact", "none"] = "exact"
-    max_steps: int = 5
     imitations: int = 40
 
     @property
@@ -67,7 +65,6 @@ class PPOSearcher:
             signals=task.signals(),
             steps=self.steps,
             projection=self.projection,
-            max_steps=self.max_steps,
         )
 
     def _policy(self, observation: Observation, seed: int) -> Policy:
@@ -82,7 +79,14 @@ class PPOSearcher:
         model learns from every batch.
         """
         plans: list[Component] = []
-        env = self.environment(task, lambda widths: _ask(task, plans, widths))
+
+        def ask(widths: Component) -> float:
+            """Ask for the score of an episode's plan, and return a placeholder for its reward."""
+            task.ask(widths)
+            plans.append(widths)
+            return 0.0
+
+        env = self.environment(task, ask)
         env.reset(seed=task.seed)
         agent = PPO(self._policy(env.observation(), task.seed), self.config, task.seed)
         task.ask(env.prior)
@@ -101,7 +105,9 @@ class PPOSearcher:
                         break
                     task.ask(near)
             task.tell()
-            agent.update(_rewarded(rollout, map(task.reward, plans)), used / task.evaluations)
+            scores = map(task.reward, plans)  # of the episodes that reached the limit, in order
+            steps = [replace(step, reward=next(scores)) if step.terminated else step for step in rollout.steps]
+            agent.update(Rollout(steps), used / task.evaluations)
             if task.used > used:
                 self._learn(task, agent, env.observation(), rng)
             _play(env, agent, Rollout(), deterministic=True)
@@ -117,18 +123,6 @@ class PPOSearcher:
         model = RewardModel.fit(allocation, widths, [trial.score for trial in trials])
         actions = np.stack([model.best_wish(rng) for _ in range(_DRAWS)])
         agent.imitate(observation, torch.from_numpy(actions).float(), self.imitations)
-
-
-def _ask(task: Task, plans: list[Component], widths: Component) -> float:
-    """Ask for the score of an episode's plan, and return a placeholder for its reward."""
-    task.ask(widths)
-    plans.append(widths)
-    return 0.0
-
-
-def _rewarded(rollout: Rollout, scores: Iterator[float]) -> Rollout:
-    """Return the rollout with the scores of its episodes that reached the limit, in order."""
-    return Rollout([replace(step, reward=next(scores)) if step.terminated else step for step in rollout.steps])
 
 
 def _play(env: PruningEnv, agent: PPO, rollout: Rollout, *, deterministic: bool = False) -> None:

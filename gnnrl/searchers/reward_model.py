@@ -30,15 +30,10 @@ class RewardModel:
     """Distribution of the weights of the error curves, given the rewards of a search.
 
     Attributes:
-        reference: errors of the closed-form plan [G].
-        level: reward of that plan in the model.
         mean: expected weight of each curve [G].
         root: square root of the weights' covariance [G, G].
     """
 
-    allocation: Allocation
-    reference: NDArray[np.float64]
-    level: float
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
 
@@ -49,8 +44,7 @@ class RewardModel:
         y = np.asarray(rewards, np.float64)
         good = y >= np.median(y) - 4 * (np.median(y) - np.quantile(y, 0.25)) - _JITTER
         y, plans = y[good], np.asarray(widths)[good]
-        reference = allocation.errors_at(allocation.widths())
-        x = allocation.errors_at(plans) - reference
+        x = allocation.errors_at(plans) - allocation.errors_at(allocation.widths())
         # Choose c, τ and σ from a grid by the evidence; `scale` turns errors into rewards.
         spread = max(float(y.std()), _JITTER)
         scale = spread / max(float(np.sqrt(np.square(x).sum(1).mean())), _JITTER)
@@ -58,8 +52,7 @@ class RewardModel:
             ((slope * scale, tau, noise * spread) for slope in _SLOPES for tau in _SPREADS for noise in _NOISES),
             key=lambda setting: _log_evidence(x, y, *setting),
         )
-        level, mean, root = _posterior(x, y, *best)
-        return cls(allocation, reference, level, mean, root)
+        return cls(*_posterior(x, y, *best))
 
     def best_wish(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the wish [G] that is optimal for one draw of the weights: their logarithms (Thompson 1933).
@@ -70,11 +63,6 @@ class RewardModel:
         typical = max(float(np.abs(self.mean).mean()), _JITTER)
         wish = np.log(np.maximum(weights / typical, np.exp(-WISH_BOUND)))
         return np.asarray((wish - wish.mean()).clip(-WISH_BOUND, WISH_BOUND))
-
-    def predict(self, widths: Component, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Return rewards [...] of plans [..., G] for weights [G] of the curves, by default the expected ones."""
-        chosen = self.mean if weights is None else weights
-        return np.asarray(self.level - (self.allocation.errors_at(widths) - self.reference) @ chosen)
 
 
 def _covariance(
@@ -92,8 +80,8 @@ def _log_evidence(x: NDArray[np.float64], y: NDArray[np.float64], slope: float, 
 
 def _posterior(
     x: NDArray[np.float64], y: NDArray[np.float64], slope: float, tau: float, noise: float
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Return the level, and mean [G] and root of the covariance [G, G] of the weights, given the rewards."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean [G] and root of the covariance [G, G] of the weights, given the rewards."""
     # Add a column for the level, which has an almost flat prior around the mean reward.
     design = np.column_stack([np.ones(len(y)), -x])
     precision = np.diag([1e-2 / max(float(y.var()), _JITTER**2), *([(tau * slope) ** -2] * x.shape[1])])
@@ -102,4 +90,4 @@ def _posterior(
     covariance = np.linalg.inv(design.T @ design / noise**2 + precision)
     mean = start + covariance @ (design.T @ (y - design @ start)) / noise**2
     root = np.linalg.cholesky(covariance[1:, 1:] + _JITTER**2 * np.eye(x.shape[1]))
-    return float(mean[0]), mean[1:], np.asarray(root, np.float64)
+    return mean[1:], np.asarray(root, np.float64)

@@ -8,25 +8,25 @@ from typing import Any
 from gnnrl.errors import ConfigError, choices
 from gnnrl.imports import imported, require
 from gnnrl.searchers import closed_form, sampling
-from gnnrl.searchers.annealing import AnnealingSearcher
+from gnnrl.searchers.annealing import anneal
 from gnnrl.searchers.ddpg import DDPGSearcher
-from gnnrl.searchers.evolution import EvolutionSearcher
-from gnnrl.searchers.evolution_strategy import CMASearcher
-from gnnrl.searchers.greedy import GreedySearcher
+from gnnrl.searchers.evolution import evolve
+from gnnrl.searchers.evolution_strategy import adapt
+from gnnrl.searchers.greedy import netadapt
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.task import Searcher
-from gnnrl.searchers.tpe import TPESearcher
+from gnnrl.searchers.tpe import estimate
 
 SEARCHERS: Mapping[str, Searcher] = MappingProxyType(
     {
         "ppo": PPOSearcher(),
         "ddpg": DDPGSearcher(),
         "amc": DDPGSearcher(start="ratio"),
-        "cma": CMASearcher(),
-        "tpe": TPESearcher(),
-        "evolution": EvolutionSearcher(),
-        "annealing": AnnealingSearcher(),
-        "greedy": GreedySearcher(),
+        "cma": adapt,
+        "tpe": estimate,
+        "evolution": evolve,
+        "annealing": anneal,
+        "greedy": netadapt,
         "random": sampling.random,
         "random-prior": sampling.random_prior,
         "uniform": closed_form.uniform,

@@ -6,7 +6,6 @@ The first plans are scored together. Then each plan depends on all previous scor
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,43 +16,36 @@ from gnnrl.pruning.allocation import WISH_BOUND
 from gnnrl.searchers.task import Task
 from gnnrl.searchers.wishes import SPREAD, new_near, plan_of
 
+_STARTUP = 10
+"""Plans around the closed form that are scored before densities are estimated. optuna would draw them from the whole
+space, in which hardly any plan is good."""
 
-@dataclass(frozen=True, slots=True)
-class TPESearcher:
-    """Search with optuna's TPE sampler.
 
-    Attributes:
-        startup: plans around the closed form that are scored before densities are estimated. optuna would draw them
-            from the whole space, in which hardly any plan is good.
-    """
+def estimate(task: Task) -> None:
+    """Score the sampler's suggestions. If a suggestion is known, score another one near it, too."""
+    optuna = require("optuna", "search")
+    groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
+    uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)
+    space = {str(group): uniform for group in range(groups)}
 
-    startup: int = 10
+    def add(wish: NDArray[np.float64], score: float) -> None:
+        params = {name: float(value) for name, value in zip(space, wish, strict=True)}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=score))
 
-    def __call__(self, task: Task) -> None:
-        """Score the sampler's suggestions. If a suggestion is known, score another one near it, too."""
-        optuna = require("optuna", "search")
-        groups, rng = len(task.network.groups), np.random.default_rng(task.seed)
-        uniform = optuna.distributions.FloatDistribution(-WISH_BOUND, WISH_BOUND)
-        space = {str(group): uniform for group in range(groups)}
-
-        def add(wish: NDArray[np.float64], score: float) -> None:
-            params = {name: float(value) for name, value in zip(space, wish, strict=True)}
-            study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=score))
-
-        with _quiet(optuna):
-            sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=task.seed)
-            study = optuna.create_study(direction="maximize", sampler=sampler)
-            first = [np.zeros(groups), *rng.normal(0.0, SPREAD, (self.startup - 1, groups))]
-            for wish, score in zip(first, task.score_all([plan_of(task, wish) for wish in first]), strict=True):
-                add(wish, score)
-            while True:
-                trial = study.ask(space)
-                wish = np.array([trial.params[name] for name in space])
-                repeated = task.is_known(plan_of(task, wish))
-                study.tell(trial, task.score(plan_of(task, wish)))
-                if repeated:
-                    near = new_near(task, wish, SPREAD, rng)
-                    add(near, task.score(plan_of(task, near)))
+    with _quiet(optuna):
+        sampler = optuna.samplers.TPESampler(n_startup_trials=_STARTUP, seed=task.seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        first = [np.zeros(groups), *rng.normal(0.0, SPREAD, (_STARTUP - 1, groups))]
+        for wish, score in zip(first, task.score_all([plan_of(task, wish) for wish in first]), strict=True):
+            add(wish, score)
+        while True:
+            trial = study.ask(space)
+            wish = np.array([trial.params[name] for name in space])
+            repeated = task.is_known(plan_of(task, wish))
+            study.tell(trial, task.score(plan_of(task, wish)))
+            if repeated:
+                near = new_near(task, wish, SPREAD, rng)
+                add(near, task.score(plan_of(task, near)))
 
 
 @contextmanager

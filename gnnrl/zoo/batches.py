@@ -103,12 +103,6 @@ def sample_of(data: Dataset[Any], index: int) -> Any:
         ) from error
 
 
-def on_device(batches: Batches, device: str) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    """Yield batches on a device; see `placed` and `ended`."""
-    for batch in ended(batches):
-        yield placed(batch, device)
-
-
 def ended(batches: Batches) -> Iterator[tuple[Tensor, ...]]:
     """Yield batches, and refuse endless ones.
 

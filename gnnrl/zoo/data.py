@@ -30,7 +30,7 @@ from torch.utils.data import Dataset, Subset
 from gnnrl.errors import ConfigError, DataError
 from gnnrl.moved import warn_renamed
 from gnnrl.zoo.digits import REWARD, TEST, TRAIN, load_digits
-from gnnrl.zoo.pixels import Content, Pixels, PixelsInMemory, collect
+from gnnrl.zoo.pixels import Content, Pixels, collect
 from gnnrl.zoo.sources import ARCHIVE_SUFFIXES, OnProgress, read_images
 
 CALIBRATION_IMAGES = 1000
@@ -114,7 +114,7 @@ def load_data(
     mean: Sequence[float],
     std: Sequence[float],
     seed: int = 0,
-    progress: OnProgress | None = None,
+    progress: OnProgress = lambda done, total: None,
 ) -> DataSplits:
     """Read labelled images, and divide them into splits.
 
@@ -169,12 +169,14 @@ def _load_digits(image_size: tuple[int, int], mean: Sequence[float], std: Sequen
             f"the embedded digits are grey images of 8x8 pixels, the network takes {len(mean)} x {height} x {width}. "
             "Give the network its own data, or use digits-resnet."
         )
-    pixels, positions = PixelsInMemory(images), torch.arange(len(images))
-    train, reward, test = (ImageDataset(pixels, labels, positions[part], mean, std) for part in (TRAIN, REWARD, TEST))
+    positions = torch.arange(len(images))
+    train, reward, test = (
+        ImageDataset(images.__getitem__, labels, positions[part], mean, std) for part in (TRAIN, REWARD, TEST)
+    )
     return DataSplits(train, train.first(CALIBRATION_IMAGES), reward, test, tuple("0123456789"))
 
 
-def _read(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, Content]]:
+def _read(path: Path, progress: OnProgress) -> Iterator[tuple[str, Content]]:
     """Yield the images of a source. Images of train.tar, test.zip and so on are named as in train/ and test/."""
     archives = {
         split: archive
@@ -229,16 +231,12 @@ def _cut(roots: dict[str, list[int]], seed: int, source: Path) -> tuple[Tensor, 
     pool = pool[torch.from_numpy(np.random.RandomState(seed).permutation(len(pool)))]
     tenth = len(pool) // 10
     if "" in roots:
-        cut = (
-            pool[: len(pool) - 2 * tenth],
-            pool[len(pool) - 2 * tenth : len(pool) - tenth],
-            pool[len(pool) - tenth :],
-        )
+        train, reward, test = pool.tensor_split([len(pool) - 2 * tenth, len(pool) - tenth])
     elif len(roots) == 3:
-        cut = (pool, torch.tensor(roots["val"]), torch.tensor(roots["test"]))
+        train, reward, test = pool, torch.tensor(roots["val"]), torch.tensor(roots["test"])
     else:
-        held_out = roots.get("test", roots.get("val"))
-        cut = (pool[: len(pool) - tenth], pool[len(pool) - tenth :], torch.tensor(held_out))
-    if not all(len(part) for part in cut):
+        train, reward = pool.tensor_split([len(pool) - tenth])
+        test = torch.tensor(roots.get("test", roots.get("val")))
+    if not all(len(part) for part in (train, reward, test)):
         raise DataError(f"{source}: {len(pool)} images are too few to split; at least 10 are needed.")
-    return cut
+    return train, reward, test

@@ -23,8 +23,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from gnnrl.errors import ArtifactError, ConfigError, is_out_of_memory, question
-from gnnrl.imports import imported, install_command
+from gnnrl.errors import ArtifactError, ConfigError, question
+from gnnrl.imports import install_command, made
 from gnnrl.zoo.digits import DIGITS_MEAN, DIGITS_STD, DIGITS_WEIGHTS
 from gnnrl.zoo.networks import cifar_resnet, digits_resnet
 from gnnrl.zoo.weights import load_weights
@@ -66,7 +66,10 @@ def resolve_model(spec: str, *, pretrained: bool = False) -> nn.Module:
     if prefix in LIBRARIES:
         return _resolve_library(prefix, name, pretrained)
     _check_spelled(prefix, name)
-    return _resolve_factory(spec)
+    network = made(spec)
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{spec}: {name}() returned {type(network).__name__}, not a torch.nn.Module.")
+    return network
 
 
 def input_spec(spec: str) -> InputSpec:
@@ -122,8 +125,7 @@ def _own_depth(spec: str) -> int:
 
 
 def _resolve_library(library: str, name: str, pretrained: bool) -> nn.Module:
-    models = _import_library(library)
-    _check_known(models, library, name)
+    models = _library_with(library, name)
     try:
         if library == "timm":
             network: nn.Module = models.create_model(name, pretrained=pretrained)
@@ -137,52 +139,32 @@ def _resolve_library(library: str, name: str, pretrained: bool) -> nn.Module:
     return network
 
 
-def _import_library(library: str) -> ModuleType:
+def _library_with(library: str, name: str) -> ModuleType:
+    """Import a library, and check that it has a network of this name."""
     try:
-        return importlib.import_module("timm" if library == "timm" else "torchvision.models")
+        models = importlib.import_module("timm" if library == "timm" else "torchvision.models")
     except ImportError as error:
         raise ConfigError(f"{library} cannot be imported ({error}); run: {install_command('vision')}") from error
-
-
-def _check_known(models: ModuleType, library: str, name: str) -> None:
     known: list[str] = models.list_models()
     # timm's names may have a tag of the weights: resnet50.a1_in1k
     if name not in known and not (library == "timm" and name.split(".")[0] in known):
         hint = question(name, known, most=3) or f"{library}'s list_models() returns all names"
         raise ConfigError(f"{library} has no network {name!r}; {hint}")
+    return models
 
 
 def _timm_input(name: str) -> InputSpec:
-    timm = _import_library("timm")
-    _check_known(timm, "timm", name)
-    config = timm.get_pretrained_cfg(name)
+    config = _library_with("timm", name).get_pretrained_cfg(name)
     if config is None:
         return InputSpec((1, 3, 224, 224), IMAGENET_MEAN, IMAGENET_STD)
     return InputSpec((1, *config.input_size), tuple(config.mean), tuple(config.std))
 
 
 def _torchvision_input(name: str) -> InputSpec:
-    models = _import_library("torchvision")
-    _check_known(models, "torchvision", name)
-    preset = models.get_model_weights(name).DEFAULT.transforms()
+    preset = _library_with("torchvision", name).get_model_weights(name).DEFAULT.transforms()
     side = preset.crop_size[0] if hasattr(preset, "crop_size") else 224
     mean, std = getattr(preset, "mean", IMAGENET_MEAN), getattr(preset, "std", IMAGENET_STD)
     return InputSpec((1, 3, side, side), tuple(mean), tuple(std))
-
-
-def _resolve_factory(spec: str) -> nn.Module:
-    with imported(spec) as factory:
-        try:
-            network = factory()
-        except (Exception, SystemExit) as error:
-            if is_out_of_memory(error):
-                raise
-            name = spec.rpartition(":")[2]
-            raise ConfigError(f"{spec}: {name}() failed with {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        returned = f"{spec.rpartition(':')[2]}() returned {type(network).__name__}"
-        raise ConfigError(f"{spec}: {returned}, not a torch.nn.Module.")
-    return network
 
 
 def _check_spelled(module: str, name: str) -> None:
@@ -213,8 +195,8 @@ def _without_factory(path: Path) -> str:
 
 def _elsewhere(name: str) -> str:
     """Return a question if an installed library has a network of this name."""
-    for library in ("torchvision", "timm"):
+    for library in LIBRARIES:
         with suppress(ConfigError):
-            if name in _import_library(library).list_models():
-                return f"did you mean {library}:{name}?"
+            _library_with(library, name)
+            return f"did you mean {library}:{name}?"
     return ""

@@ -20,10 +20,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from gnnrl.errors import ConfigError, DataError
-from gnnrl.imports import imported, require
+from gnnrl.imports import made, require
 from gnnrl.zoo.batches import sample_of
 from gnnrl.zoo.data import CALIBRATION_IMAGES, DataSplits, ImageDataset
-from gnnrl.zoo.pixels import PixelsInMemory
 
 TORCHVISION = "torchvision"
 TORCHVISION_NAMES = ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST")
@@ -52,27 +51,20 @@ def named_data(
     origin, _, name = source.rpartition(":")
     if origin == TORCHVISION:
         return _of_torchvision(name, image_size, mean, std, seed)
-    with imported(source) as factory:
-        try:
-            made = factory()
-        except (Exception, SystemExit) as error:
-            raise ConfigError(f"{source}: {name}() failed with {type(error).__name__}: {error}") from error
-    if not isinstance(made, tuple | list) or len(made) not in (2, 3) or not all(_is_data(part) for part in made):
+    found = made(source)
+    parts = list(found) if isinstance(found, tuple | list) else []
+    if len(parts) not in (2, 3) or not all(isinstance(part, Dataset) and hasattr(part, "__len__") for part in parts):
         raise DataError(
             f"{source}: {name}() must return two or three datasets of (input, label): (train, test) or "
-            f"(train, reward, test); it returned {_described(made)}."
+            f"(train, reward, test); it returned {_described(found)}."
         )
-    return _splits(source, list(made), seed)
+    return _splits(source, parts, seed)
 
 
 def _described(made: Any) -> str:
     parts = made if isinstance(made, tuple | list) else [made]
     names = ", ".join(type(part).__name__ for part in parts[:4])
     return f"({names}): return their datasets, because gnnrl makes batches itself" if "DataLoader" in names else names
-
-
-def _is_data(part: Any) -> bool:
-    return isinstance(part, Dataset) and hasattr(part, "__len__")
 
 
 def _splits(source: str, parts: list[Any], seed: int) -> DataSplits:
@@ -124,7 +116,7 @@ def _of_torchvision(
         raise DataError(f"{TORCHVISION}:{name} cannot be downloaded ({error}); put it into {root} yourself.") from error
     images = [_pixels(part.data, len(mean), image_size) for part in (train, test)]
     labels = torch.tensor([*map(int, train.targets), *map(int, test.targets)])
-    pixels, count = PixelsInMemory(torch.cat(images)), len(images[0])
+    pixels, count = torch.cat(images).__getitem__, len(images[0])
     kept, held = _cut(count, seed)
     positions = (kept, kept[:CALIBRATION_IMAGES], held, range(count, len(labels)))
     first, calibration, reward, last = (

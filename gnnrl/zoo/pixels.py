@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,17 +31,6 @@ MAX_PIXELS = 100_000_000
 DECODED_BYTES = 3 * 64 * 64
 CORRUPT_SHARE = 0.01
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
-
-
-class PixelsInMemory:
-    """Decoded images, uint8 [N, C, H, W]."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-
-    def __call__(self, positions: Tensor) -> Tensor:
-        """Return uint8 [n, C, H, W]."""
-        return self.images[positions]
 
 
 class PixelsOnDemand:
@@ -67,17 +56,8 @@ class PixelsOnDemand:
             raise DataError(f"{self.names[position]}: the image is damaged ({error}); remove it.") from error
 
 
-class Collection(NamedTuple):
-    """Images in the order of their names."""
-
-    names: list[str]
-    pixels: Pixels
-    skipped: list[str]
-    """Names of images that cannot be decoded; they are not in `names`."""
-
-
-def collect(images: Iterable[tuple[str, Content]], shape: Shape, source: Path) -> Collection:
-    """Sort the images of a source by name, and return them with their pixels.
+def collect(images: Iterable[tuple[str, Content]], shape: Shape, source: Path) -> tuple[list[str], Pixels, list[str]]:
+    """Return the sorted names of a source's images, their pixels, and the names of images that cannot be decoded.
 
     Raises:
         DataError: there is no image, or more than 1 % of the images cannot be decoded.
@@ -85,9 +65,9 @@ def collect(images: Iterable[tuple[str, Content]], shape: Shape, source: Path) -
     channels, height, width = shape
     if channels * height * width <= DECODED_BYTES:
         names, arrays, skipped = _sift(images, partial(decode, shape=shape), source)
-        return Collection(names, PixelsInMemory(_stack(arrays)), skipped)
+        return names, _stack(arrays).__getitem__, skipped
     names, contents, skipped = _sift(images, _probe, source)
-    return Collection(names, PixelsOnDemand(names, contents, shape), skipped)
+    return names, PixelsOnDemand(names, contents, shape), skipped
 
 
 def decode(content: Content, shape: Shape) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from gnnrl.errors import DataError
 
@@ -27,14 +27,10 @@ ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip")
 MAX_MEMBER_BYTES = 64 * 2**20
 MAX_ARCHIVE_BYTES = 16 * 2**30
 PROGRESS_EVERY = 500
-DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\xfd7zXZ\0": cast("Callable[[BinaryIO], BinaryIO]", lzma.open),
-    b"\x1f\x8b": cast("Callable[[BinaryIO], BinaryIO]", gzip.open),
-    b"BZh": cast("Callable[[BinaryIO], BinaryIO]", bz2.open),
-}
+DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {b"\xfd7zXZ\0": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 
 
-def read_images(path: Path, progress: OnProgress | None = None) -> Iterator[tuple[str, bytes | Path]]:
+def read_images(path: Path, progress: OnProgress = lambda done, total: None) -> Iterator[tuple[str, bytes | Path]]:
     """Yield (name, content) of every image in a folder and its subfolders, or in a tar or zip archive.
 
     The name is the relative path with forward slashes. The content is a path for a folder, bytes for an archive.
@@ -55,7 +51,7 @@ def read_images(path: Path, progress: OnProgress | None = None) -> Iterator[tupl
         raise DataError(f"{path}: neither a folder nor an archive; archives end in {', '.join(ARCHIVE_SUFFIXES)}.")
 
 
-def _read_folder(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, Path]]:
+def _read_folder(path: Path, progress: OnProgress) -> Iterator[tuple[str, Path]]:
     files, seen = [], set()
     for folder, subfolders, names in os.walk(path, followlinks=True):
         files += [Path(folder, name) for name in names if _is_image(name)]
@@ -67,11 +63,11 @@ def _read_folder(path: Path, progress: OnProgress | None) -> Iterator[tuple[str,
         ]
     for done, file in enumerate(files, 1):
         yield file.relative_to(path).as_posix(), file
-        _report(progress, done, len(files))
+        progress(done, len(files))
 
 
 def _read_archive(
-    path: Path, read: Callable[[Path, OnProgress | None], Iterator[tuple[str, bytes]]], progress: OnProgress | None
+    path: Path, read: Callable[[Path, OnProgress], Iterator[tuple[str, bytes]]], progress: OnProgress
 ) -> Iterator[tuple[str, bytes]]:
     """Read an archive with a limit on its images' bytes, and one kind of error for all formats."""
     total = 0
@@ -87,7 +83,7 @@ def _read_archive(
         raise DataError(f"{path}: the archive is damaged or cannot be read ({error}); download it again.") from error
 
 
-def _read_tar(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, bytes]]:
+def _read_tar(path: Path, progress: OnProgress) -> Iterator[tuple[str, bytes]]:
     size = path.stat().st_size
     with path.open("rb") as raw, _Tail(raw) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for number, member in enumerate(archive, 1):
@@ -100,11 +96,11 @@ def _read_tar(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, by
                 assert content is not None, "a plain file has content"
                 yield member.name, content.read()
             if number % PROGRESS_EVERY == 0:
-                _report(progress, raw.tell(), size)
+                progress(raw.tell(), size)
         # tarfile takes a damaged or missing header for the end
         if stream.block(archive.offset) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"it ends after {archive.offset:,} bytes without an end mark")
-    _report(progress, size, size)
+    progress(size, size)
 
 
 class _Tail(io.RawIOBase):
@@ -129,7 +125,7 @@ class _Tail(io.RawIOBase):
         return self.chunk[offset - self.start :][: tarfile.BLOCKSIZE]
 
 
-def _read_zip(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, bytes]]:
+def _read_zip(path: Path, progress: OnProgress) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         for number, member in enumerate(members, 1):
@@ -140,7 +136,7 @@ def _read_zip(path: Path, progress: OnProgress | None) -> Iterator[tuple[str, by
                 _check_size(path, member.filename, member.file_size)
                 yield member.filename, archive.read(member)
             if number % PROGRESS_EVERY == 0 or number == len(members):
-                _report(progress, number, len(members))
+                progress(number, len(members))
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -158,8 +154,3 @@ def _is_image(name: str) -> bool:
     parts = PurePosixPath(name)
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts.parts)
     return parts.suffix.lower() in IMAGE_SUFFIXES and not hidden
-
-
-def _report(progress: OnProgress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)

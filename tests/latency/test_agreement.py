@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gnnrl.latency.agreement import agree, limits_latency, scaled_onto, uncorrected
+from gnnrl.latency.agreement import agree, scaled_onto, with_factor
 from gnnrl.latency.measurement import measure_latency
 from gnnrl.network.labels import Component
 from gnnrl.pruning.projection import Projection
@@ -95,15 +95,10 @@ def test_a_share_of_a_corrected_network_is_one_of_what_was_measured(projection: 
     found = agree(projection, uniform, slower_by(1.3, projection), relative=True)
     corrected = found.projection.network
 
-    again = Projection.build(uncorrected(corrected), "latency<=50%", WidthRules(round_to=1))
+    again = Projection.build(with_factor(corrected), "latency<=50%", WidthRules(round_to=1))
 
     assert (
         float(corrected.cost.metric("latency", corrected.widths))
         > 1.2 * dict(projection.budget.limits)["latency"] / 0.5
     )
     assert dict(again.budget.limits)["latency"] == pytest.approx(dict(projection.budget.limits)["latency"])
-
-
-def test_the_limit_on_latency_among_others() -> None:
-    assert str(limits_latency("macs<=50%, latency<=60%")) == "latency<=60%"
-    assert limits_latency("macs<=50%") is None

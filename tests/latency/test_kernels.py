@@ -45,7 +45,7 @@ def test_a_grid_runs_from_the_narrowest_to_the_dense_size() -> None:
         for row, values in zip(kernel.free, variables.grid(kernel), strict=True):
             assert values == sorted(values)
             assert variables.at(row, np.ones_like(case.network.widths)) <= values[0]
-            assert values[-1] == variables.dense(row)
+            assert values[-1] == variables.at(row, case.network.widths)
             assert len(values) == len(SHARES[len(kernel.free)])
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.latency.agreement import limits_latency
-from gnnrl.network.cost import Budget
+from gnnrl.network.cost import Budget, as_constraints
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
@@ -158,6 +157,6 @@ def test_a_wish_is_the_largest_member_of_its_family_that_is_within_the_budget(ru
 
 @pytest.mark.parametrize("constraint", [None, 0.5, 50, ["macs<=50%"]])
 def test_what_is_no_limit_is_refused_with_one(constraint: object) -> None:
-    for read in (limits_latency, lambda found: Budget.of(found, DENSE)):
+    for read in (as_constraints, lambda found: Budget.of(found, DENSE)):
         with pytest.raises(ConfigError, match="write for example macs<=50%"):
             read(constraint)

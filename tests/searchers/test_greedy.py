@@ -1,8 +1,8 @@
 import numpy as np
 
 from gnnrl.network.cost import Budget
-from gnnrl.searchers.greedy import GreedySearcher, _narrowed
-from gnnrl.searchers.task import run
+from gnnrl.searchers.greedy import _narrowed, netadapt
+from gnnrl.searchers.task import search
 from tests.searchers.problem import CASE, batches, task
 
 
@@ -18,10 +18,10 @@ def test_a_group_alone_is_narrowed_until_the_budget_holds_or_to_its_least() -> N
         assert CASE.network.cost.measure(wider).macs > half
 
 
-def test_as_many_groups_are_tried_in_a_step_as_was_asked_for() -> None:
-    work = task(13)
-    run(GreedySearcher(proposals=3), work)
+def test_a_step_tries_as_many_groups_as_the_root_of_the_evaluations() -> None:
+    work = task(9)
+    search(netadapt, work)
 
     assert batches(work)[0] == 1
-    assert set(batches(work)[1:5]) <= {1, 2, 3}
+    assert set(batches(work)[1:4]) <= {1, 2, 3}
     assert max(batches(work)) == 3

@@ -51,7 +51,7 @@ def test_ppo_ends_when_there_is_nothing_left_to_find() -> None:
 @pytest.mark.parametrize("projection", ["exact", "none"])
 def test_ppo_plays_several_steps_an_episode(projection) -> None:
     work = task(8)
-    best = search(PPOSearcher(steps=2, projection=projection, max_steps=6), work)
+    best = search(PPOSearcher(steps=2, projection=projection), work)
 
     assert work.projection.holds(np.array(best.widths))
 
