@@ -59,13 +59,16 @@ class Rehearsal:
 
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
-        log = CallLog()
-        dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-        narrow_all(dense)
-        drop_caches(dense)
-        with log:
-            self.shapes = shapes_of(dense(*copied(args), **copied(kwargs)))
-        self.dense, self.calls = dense, log
+        self.dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        narrow_all(self.dense)
+        self.run()
+
+    def run(self) -> None:
+        """Run and log the dense network. A later run logs what every run calls, without tables made only once."""
+        drop_caches(self.dense)
+        self.calls = CallLog()
+        with self.calls:
+            self.shapes = shapes_of(self.dense(*copied(self.args), **copied(self.kwargs)))
 
     @cached_property
     def fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
@@ -76,20 +79,19 @@ class Rehearsal:
         return mode, copy_network(model, fakes), args, kwargs
 
     @cached_property
-    def fakes_agree(self) -> bool:
-        """Return whether the dense network makes the same calls on fake tensors as with data.
+    def fake_calls(self) -> CallLog | None:
+        """Log of the dense network on fake tensors; None if it does not run on them as with data.
 
-        Code may branch on the values of tensors, or on being traced, or call an operation without a fake kernel. A
-        failure on fake tensors then says nothing about the sizes of the groups.
+        Code may branch on the values of tensors, or on being traced, so it can make other calls than with data. If it
+        calls an operation without a fake kernel, a failure on fake tensors says nothing about the sizes of the groups.
         """
         mode, model, args, kwargs = self.fakes
         dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
         drop_caches(dense)
         narrow_all(dense)
         with suppress(Exception), _quiet(), mode, CallLog() as calls:
-            shapes = shapes_of(dense(*copied(args), **copied(kwargs)))
-            return (shapes, calls.shapes) == (self.shapes, self.calls.shapes)
-        return False
+            return calls if shapes_of(dense(*copied(args), **copied(kwargs))) == self.shapes else None
+        return None
 
 
 class Probe:
@@ -182,16 +184,17 @@ class Probe:
         self._stop(self._failing)
         network = replace(self.network, bindings=tuple(bindings))
         dense = self.rehearsal
+        reference = dense.calls if self.with_data else dense.fake_calls or dense.calls
         mode: AbstractContextManager[Any] = nullcontext()
         if self.with_data and not in_training:
             small, args, kwargs = remove(self.model, network, kept), dense.args, dense.kwargs
         else:
-            mode, model, args, kwargs = self.rehearsal.fakes
+            mode, model, args, kwargs = dense.fakes
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
         args, kwargs, expected = in_training or (args, kwargs, dense.shapes)
-        calls = CallLog() if in_training else CallCheck(dense.calls, network, network.alive(kept))
-        before, where = (len(dense.calls.shapes), "in training mode, ") if in_training else (0, "")
+        calls = CallLog() if in_training else CallCheck(reference, network, network.alive(kept))
+        before, where = (len(reference.shapes), "in training mode, ") if in_training else (0, "")
 
         def failed(message: str, running: _Running, location: str = "") -> Failure:
             progress, operation = before + len(calls.shapes), calls.current.strip("_")

@@ -48,7 +48,8 @@ def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str
         return found
     if attempt.run([group.index for group in network.groups], ()) is None:
         return found
-    attempt.with_data = not rehearsal.fakes_agree
+    rehearsal.run()
+    attempt.with_data = rehearsal.fake_calls is None
     for _ in range(_ROUNDS):
         everything = [group.index for group in network.groups if group.index not in found.frozen]
         if not everything:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -81,4 +82,25 @@ def test_fake_tensors_that_take_another_path_freeze_nothing(odd: str) -> None:
         (group.name, group.size) for group in plain.groups
     ]
     assert {group.name for group in network.groups} >= {"first"}
+    assert [binding.attribute for binding in network.bindings] == ["width"]
+
+
+_TABLES: dict[int, Tensor] = {}
+
+
+class Remembering(Halves):
+    """Makes a table in the first run only, outside of the network."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] not in _TABLES:
+            _TABLES[x.shape[1]] = F.linear(torch.ones(2, 1), torch.zeros(6, 1))
+        return super().forward(x + _TABLES[x.shape[1]])
+
+
+def test_tables_that_outlive_a_run_freeze_nothing() -> None:
+    network = trace(Remembering(""), torch.randn(2, 6))
+
+    assert [group.name for group in network.groups] == [
+        group.name for group in trace(Halves(""), torch.randn(2, 6)).groups
+    ]
     assert [binding.attribute for binding in network.bindings] == ["width"]
