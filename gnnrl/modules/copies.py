@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from gnnrl.errors import ConfigError, first_line
+from gnnrl.modules.closures import check_functions
 
 
 def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -25,6 +26,7 @@ def copy_network(model: nn.Module, tensors: Mapping[int, Tensor] | None = None) 
     Raises:
         ConfigError: an attribute of the network cannot be copied.
     """
+    check_functions(model)
     memo: dict[int, Any] = dict(tensors or {})
     for module in model.modules():
         for value in vars(module).values():

@@ -24,6 +24,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, shapes_of
+from gnnrl.network.tracing.states import run_watched
 
 _Shape = tuple[int, ...]
 _Run = tuple[tuple[Any, ...], dict[str, Any], list[_Shape]]
@@ -54,12 +55,13 @@ class Failure:
 class Rehearsal:
     """A run of the dense network with data, with which probes are compared.
 
-    A copy is run that shares the weights. So the user's network gets no new caches, and the copy has no old ones.
+    A copy is run that shares the parameters. So the user's network gets no new caches, and the copy has no old ones.
     """
 
     def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
-        self.dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+        buffers = {id(buffer): buffer.clone() for buffer in model.buffers()}
+        self.dense = copy_network(model, {**buffers, **{id(parameter): parameter for parameter in model.parameters()}})
         narrow_all(self.dense)
         self.run()
 
@@ -67,8 +69,7 @@ class Rehearsal:
         """Run and log the dense network. A later run logs what every run calls, without tables made only once."""
         drop_caches(self.dense)
         self.calls = CallLog()
-        with self.calls:
-            self.shapes = shapes_of(self.dense(*copied(self.args), **copied(self.kwargs)))
+        self.shapes = shapes_of(run_watched(self.dense, self.args, self.kwargs, self.calls))
 
     @cached_property
     def fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
