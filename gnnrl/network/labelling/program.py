@@ -22,6 +22,7 @@ from gnnrl.network.labelling.operations import indexing, reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_labelled, leaves_zero
+from gnnrl.network.labelling.regions import flattened
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
 from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind, Reason
@@ -54,9 +55,10 @@ class Labelling:
         self.nodes: list[fx.Node] = []
         self.operands: list[dict[str, Value]] = []
         self._index: dict[fx.Node, int] = {}
-        self.unread = _unread(program.graph)
+        self.graph = flattened(program.graph_module)
+        self.unread = _unread(self.graph)
         self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
-        for node in program.graph.nodes:
+        for node in self.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
             elif node.op == "call_function":
@@ -78,7 +80,7 @@ class Labelling:
         """Collect the operations, groups and costs."""
         results = [value if isinstance(value := self.values[node], list) else [value] for node in self.nodes]
         itemsizes = {name: tensor.element_size() for name, tensor in self.stored.items()}
-        buffers = find_buffers(self.program.graph, self._index, results)
+        buffers = find_buffers(self.graph, self._index, results)
         found = find_groups(self.tensors, self.works, buffers, itemsizes, self.trainable, self.batch_size)
 
         operations = tuple(
