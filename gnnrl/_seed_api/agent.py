@@ -120,7 +120,7 @@ class Agent:
             losses = (policy_loss, critic_loss, entropy.mean() / size, kl, clipped, deviation.max())
             seen.append(Losses(*(loss.detach() for loss in losses)))
         self.policy_old.load_state_dict(self._policy.state_dict())
-        return statistics(seen, self.K_epochs, self.lr)
+        return statistics(seen, self.K_epochs)
 
     def _evaluated(self, states: list[Any], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities [T], values [T] and entropies of any actor-critic."""

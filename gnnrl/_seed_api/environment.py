@@ -201,13 +201,10 @@ class GraphEnv:
         if accuracy > self.best_accuracy or len(self._task.trials) == 1:
             self.best_accuracy = accuracy
             if self._best_dir is not None:
-                self._save(self._best_dir)
+                plan = self._task.scorer.plan(self.widths)
+                facts = {"dataset": self.dataset, "accuracy": accuracy, "flops_ratio": self.flops_ratio}
+                bundle.save(self._best_dir, self._task.scorer.build(plan), plan, facts, force=True)
         return accuracy - 100
-
-    def _save(self, target: Path) -> None:
-        plan = self._task.scorer.plan(self.widths)
-        facts = {"dataset": self.dataset, "accuracy": self.best_accuracy, "flops_ratio": self.flops_ratio}
-        bundle.save(target, self._task.scorer.build(plan), plan, facts, force=True)
 
     def _observation(self) -> Observation:
         time = min(self._time / self.max_timesteps, 1.0)
@@ -256,7 +253,8 @@ def _reachable(network: Network, ratio: float) -> Projection:
 def _scoring(dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None) -> Task:
     """Return a task, which scores pruned networks."""
     network, device = projection.network, next(dense.parameters()).device
-    statistics = calibrate(dense, _inputs(batches) if calibration is None else calibration)
+    inputs = (batch[:-1] if isinstance(batch, list | tuple) else batch for batch in batches)
+    statistics = calibrate(dense, inputs if calibration is None else calibration)
     curves = error_curves(dense, network, statistics)
     orders = [curve.order for curve in curves]
     scorer = Scorer(dense, network, evaluator(batches, device=str(device)), orders, statistics)
@@ -283,8 +281,3 @@ def _check(ratio: float, g_in_size: int, max_timesteps: int, val_loader: object)
         raise ConfigError(f"graph_env: {'; '.join(wrong)}")
     if isinstance(val_loader, Iterator):
         raise DataError("val_loader is read for every reward, but a generator ends; give a DataLoader or a list")
-
-
-def _inputs(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield the inputs of labelled batches."""
-    return (batch[:-1] if isinstance(batch, list | tuple) else batch for batch in batches)

@@ -47,11 +47,7 @@ class PPOConfig(BaseModel):
     max_grad_norm: float = Field(
         default=0.5, gt=0, description="Largest norm of the gradient; larger ones are scaled down."
     )
-    target_kl: float | None = Field(
-        default=None, gt=0, description="KL divergence from the old policy at which an update stops."
-    )
     log_std_init: float = Field(default=-1.0, description="Log of the standard deviation of each ratio at the start.")
-    anneal: bool = Field(default=False, description="Reduce the learning rate to zero during the search.")
 
 
 @dataclass(frozen=True)
@@ -59,16 +55,12 @@ class PPOStats:
     """Statistics of an update.
 
     Attributes:
-        policy_loss: mean over the gradient steps.
-        value_loss: mean over the gradient steps; 0 if the advantages need no critic.
-        entropy: entropy per component before the last gradient step.
-        approx_kl: KL divergence per component from the policy that acted, before the last gradient step.
-        clip_fraction: share of the ratios outside the clip range before the last gradient step.
+        policy_loss, value_loss: means over the gradient steps; the value loss is 0 if no critic is needed.
+        entropy, approx_kl, clip_fraction: before the last gradient step: entropy and KL divergence from the policy
+            that acted, per component, and the share of the ratios outside the clip range.
         first_ratio_deviation: largest distance from 1 of the ratios before the first gradient step.
         n_updates: number of gradient steps.
-        learning_rate: learning rate of the update.
-        stop: why the update ended: all epochs are done, `target_kl` was reached, or a loss or gradient is not finite
-            (this step is skipped).
+        stop: all epochs are done, or a loss or gradient is not finite, and its step is skipped.
     """
 
     policy_loss: float
@@ -78,8 +70,7 @@ class PPOStats:
     clip_fraction: float
     first_ratio_deviation: float
     n_updates: int
-    learning_rate: float
-    stop: Literal["epochs", "target_kl", "non_finite"]
+    stop: Literal["epochs", "non_finite"]
 
 
 class Losses(NamedTuple):
@@ -93,12 +84,7 @@ class Losses(NamedTuple):
     ratio_deviation: Tensor
 
 
-def statistics(
-    seen: Sequence[Losses],
-    n_updates: int,
-    learning_rate: float,
-    stop: Literal["epochs", "target_kl", "non_finite"] = "epochs",
-) -> PPOStats:
+def statistics(seen: Sequence[Losses], n_updates: int, stop: Literal["epochs", "non_finite"] = "epochs") -> PPOStats:
     """Return the statistics of an update from the losses before each of its gradient steps."""
     return PPOStats(
         policy_loss=float(torch.stack([losses.policy for losses in seen]).mean()),
@@ -108,7 +94,6 @@ def statistics(
         clip_fraction=float(seen[-1].clip_fraction),
         first_ratio_deviation=float(seen[0].ratio_deviation),
         n_updates=n_updates,
-        learning_rate=learning_rate,
         stop=stop,
     )
 
@@ -149,12 +134,11 @@ class PPO:
         """Decide in one state; `deterministic` returns the mode and does not change the random state."""
         return self.policy.act(observation, self.generator, deterministic)
 
-    def update(self, rollout: Rollout, progress: float = 0.0) -> PPOStats:
+    def update(self, rollout: Rollout) -> PPOStats:
         """Improve the policy with its episodes since the last update.
 
         Args:
             rollout: steps that the current policy decided.
-            progress: share of the search that is over, from 0 to 1; only `anneal` reads it.
 
         Raises:
             ValueError: the rollout is empty.
@@ -164,9 +148,6 @@ class PPO:
         if not rollout.steps:
             raise ValueError("update() needs at least one step.")
         config, seen = self.config, list[Losses]()
-        learning_rate = config.learning_rate * (1 - progress if config.anneal else 1)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         advantage, value_target = rollout.advantages(config.gamma, config.gae_lambda)
         vf_coef = 0.0 if rollout.is_relative else config.vf_coef
         for _ in range(config.n_epochs):
@@ -175,11 +156,9 @@ class PPO:
                 seen.append(losses)
                 if len(seen) == 1:
                     check_first_ratio(losses.ratio_deviation, _REMEDY)
-                if config.target_kl is not None and losses.kl > config.target_kl:
-                    return statistics(seen, len(seen) - 1, learning_rate, "target_kl")
                 if not self._step(loss):
-                    return statistics(seen, len(seen) - 1, learning_rate, "non_finite")
-        return statistics(seen, len(seen), learning_rate)
+                    return statistics(seen, len(seen) - 1, "non_finite")
+        return statistics(seen, len(seen))
 
     def imitate(self, observation: Observation, actions: Tensor, steps: int) -> float:
         """Make actions [K, G] in one state more probable by maximum likelihood, and return the last loss.

@@ -102,12 +102,10 @@ class Rollout:
     def minibatches(
         self, advantage: Tensor, value_target: Tensor, batch_size: int, generator: torch.Generator
     ) -> Iterator[Minibatch]:
-        """Yield every step once, in shuffled minibatches.
+        """Yield every step once, in shuffled minibatches of `batch_size` steps; the last one may be smaller.
 
         Args:
-            advantage: advantage of each step [T].
-            value_target: target of the critic for each step [T].
-            batch_size: steps in a minibatch; the last one may be smaller.
+            advantage, value_target: of each step [T].
             generator: random generator on the CPU, the only source of randomness.
         """
         for chosen in torch.split(torch.randperm(len(self.steps), generator=generator), batch_size):

@@ -5,6 +5,7 @@ from math import log2, prod
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from gnnrl.agent.observation import EDGE_TYPES, Observation
 from gnnrl.network.cost import Budget
@@ -46,26 +47,23 @@ def observe(
     network, count = hierarchy.network, len(hierarchy.instances)
     dense = network.widths
     cost, full = network.cost.measure(widths), network.cost.measure(dense)
-    groups = _group_rows(hierarchy, widths)
-    instances = _instance_rows(hierarchy, widths)
-    known = np.zeros((len(dense), 0), np.float32) if signals is None else signals
-    shared = np.array([budget.excess(cost) - 1, 1 / budget.excess(full), time])
+    known = np.zeros((len(dense), 0)) if signals is None else signals
     depth = np.linspace(0, 1, count)
     first = np.array([found[0] if found else 0 for found in hierarchy.members], np.int64)
     # Rows: instances, then groups. Columns: features of instances, of groups, depth, shared ones, signals.
-    x = np.zeros((count + len(dense), NODE_FEATURES + known.shape[1]), np.float32)
-    wide, narrow = len(INSTANCE_FEATURES), len(GROUP_FEATURES)
-    x[:count, :wide] = instances
-    x[count:, wide : wide + narrow] = groups
-    x[:count, wide + narrow] = depth
-    x[count:, wide + narrow] = depth[first] if count else 0
-    x[:, wide + narrow + 1 : wide + narrow + len(SHARED_FEATURES)] = shared
-    x[count:, NODE_FEATURES:] = known
+    x = np.column_stack(
+        [
+            block_diag(_instance_rows(hierarchy, widths), _group_rows(hierarchy, widths)),
+            np.append(depth, depth[first] if count else np.zeros(len(dense))),
+            np.tile([budget.excess(cost) - 1, 1 / budget.excess(full), time], (count + len(dense), 1)),
+            np.pad(known, ((count, 0), (0, 0))),
+        ]
+    )
     return Observation(
         operation_x=torch.from_numpy(hierarchy.operation_x),
         operation_edge_index=torch.from_numpy(hierarchy.operation_edges),
         operation_motif=torch.from_numpy(hierarchy.operation_motif),
-        x=torch.from_numpy(x),
+        x=torch.from_numpy(x.astype(np.float32)),
         edge_index=torch.from_numpy(hierarchy.edges),
         edge_type=torch.from_numpy(_EDGE_TYPE[hierarchy.edge_types]),
         motif=torch.tensor([*(i.motif for i in hierarchy.instances), *([-1] * len(dense))]),

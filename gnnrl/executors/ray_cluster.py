@@ -123,8 +123,7 @@ def connect(ray: Any, address: str | None, processors: int, runtime_env: Mapping
     """Start a cluster on this machine, or join one; the process keeps its own handling of signals.
 
     Args:
-        address: of a running cluster; None for a new one on this machine.
-        processors: how many a new cluster may use.
+        address: of a running cluster; None for a new one on this machine, which may use `processors`.
 
     Returns:
         True if this call did it, False if the process is in a cluster already.

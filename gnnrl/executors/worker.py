@@ -45,12 +45,7 @@ Outcome = Scored | Failure
 
 
 def begin(threads: int, folders: Sequence[str]) -> None:
-    """Prepare a worker.
-
-    Args:
-        threads: processor threads of an evaluation.
-        folders: folders of the modules that the main process has loaded from files.
-    """
+    """Prepare a worker, which also finds modules in the folders from which the main process has loaded some."""
     sys.path.extend(folder for folder in folders if folder not in sys.path)
     torch.set_num_threads(threads)
 

@@ -27,8 +27,7 @@ class Kernel:
 
     Attributes:
         operands: dense shape of each tensor, and (dimension, position in `sizes`) of each dimension that shrinks.
-        sizes: the sizes that its time depends on, as rows of `Variables`.
-        dense: values of these sizes in the dense network.
+        sizes, dense: the sizes that its time depends on, as rows of `Variables`, and their values before pruning.
         settings: its arguments that are not tensors.
         line: points at which time is measured, ascending, if the sizes can only shrink together; else empty.
     """

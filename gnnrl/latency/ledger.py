@@ -4,8 +4,8 @@ A second measurement gives other times. With them the model of latency, and so t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
@@ -16,34 +16,24 @@ from gnnrl.errors import ArtifactError
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Times of one measurement.
-
-    Attributes:
-        of: name of the measured layers or plans; equal for equal ones.
-        seconds: the time of each layer or plan.
-    """
+    """Name of the measured layers or plans, equal for equal ones, and the time of each."""
 
     of: str
     seconds: tuple[float, ...]
 
 
+@dataclass(slots=True)
 class Ledger:
     """Known times, and new times when they are measured.
 
-    Args:
-        known: the times of earlier sessions, in their order.
-        keep: function that is called with each new measurement.
-
     Attributes:
-        measured: all measurements.
+        measured: all measurements; at first those of earlier sessions, in their order.
+        keep: function that is called with each new measurement.
     """
 
-    def __init__(
-        self, known: Iterable[Measured] = (), keep: Callable[[Measured], None] = lambda measured: None
-    ) -> None:
-        self.measured = list(known)
-        self._keep = keep
-        self._asked = Counter[str]()
+    measured: list[Measured] = field(default_factory=list)
+    keep: Callable[[Measured], None] = lambda measured: None
+    _asked: Counter[str] = field(default_factory=Counter, init=False)
 
     def seconds(self, of: str, count: int, measure: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return times [count] under a name: the known ones, each once, then measured ones.
@@ -60,7 +50,7 @@ class Ledger:
             return np.array(known[place].seconds)
         found = Measured(of, tuple(map(float, measure())))
         self.measured.append(found)
-        self._keep(found)
+        self.keep(found)
         return np.array(found.seconds)
 
 

@@ -33,7 +33,7 @@ def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledge
     if not known:
         for measured in first:
             keep(measured)
-    return Ledger(known or first, keep)
+    return Ledger([*(known or first)], keep)
 
 
 def read_times(journal: Journal) -> list[Measured]:

@@ -107,7 +107,7 @@ class PPOSearcher:
             task.tell()
             scores = map(task.reward, plans)  # of the episodes that reached the limit, in order
             steps = [replace(step, reward=next(scores)) if step.terminated else step for step in rollout.steps]
-            agent.update(Rollout(steps), used / task.evaluations)
+            agent.update(Rollout(steps))
             if task.used > used:
                 self._learn(task, agent, env.observation(), rng)
             _play(env, agent, Rollout(), deterministic=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gnnrl.errors import ConfigError, choices
 from gnnrl.imports import imported, require
-from gnnrl.searchers import closed_form, sampling
+from gnnrl.searchers import baselines
 from gnnrl.searchers.annealing import anneal
 from gnnrl.searchers.ddpg import DDPGSearcher
 from gnnrl.searchers.evolution import evolve
@@ -27,11 +27,11 @@ SEARCHERS: Mapping[str, Searcher] = MappingProxyType(
         "evolution": evolve,
         "annealing": anneal,
         "greedy": netadapt,
-        "random": sampling.random,
-        "random-prior": sampling.random_prior,
-        "uniform": closed_form.uniform,
-        "ranked": closed_form.ranked,
-        "curves": closed_form.curves,
+        "random": baselines.random,
+        "random-prior": baselines.random_prior,
+        "uniform": baselines.uniform,
+        "ranked": baselines.ranked,
+        "curves": baselines.curves,
     }
 )
 CLOSED_FORM = frozenset({"uniform", "ranked", "curves"})

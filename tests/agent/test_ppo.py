@@ -114,23 +114,6 @@ def test_equal_rewards_teach_nothing() -> None:
     assert policy.actor.mean.tolist() == [0.0] * 4
 
 
-def test_an_update_stops_when_the_policy_has_moved_far_enough() -> None:
-    config = PPOConfig(target_kl=1e-4, learning_rate=0.1)
-    stats = play_bandit(PPO(free_gaussian(), config, seed=0), OBSERVATION, TARGET, updates=1)[0]
-    assert stats.stop == "target_kl"
-    assert stats.approx_kl > 1e-4
-    assert 0 < stats.n_updates < config.n_epochs
-
-
-def test_annealing_ends_at_a_standstill() -> None:
-    policy = free_gaussian()
-    ppo = PPO(policy, PPOConfig(anneal=True), seed=0)
-    decisions = [ppo.act(OBSERVATION) for _ in range(4)]
-    steps = [Step(OBSERVATION, decision, float(reward), True) for reward, decision in enumerate(decisions)]
-    assert ppo.update(Rollout(steps), progress=1.0).learning_rate == 0.0
-    assert policy.actor.mean.tolist() == [0.0] * 4
-
-
 def test_asking_for_the_mode_does_not_disturb_the_random_state() -> None:
     ppo = PPO(free_gaussian(), PPOConfig(), seed=0)
     before = ppo.generator.get_state()

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from gnnrl.errors import ConfigError
-from gnnrl.searchers import sampling
+from gnnrl.searchers import baselines
 from gnnrl.searchers.ppo import PPOSearcher
 from gnnrl.searchers.table import CLOSED_FORM, SEARCHERS, find_searcher
 from gnnrl.searchers.task import Task, search
@@ -36,7 +36,7 @@ def test_a_searcher_is_found_by_class_and_by_name_of_its_module(tmp_path, monkey
     )
 
     assert isinstance(find_searcher(PPOSearcher), PPOSearcher)
-    assert find_searcher("gnnrl.searchers.sampling:random") is sampling.random
+    assert find_searcher("gnnrl.searchers.baselines:random") is baselines.random
     assert type(find_searcher("mine.py:Mine")).__name__ == "Mine"
     with pytest.raises(ConfigError, match=r"did you mean Mine\?"):
         find_searcher("mine.py:Mina")

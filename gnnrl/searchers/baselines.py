@@ -1,4 +1,4 @@
-"""Random search, the baseline for every other searcher at the same number of evaluations.
+"""Baselines: plans that are computed without a search, and random search at the same number of evaluations.
 
 Li & Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019,
 https://arxiv.org/abs/1902.07638.
@@ -6,8 +6,25 @@ https://arxiv.org/abs/1902.07638.
 
 import numpy as np
 
+from gnnrl.pruning.plan import Plan
 from gnnrl.searchers.task import Task
 from gnnrl.searchers.wishes import SPREAD, new_near, plan_of
+
+
+def uniform(task: Task) -> None:
+    """Give every group the same keep ratio."""
+    sizes = task.network.widths.astype(np.float64)
+    task.score(task.projection.of_family(lambda ratio: sizes * ratio, 0.0, 1.0))
+
+
+def ranked(task: Task) -> None:
+    """Remove the least important units of the whole network."""
+    task.score(np.array(Plan.ranked_within(task.projection, task.scores).widths))
+
+
+def curves(task: Task) -> None:
+    """Minimise the sum of the error curves."""
+    task.score(task.prior(task.projection))
 
 
 def random(task: Task) -> None:
