@@ -152,10 +152,9 @@ class Prepared:
         return data
 
     def _doubt(self, text: str) -> None:
-        """Refuse a network that guesses, or keep the warning for the end."""
+        """Refuse a network that guesses, or keep the warning for the end; the study warns of it."""
         if self.trained and not self.job.untrained:
             raise ConfigError(f"{text} Give --untrained to prune it all the same")
-        self.narrator.warn(text)
         self.doubts.append(text)
 
     @property

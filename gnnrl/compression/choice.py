@@ -8,7 +8,7 @@ from torch import nn
 from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.report.names import sampling_error
-from gnnrl.scoring.adapters import as_top1
+from gnnrl.scoring.adapters import as_tally
 from gnnrl.scoring.plans import Evaluate, score_network
 
 SHARE = 0.01
@@ -26,19 +26,19 @@ def choose(evaluate: Evaluate, stages: Mapping[str, nn.Module]) -> str:
         evaluate: the reward, not the test.
         stages: the networks dense, pruned, repaired and finetuned.
     """
-    known = as_top1(evaluate)
-    reward = evaluate if known is None else known[0]
+    tally = as_tally(evaluate)
+    reward = tally or evaluate
     before, after = (score_network(reward, copy_network(stages[name])) for name in ("repaired", "finetuned"))
     if before <= after:
         return "finetuned"
-    if known is None:
+    if tally is None:
         dense, pruned = (score_network(reward, copy_network(stages[name])) for name in ("dense", "pruned"))
         accepted, form = SHARE * abs(dense - pruned), ".4g"
     else:
-        accepted, form = sampling_error(before, known[1]), ".1%"
+        accepted, form = sampling_error(before, sum(tally.images)), ".1%"
     if before - after <= accepted:
         return "finetuned"
-    name = "score" if known is None else f"top-1 on {known[1]:,} samples"
+    name = "score" if tally is None else f"top-1 on {sum(tally.images):,} samples"
     warnings.warn(
         f"fine-tuning made the network worse: its {name} of the reward fell from {before:{form}} to {after:{form}}, by "
         f"more than {accepted:{form}}. The repaired network is kept. Train with a smaller learning rate",

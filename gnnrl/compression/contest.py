@@ -22,6 +22,7 @@ from gnnrl.searchers.table import evaluations_of, find_searcher, name_of
 from gnnrl.searchers.task import Searcher, Task, check_search
 from gnnrl.searchers.task import search as search_task
 
+DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
 _TOLERANCE = 1e-4
 
 
@@ -43,8 +44,8 @@ class Contest:
     @classmethod
     def of(
         cls,
-        searchers: Sequence[str | type | Searcher],
-        seeds: Sequence[int],
+        searchers: Sequence[str | type | Searcher] = DEFAULT_SEARCHERS,
+        seeds: Sequence[int] = (0, 1, 2),
         episodes: int = 150,
         path: str | Path | None = None,
     ) -> "Contest":

@@ -1,5 +1,6 @@
 """Measurements of a dense network before a search: calibration, error curves and score."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from torch import nn
 
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
-from gnnrl.errors import ConfigError
+from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
@@ -19,6 +20,8 @@ from gnnrl.pruning.importance import importance as score_units
 from gnnrl.pruning.output_weights import Weighing, weigh
 from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.reconstruction import find_repair
+from gnnrl.scoring.adapters import as_tally, is_top1
+from gnnrl.scoring.chance import doubt_of
 from gnnrl.scoring.plans import Evaluate, score_network
 
 
@@ -67,6 +70,7 @@ class Evidence:
         scores: importance of the units.
         orders: removal order of each group's units.
         dense: score of the dense network.
+        doubt: why scores say little, empty if there is no such reason.
         model: the dense network.
         repair: name of the repair.
         weighings: how the curves were weighted, by the limit.
@@ -77,6 +81,7 @@ class Evidence:
     scores: Scores
     orders: list[Component]
     dense: float
+    doubt: str
     model: nn.Module
     repair: str
     weighings: dict[str, Weighing] = field(default_factory=dict)
@@ -117,8 +122,20 @@ class Evidence:
             feed = None if record is None else record.feed
             name = "l2" if by_curves else criteria.importance
             scores = score_units(name, model, network, batches, criteria.seed, feed)
-            dense = score_network(evaluate, copy_network(model), "the dense network")
+            dense, doubt = _score_and_doubt(evaluate, model)
         with clock.timed("curves"):
             curves = error_curves(model, network, record, clock.advance)
+        if doubt:
+            warnings.warn(doubt, GnnrlWarning, stacklevel=4)
         orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)
-        return cls(record, curves, scores, orders, dense, model, criteria.repair)
+        return cls(record, curves, scores, orders, dense, doubt, model, criteria.repair)
+
+
+def _score_and_doubt(evaluate: Evaluate, model: nn.Module) -> tuple[float, str]:
+    """Return the score of the dense network, and why it says little; a user's own function raises no doubt."""
+    tally = as_tally(evaluate)
+    share = None if tally is None else score_network(tally, copy_network(model), "the dense network")
+    doubt = "" if tally is None or share is None else doubt_of(tally, share)
+    if share is not None and is_top1(evaluate):
+        return share, doubt
+    return score_network(evaluate, copy_network(model), "the dense network"), doubt

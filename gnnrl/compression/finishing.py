@@ -1,5 +1,6 @@
 """From the best plan to the small network: prune, verify, repair, fine-tune, test."""
 
+import warnings
 from typing import Any
 
 from torch import nn
@@ -9,11 +10,13 @@ from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
 from gnnrl.compression.result import CompressionResult, Settings
 from gnnrl.compression.search import Search
+from gnnrl.errors import GnnrlWarning
 from gnnrl.latency.agreement import Agreement
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.cost import measure
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.verification import verify
+from gnnrl.scoring.chance import doubt_of
 from gnnrl.scoring.classes import ClassTally
 from gnnrl.scoring.plans import Evaluate, score_network
 from gnnrl.searchers.task import Task
@@ -28,6 +31,7 @@ def finish(
     search: Search,
     final: Evaluate,
     settings: Settings,
+    doubt: str,
     clock: Clock,
 ) -> CompressionResult:
     """Make the small network of the best plan of a task that was searched.
@@ -35,6 +39,7 @@ def finish(
     Args:
         agreed: the plan whose measured latency meets the limit, if latency is limited.
         final: function that scores the network of every stage.
+        doubt: why the reward says little.
     """
     network, scorer, dense = goal.network, task.scorer, task.scorer.model
     widths = task.best.widths if agreed is None else agreed.widths
@@ -49,6 +54,8 @@ def finish(
     kept = _trained(stages, search, scorer.evaluate, clock)
     clock.begin("test")
     score = {name: score_network(final, copy_network(candidate)) for name, candidate in stages.items()}
+    if isinstance(final, ClassTally) and not doubt and (doubt := doubt_of(final, score["dense"])):
+        warnings.warn(f"test: {doubt}", GnnrlWarning, stacklevel=3)
     clock.end()
     return CompressionResult(
         model=stages[kept],
@@ -65,6 +72,7 @@ def finish(
         search_seconds=task.seconds,
         classes=final.change(-len(score), [*score].index(kept) - len(score)) if isinstance(final, ClassTally) else None,
         settings=settings,
+        doubt=doubt,
     )
 
 
@@ -75,5 +83,5 @@ def _trained(stages: dict[str, nn.Module], search: Search, evaluate: Evaluate, c
     small = stages["repaired"]
     stages |= {"repaired": copy_network(small), "finetuned": small}
     clock.begin("finetune")
-    train_by(search.finetune, small)
+    train_by(search.finetune, small, clock.advance)
     return "finetuned" if search.keep == "finetuned" else choose(evaluate, stages)

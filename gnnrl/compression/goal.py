@@ -45,8 +45,8 @@ class Goal:
         is_met = self.projection.holds(self.network.widths)
         return explain_met(self.network, self.projection.budget) if is_met else None
 
-    def checked(self, network: Network) -> "Goal":
-        """Return the goal, or refuse a network that it was not made for.
+    def check(self, network: Network) -> None:
+        """Refuse a network that the goal was not made for; warn if the dense network is within the limit already.
 
         Raises:
             ConfigError: the goal was made for another network.
@@ -56,10 +56,6 @@ class Goal:
                 f"the goal {self.constraint} was made for another network ({self.network.model_class}); make it with "
                 "the goal() of this study"
             )
-        return self
-
-    def warn_if_met(self) -> None:
-        """Warn if the dense network is within the limit already."""
         if met := self.explain_met():
             warnings.warn(met, GnnrlWarning, stacklevel=5)
 

@@ -52,8 +52,8 @@ class Callbacks(Observer):
             self._on_stage(stage)
 
     def advance(self, done: int, total: int) -> None:
-        """Call `on_advance`, which counts channels, so not the groups that are weighed."""
-        if self._on_advance and self._stage != "weigh":
+        """Call `on_advance`, which counts measured layers and channels, but neither groups nor epochs."""
+        if self._on_advance and self._stage in ("latency", "curves"):
             self._on_advance(done, total)
 
     def judged(self, trial: Trial) -> None:
@@ -63,10 +63,10 @@ class Callbacks(Observer):
 
 
 class Clock(Observer):
-    """An observer that measures the seconds of each stage, and passes all calls on to another observer."""
+    """Measures the seconds of each stage, and passes everything on to other observers."""
 
-    def __init__(self, observer: Observer) -> None:
-        self.observer = observer
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
         self.seconds: dict[str, float] = {}
         self._stage: str | None = None
         self._start = perf_counter()
@@ -75,15 +75,23 @@ class Clock(Observer):
         """End the previous stage, and begin one."""
         self.end()
         self._stage, self._start = stage, perf_counter()
-        self.observer.begin(stage)
+        for observer in self.observers:
+            observer.begin(stage)
 
     def advance(self, done: int, total: int) -> None:
         """Pass it on."""
-        self.observer.advance(done, total)
+        for observer in self.observers:
+            observer.advance(done, total)
 
     def judged(self, trial: Trial) -> None:
         """Pass it on."""
-        self.observer.judged(trial)
+        for observer in self.observers:
+            observer.judged(trial)
+
+    def expect(self, plans: int) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            observer.expect(plans)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -98,14 +106,10 @@ class Clock(Observer):
     def __exit__(self, *error: object) -> None:
         self.end()
 
-    def expecting(self, plans: int) -> Callable[[Trial], None]:
-        """Pass on how many plans are expected; return what is to be called after each."""
-        self.observer.expect(plans)
-        return self.judged
-
     def end(self) -> None:
         """End the last stage."""
         if self._stage is not None:
             self.seconds[self._stage] = perf_counter() - self._start
-            self.observer.end()
+            for observer in self.observers:
+                observer.end()
         self._stage = None

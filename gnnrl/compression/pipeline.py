@@ -1,6 +1,7 @@
 """compress, sweep and compare: short forms of `Study`, each of them one call."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import torch
 from torch import nn
 
 from gnnrl.compression.comparison import Comparison
-from gnnrl.compression.contest import Contest
+from gnnrl.compression.contest import DEFAULT_SEARCHERS, Contest
 from gnnrl.compression.observer import Callbacks
-from gnnrl.compression.progress import progressing
+from gnnrl.compression.progress import is_watched
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
-from gnnrl.compression.study import DEFAULT_SEARCHERS, Study
+from gnnrl.compression.study import Study
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
@@ -99,7 +100,8 @@ def compress(
         network=network,
         seed=seed,
         device=device,
-        observer=progressing(Callbacks(on_stage, on_trial, on_calibration), progress),
+        observer=Callbacks(on_stage, on_trial, on_calibration),
+        progress=is_watched() if progress is None else progress,
     )
     return study.compress(constraint, search, test=read, run=run)
 
@@ -167,24 +169,13 @@ def compare(
     return study.compare(constraint, contest, **rest)
 
 
-_CALLBACKS = {"on_stage": "on_stage", "on_trial": "on_trial", "on_calibration": "on_advance"}
-_OF_A_STUDY = (
-    "evaluate",
-    "calibration",
-    "rules",
-    "importance",
-    "repair",
-    "calibration_images",
-    "network",
-    "seed",
-    "device",
-)
+_CALLBACKS = ("on_stage", "on_trial", "on_calibration")
 
 
-def _study(model: nn.Module, example_inputs: Any, settings: dict[str, Any]) -> tuple[Study, dict[str, Any]]:
+def _study(model: nn.Module, example_inputs: Any, settings: Mapping[str, Any]) -> tuple[Study, Mapping[str, Any]]:
     """Return the study of the arguments of `compress`, and the remaining arguments."""
-    rest = dict(settings)
-    calls = {ours: rest.pop(given) for given, ours in _CALLBACKS.items() if given in rest}
-    known = {name: rest.pop(name) for name in _OF_A_STUDY if name in rest}
-    study = Study(model, example_inputs, observer=progressing(Callbacks(**calls), rest.pop("progress", None)), **known)
-    return study, rest
+    rest = {"progress": None, **settings}
+    rest["progress"] = is_watched() if rest["progress"] is None else rest["progress"]
+    calls = Callbacks(*(rest.pop(name, None) for name in _CALLBACKS))
+    known = {name: rest.pop(name) for name in signature(Study).parameters if name in rest}
+    return Study(model, example_inputs, observer=calls, **known), rest

@@ -10,14 +10,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def progressing(observer: Observer, progress: bool | None) -> Observer:
-    """Return the observer, with lines of progress if they are asked for.
+_UNITS = {"search": " plans", "finetune": " epochs"}
 
-    Args:
-        progress: None shows them on a terminal and in a notebook.
-    """
-    is_watched = sys.stderr.isatty() or _in_notebook()
-    return Bars(observer) if progress or (progress is None and is_watched) else observer
+
+def is_watched() -> bool:
+    """Return whether somebody sees stderr: on a terminal, or in a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
 
 
 def _in_notebook() -> bool:
@@ -26,10 +24,10 @@ def _in_notebook() -> bool:
 
 
 class Bars(Observer):
-    """Shows each stage as a line on stderr, and passes everything on."""
+    """Shows each stage as a line on stderr."""
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer, self._plans = observer, 0
+    def __init__(self) -> None:
+        self._plans, self._unit = 0, ""
         self._bar: Progress | None = None
 
     def begin(self, stage: str) -> None:
@@ -43,30 +41,24 @@ class Bars(Observer):
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=4)
         self._bar.add_task(stage, total=None, told="")
         self._bar.start()
-        self._observer.begin(stage)
+        self._unit = _UNITS.get(stage, "")
 
     def advance(self, done: int, total: int) -> None:
         """Show how many steps are done."""
-        self._show(done, total, "")
-        self._observer.advance(done, total)
+        if self._bar is not None:
+            told = f"{done:,} of {total:,}{self._unit}"
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total, told=told)
 
     def expect(self, plans: int) -> None:
         """Remember the number of plans."""
         self._plans = plans
-        self._observer.expect(plans)
 
     def judged(self, trial: Trial) -> None:
         """Show how many plans are scored."""
-        self._show(trial.number + 1, self._plans, " plans")
-        self._observer.judged(trial)
+        self.advance(trial.number + 1, self._plans)
 
     def end(self) -> None:
         """Leave the line."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._observer.end()
-
-    def _show(self, done: int, total: int, unit: str) -> None:
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, total=total, told=f"{done:,} of {total:,}{unit}")

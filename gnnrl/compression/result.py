@@ -52,6 +52,7 @@ class CompressionResult:
         seconds, search_seconds: time of each stage, and of each kind of work in the search.
         classes: accuracy of each class before and after, if `test` gives images.
         latency: measured latency of the small network, if latency is limited.
+        doubt: why the scores say little, such as a network that only guesses; empty if there is no such reason.
         kept: stage of `model`: "finetuned", or "repaired" without fine-tuning or if that ruined the network.
     """
 
@@ -69,6 +70,7 @@ class CompressionResult:
     classes: dict[str, Any] | None = None
     latency: LatencyCheck | None = None
     kept: str = "repaired"
+    doubt: str = ""
 
     def __repr__(self) -> str:
         return tell_result(self.record())
@@ -165,6 +167,7 @@ def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
         "searcher": result.settings["searcher"],
         "score": result.score,
         "kept": result.kept,
+        "doubt": result.doubt,
         "metric": "score" if result.classes is None else "top1",
         "test_images": None if result.classes is None else sum(result.classes["images"]),
         "macs": _change(result, "macs"),

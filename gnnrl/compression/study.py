@@ -17,13 +17,13 @@ from gnnrl.compression.evidence import Criteria, Evidence
 from gnnrl.compression.finishing import finish
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock, Observer
-from gnnrl.compression.progress import progressing
+from gnnrl.compression.progress import Bars, is_watched
 from gnnrl.compression.result import CompressionResult, Settings
 from gnnrl.compression.search import Search
 from gnnrl.compression.timing import Timing
 from gnnrl.errors import ConfigError
 from gnnrl.executors.table import find_executor, started
-from gnnrl.modules.copies import copy_network, on_device
+from gnnrl.modules.copies import copy_network, device_of, on_device
 from gnnrl.modules.modes import outside_inference
 from gnnrl.moved import warn_renamed
 from gnnrl.network.cost import Constraint, name_limit
@@ -39,7 +39,6 @@ from gnnrl.scoring.plans import Evaluate, Executor, Scorer
 from gnnrl.searchers.task import Task
 from gnnrl.storage.fingerprint import digest_of
 
-DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
 STAGES = ("trace", "latency", "calibrate", "curves", "weigh", "search", "verify", "finetune", "test")
 """Stages; "latency" only runs if latency is limited, "finetune" only if a function for it is given."""
 
@@ -59,6 +58,7 @@ class Study:
             see `gnnrl.compress`; `evaluate` and `calibration` may come later, by `provide`.
         seed: seed of the criterion "random", and of searches without a seed of their own.
         observer: object that receives the progress.
+        progress: see `gnnrl.compress`; by default there are no lines if an observer is given.
 
     Attributes:
         model, inputs: a copy of the dense network, in evaluation mode, and example inputs on its device.
@@ -81,6 +81,7 @@ class Study:
         seed: int = 0,
         device: str | torch.device | None = None,
         observer: Observer | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.rules = WidthRules() if rules is None else rules
         if not isinstance(self.rules, WidthRules):
@@ -91,13 +92,13 @@ class Study:
         self.calibration: Iterable[Any] | None = None
         if evaluate is not None:
             self.provide(evaluate, calibration)
-        self.clock = Clock(observer or progressing(Observer(), None))
+        progress = observer is None and is_watched() if progress is None else progress
+        self.clock = Clock(*filter(None, [observer]), *([Bars()] if progress else []))
         check_weights(unwrapped(model), network)
         with outside_inference():
             dense = copy_network(unwrapped(model)).eval()
             self.model = dense if device is None else on_device(dense, device)
-            place = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
-            self.inputs = tree_map_only(torch.Tensor, lambda value: value.to(place), example_inputs)
+            self.inputs = tree_map_only(torch.Tensor, lambda value: value.to(device_of(self.model)), example_inputs)
         self._network = network
 
     @cached_property
@@ -171,9 +172,9 @@ class Study:
 
     def task(self, goal: Goal, evaluations: int, seed: int = 0) -> Task:
         """Return the task of a searcher, which starts without scores."""
-        known, told = self.evidence, self.clock.expecting(evaluations)
-        curves = known.weighted(goal, self.clock)
-        return Task(goal.projection, self.scorer(), curves, known.scores, evaluations, seed, told)
+        known, curves = self.evidence, self.evidence.weighted(goal, self.clock)
+        self.clock.expect(evaluations)
+        return Task(goal.projection, self.scorer(), curves, known.scores, evaluations, seed, self.clock.judged)
 
     def compress(
         self,
@@ -195,12 +196,13 @@ class Study:
         read = None if test is None else as_test(test, self.model, self.inputs)
         with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
-            asked = self._asked(goal, search)
+            known, asked = self.evidence, self._asked(goal, search)
             self.clock.begin("search")
             memory = None if directory is None else self._memory(directory, asked)
             task = search.run(self.task(goal, search.evaluations), memory)
-            agreed = self.timing.on_time(goal, np.array(task.best.widths), self.evidence.orders)
-            return finish(task, self.inputs, goal, agreed, search, read or self.evaluate, asked, self.clock)
+            agreed = self.timing.on_time(goal, np.array(task.best.widths), known.orders)
+            final = read or self.evaluate
+            return finish(task, self.inputs, goal, agreed, search, final, asked, known.doubt, self.clock)
 
     def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
         """Return the goal of a search, with the measured times of its run; gather the evidence."""
@@ -210,8 +212,7 @@ class Study:
             goal = self.goal(goal)
         elif directory is not None and goal.latency is not None:
             goal = self.goal(goal.constraint)
-        goal = goal.checked(self.network)
-        goal.warn_if_met()
+        goal.check(self.network)
         known = self.evidence
         return self.timing.corrected(goal, known.weighted(goal, self.clock), known.orders)
 
@@ -255,20 +256,21 @@ class Study:
             contest: the searchers; by default `Contest.of(**settings)`: searchers, seeds, episodes and path.
             test, executor: see `gnnrl.compress`.
         """
-        contest = contest or Contest.of(**{"searchers": DEFAULT_SEARCHERS, "seeds": (0, 1, 2), **settings})
+        contest = contest or Contest.of(**settings)
         read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
         criteria = {"importance": self.criteria.importance, "repair": self.criteria.repair}
         constraint = goal if isinstance(goal, str) else goal.constraint
-        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, **self._shared}
+        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, "rules": asdict(self.rules)}
+        asked["calibration_images"] = self.criteria.images
         before = contest.before(asked)
         goal = self._begun(goal, None)
         comparison = contest.begin(asked | {"network": goal.network.fingerprint}, self.evidence.dense, before)
-        with outside_inference(), self.clock, started(where, self.scorer()):
-            contest.fill(comparison, partial(self.task, goal), where, self.clock)
-        if read is not None:
-            self.clock.begin("test")
-            contest.read_test(comparison, self.scorer(), read)
-        self.clock.end()
+        with outside_inference(), self.clock:
+            with started(where, self.scorer()):
+                contest.fill(comparison, partial(self.task, goal), where, self.clock)
+            if read is not None:
+                self.clock.begin("test")
+                contest.read_test(comparison, self.scorer(), read)
         return comparison
 
     def _asked(self, goal: Goal, search: Search) -> Settings:
@@ -283,12 +285,10 @@ class Study:
 
     def _memory(self, directory: RunDirectory, asked: Settings) -> SearchMemory:
         searched = {name: value for name, value in asked.items() if name != "episodes"}
-        directory.identify({**searched, **self._shared, **self.identity()})
+        directory.identify(
+            {**searched, "rules": asdict(self.rules), "calibration_images": self.criteria.images, **self.identity()}
+        )
         return SearchMemory(directory)
-
-    @property
-    def _shared(self) -> Mapping[str, object]:
-        return {"rules": asdict(self.rules), "calibration_images": self.criteria.images}
 
     def identity(self) -> Mapping[str, object]:
         """Return facts that identify network and data in a run directory."""

@@ -48,6 +48,11 @@ def copied(values: Any) -> Any:
     return tree_map_only(Tensor, Tensor.clone, values)
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a network's parameters; the CPU if it has none."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
 def on_device(model: nn.Module, device: str | torch.device) -> nn.Module:
     """Move a model.
 

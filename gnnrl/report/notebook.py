@@ -41,7 +41,7 @@ def show_result(record: Record) -> str:
 
 
 def tell_result(record: Record) -> str:
-    """Return a result as three lines of text: limit and sizes, scores, search."""
+    """Return a result as three lines of text: limit and sizes, scores, search; a fourth if the scores say little."""
     sizes = ", ".join(
         f"{change.pruned:,.0f} of {change.dense:,.0f} {name} ({change.ratio:.1%})"
         for name, change in (("MACs", record.macs), ("parameters", record.params))
@@ -51,4 +51,5 @@ def tell_result(record: Record) -> str:
     return (
         f"{headline(record.model, record.constraint, record.limits)}; {sizes}\nscore: {scores}\n"
         f"{record.searcher} judged {plural(len(record.trials), 'plan')}, {seconds:.0f} s in all"
+        + (f"\nThese numbers say little: {record.doubt}" if record.doubt else "")
     )

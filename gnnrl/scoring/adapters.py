@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gnnrl.errors import ConfigError, DataError, GnnrlError, first_line
-from gnnrl.modules.copies import copy_network
+from gnnrl.modules.copies import copy_network, device_of
 from gnnrl.network.tracing.tracer import as_arguments, unwrapped
 from gnnrl.scoring.classes import ClassTally
 from gnnrl.scoring.measures import score_batches, top1
@@ -53,7 +53,7 @@ def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: An
         first = next(iter(batched(test, 2)), None)
     try:
         if first is not None:
-            top1(copy_network(unwrapped(model)), [first], str(_device(model)))
+            top1(copy_network(unwrapped(model)), [first], str(device_of(model)))
     except GnnrlError as error:
         raise type(error)(f"test: {error}") from error
     except Exception as error:
@@ -61,21 +61,23 @@ def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: An
     return ClassTally(test)
 
 
-def as_top1(evaluate: Evaluate) -> tuple[Evaluate, int] | None:
-    """Top-1 on the labelled batches that a function scores networks on, and how many samples they hold.
+def as_tally(evaluate: Evaluate) -> ClassTally | None:
+    """Return top-1 on the labelled batches that a function scores networks on.
 
     Returns:
         None for a function of the user's own: what it reads is not known.
     """
     if not isinstance(evaluate, partial) or evaluate.func not in (_top1_of, score_batches):
         return None
-    batches = evaluate.keywords["batches"]
-    return partial(_top1_of, batches=batches), sum(len(labels) for *_, labels in batches)
+    bound = evaluate.keywords
+    device, precision = bound.get("device"), bound.get("precision", "float32")
+    return ClassTally(bound["batches"], device=device, precision=precision)
+
+
+def is_top1(evaluate: Evaluate) -> bool:
+    """Return whether a function with an `as_tally` measures the same number."""
+    return isinstance(evaluate, partial) and evaluate.keywords.get("measure", top1) is top1
 
 
 def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
-    return top1(model, batches, str(_device(model)))
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return top1(model, batches, str(device_of(model)))

@@ -2,6 +2,8 @@
 
 from scipy.stats import binom
 
+from gnnrl.scoring.classes import ClassTally
+
 
 def is_guess(share: float, samples: int, classes: int) -> bool:
     """Return whether a top-1 accuracy is within the 99 % bound of guessing.
@@ -16,3 +18,18 @@ def is_guess(share: float, samples: int, classes: int) -> bool:
         return False
     bound = int(binom.ppf(0.99, samples, 1 / classes))
     return bound < samples and round(share * samples) <= bound
+
+
+def doubt_of(tally: ClassTally, share: float) -> str:
+    """Say that a network only guesses; empty if it does not.
+
+    Args:
+        tally: a measure of top-1 that has just measured `share`.
+    """
+    samples, classes = sum(tally.images), len(tally.images)
+    if not is_guess(share, samples, classes):
+        return ""
+    return (
+        f"the network recognises {share:.1%} of {samples:,} samples, {classes} classes: no more than guessing. Do its "
+        "weights, the preprocessing and the order of the classes belong to these data?"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gnnrl.modules.copies import device_of
 from gnnrl.scoring.measures import Precision, mean_of
 from gnnrl.zoo.batches import LabelledData, batched
 
@@ -32,7 +33,7 @@ class ClassTally:
 
     def __call__(self, model: nn.Module) -> float:
         """Measure top-1, with the conditions and errors of `gnnrl.training.top1`."""
-        place = self.device or str(next((p.device for p in model.parameters()), "cpu"))
+        place = self.device or str(device_of(model))
         images, found = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
 
         def recognised(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError
 from gnnrl.modules.modes import evaluating, mode
-from gnnrl.scoring.measures import Precision, cross_entropy, logits_of
+from gnnrl.scoring.measures import cross_entropy, logits_of
 from gnnrl.storage.snapshots import Snapshots
 from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
-from gnnrl.training.own_function import damaged
+from gnnrl.training.own_function import EPOCHS, damaged, silent
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
 from gnnrl.training.recipe import Recipe
-from gnnrl.training.schedule import Schedule, rate_at
+from gnnrl.training.schedule import rate_at
 from gnnrl.training.sharing import END, Computed, Share, shares
 from gnnrl.training.team import Team
 from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched
@@ -45,27 +46,17 @@ class FinetuneResult:
 def finetune(
     model: nn.Module,
     train_data: LabelledData,
+    recipe: Recipe | None = None,
     *,
-    epochs: int,
-    learning_rate: float = 0.03,
-    batch_size: int = 128,
-    weight_decay: float = 5e-4,
-    label_smoothing: float = 0.0,
-    schedule: Schedule = "one-cycle",
-    augment: Augmentation = "none",
     teacher: nn.Module | None = None,
-    distill: float = 0.0,
-    temperature: float = 4.0,
-    ema: float = 0.0,
     held_out: LabelledData | None = None,
-    patience: int = 0,
-    seed: int = 0,
-    device: str = "cpu",
-    precision: Precision = "float32",
     snapshots: str | Path | Snapshots | None = None,
     on_progress: OnProgress | None = None,
+    **settings: Any,
 ) -> FinetuneResult:
     """Train a network in place with stochastic gradient descent and Nesterov momentum; keep the last epoch.
+
+        finetune(small, digits.train, epochs=2, learning_rate=0.02, batch_size=50)
 
     The same seed, data, device and number of threads give the same weights, even if the training was interrupted and
     resumed from `snapshots`. Torch's global generator is restored. Weight decay is not applied to biases and
@@ -78,18 +69,9 @@ def finetune(
     writes snapshots. `on_progress` is called in all processes, and an error of one process is raised in all.
 
     Args:
-        epochs: number of passes over the data, at least 1.
-        learning_rate: the highest learning rate of the schedule.
-        batch_size: samples of a batch in all processes together; ignored if `train_data` yields batches.
-        schedule: "one-cycle" climbs for 30 % of the steps and falls to zero along a cosine, "cosine" only falls.
-        augment: "crop" shifts images by up to an eighth of their size, "flip-crop" also mirrors half of them.
+        recipe: the settings; by default `Recipe(**settings)`, so that `epochs=5` may be given here.
         teacher: the dense network, on the same device; it is not changed.
-        distill: weight of the teacher's outputs against the labels, in [0, 1]; see `training_loss`.
-        temperature: temperature of the distillation.
-        ema: decay of an average of the weights, such as 0.999, which the network gets at the end; 0 for no average.
         held_out: samples to score after each epoch, neither training nor test data; the best epoch is kept.
-        patience: number of epochs without improvement on `held_out` after which training stops; 0 never stops early.
-        precision: "bfloat16" computes layers with half the bits if that is safe; weights keep their type.
         snapshots: a folder that keeps the state after each epoch. A second call with the same arguments resumes from
             there, also with another number of processes. The order of batches stays the same if it is drawn from
             torch's global generator.
@@ -101,17 +83,15 @@ def finetune(
         EvaluationError: a loss of the first epoch was not finite; the network is unchanged.
         ResourceError: a snapshot cannot be written; older ones are intact.
     """
-    optimisation = (epochs, learning_rate, batch_size, weight_decay, label_smoothing, schedule, augment)
-    recipe = Recipe(*optimisation, distill, temperature, ema, patience, seed, device, precision)
+    recipe = recipe or Recipe(**settings)
     recipe.check(model, has_teacher=teacher is not None, is_watched=held_out is not None)
-    batches = batched(train_data, batch_size, shuffle=True)
-    watched = None if held_out is None else batched(held_out, batch_size)
+    batches = batched(train_data, recipe.batch_size, shuffle=True)
+    watched = None if held_out is None else batched(held_out, recipe.batch_size)
     kept = Snapshots(snapshots) if isinstance(snapshots, str | Path) else snapshots
-    guide = teacher.to(device) if teacher is not None and distill else None
-    team = Team()
-    with torch.random.fork_rng([] if device == "cpu" else None), mode(model, training=True):
-        torch.manual_seed(seed)
-        return _Training(recipe, batches, guide, watched, kept, on_progress, team).run(model.to(device))
+    guide = teacher.to(recipe.device) if teacher is not None and recipe.distill else None
+    with torch.random.fork_rng([] if recipe.device == "cpu" else None), mode(model, training=True):
+        torch.manual_seed(recipe.seed)
+        return _Training(recipe, batches, guide, watched, kept, on_progress, Team()).run(model.to(recipe.device))
 
 
 @dataclass(frozen=True)
@@ -138,12 +118,15 @@ class _Training:
         average = Average(model, recipe.ema) if recipe.ema else None
         progress = Progress(model, optimizer_of(model, recipe), average, copy_state(model.state_dict()))
         start = self._resume(progress, steps)
+        told = EPOCHS.get() if self.on_progress is None else silent
+        told(len(progress.history), recipe.epochs)
         while len(progress.history) < recipe.epochs and not self._is_over(progress):
             epoch = self._epoch(progress, module, len(progress.history) + 1, steps)
             team.average(progress.buffers())
             if epoch is None or damaged(model):
                 return self._diverged(progress)
             progress.close_epoch(self._watch(epoch, progress))
+            told(len(progress.history), recipe.epochs)
             with team.attempt():
                 if self.snapshots is not None and team.is_first:
                     progress.save(self.snapshots, start)

@@ -2,14 +2,25 @@
 
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import torch
 from torch import nn
 
 from gnnrl.errors import EvaluationError, GnnrlWarning
 
+Advance = Callable[[int, int], None]
 
-def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody how many epochs are done."""
+
+
+EPOCHS: ContextVar[Advance] = ContextVar("EPOCHS", default=silent)
+"""The function that `finetune` tells how many epochs are done, and of how many, while `train_by` runs."""
+
+
+def train_by(function: Callable[[nn.Module], object], model: nn.Module, advance: Advance = silent) -> None:
     """Let a function train a network in place, then put the network into evaluation mode.
 
     A function that changes the network's parameters or buffers, or returns another network, causes a warning.
@@ -18,7 +29,11 @@ def train_by(function: Callable[[nn.Module], object], model: nn.Module) -> None:
         EvaluationError: the function left weights that are not finite numbers.
     """
     before = _shapes(model)
-    returned = function(model)
+    token = EPOCHS.set(advance)
+    try:
+        returned = function(model)
+    finally:
+        EPOCHS.reset(token)
     model.eval()
     if lost := damaged(model):
         raise EvaluationError(

@@ -12,35 +12,42 @@ from gnnrl.training.schedule import Schedule
 from gnnrl.zoo.batches import Augmentation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The settings of a fine-tuning, which are arguments of `finetune`."""
+    """The settings of a fine-tuning.
+
+    Attributes:
+        epochs: number of passes over the data, at least 1.
+        learning_rate: the highest learning rate of the schedule.
+        batch_size: samples of a batch in all processes together; ignored if the data are batches already.
+        label_smoothing: share of every label that is given to all classes.
+        schedule: "one-cycle" climbs for 30 % of the steps and falls to zero along a cosine, "cosine" only falls.
+        augment: "crop" shifts images by up to an eighth of their size, "flip-crop" also mirrors half of them.
+        distill: weight of the teacher's outputs against the labels, in [0, 1]; see `training_loss`.
+        temperature: temperature of the distillation.
+        ema: decay of an average of the weights, such as 0.999, which the network gets at the end; 0 for no average.
+        patience: number of epochs without improvement on held-out samples after which training stops; 0 never stops
+            early.
+        precision: "bfloat16" computes layers with half the bits if that is safe; weights keep their type.
+    """
 
     epochs: int
-    learning_rate: float
-    batch_size: int
-    weight_decay: float
-    label_smoothing: float
-    schedule: Schedule
-    augment: Augmentation
-    distill: float
-    temperature: float
-    ema: float
-    patience: int
-    seed: int
-    device: str
-    precision: Precision
+    learning_rate: float = 0.03
+    batch_size: int = 128
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    schedule: Schedule = "one-cycle"
+    augment: Augmentation = "none"
+    distill: float = 0.0
+    temperature: float = 4.0
+    ema: float = 0.0
+    patience: int = 0
+    seed: int = 0
+    device: str = "cpu"
+    precision: Precision = "float32"
 
     def check(self, model: nn.Module, *, has_teacher: bool, is_watched: bool) -> None:
-        """Refuse settings that are out of their range, or contradict each other.
-
-        Args:
-            has_teacher: whether a teacher is given.
-            is_watched: whether held-out samples are given.
-
-        Raises:
-            ConfigError: the message names every wrong setting.
-        """
+        """Refuse settings that are out of their range, or contradict each other; the message names all of them."""
         wrong = [
             f"{name} must be {rule}, not {getattr(self, name)}"
             for name, rule, holds in (

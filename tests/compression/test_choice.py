@@ -14,7 +14,7 @@ from gnnrl.compression.choice import SHARE, choose
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.report.names import sampling_error
 from gnnrl.report.page import render
-from gnnrl.scoring.adapters import as_evaluate, as_top1
+from gnnrl.scoring.adapters import as_evaluate, as_tally
 from gnnrl.scoring.measures import evaluator
 from tests.topologies import images, topology
 
@@ -109,7 +109,7 @@ def test_a_function_of_ones_own_may_lose_a_share_of_what_pruning_changed() -> No
     def own(model: nn.Module) -> float:
         return float(model.right)
 
-    assert as_top1(own) is None
+    assert as_tally(own) is None
     stages: dict[str, nn.Module] = {"dense": Constant(1000), "pruned": Constant(0), "repaired": Constant(900)}
     assert choose(own, {**stages, "finetuned": Constant(900 - int(1000 * SHARE))}) == "finetuned"
     with pytest.warns(GnnrlWarning, match="its score of the reward fell from 900 to 889, by more than 10"):

@@ -41,13 +41,14 @@ def test_test_images_are_read_once_a_run_after_all_runs() -> None:
     stages: list[str] = []
     read: list[str] = []
 
-    def test(model: nn.Module) -> float:
+    def count(model: nn.Module) -> float:
         read.append(stages[-1])
-        return 0.0
+        return float(len(read))
 
-    result = compared(test=test, on_stage=stages.append)
+    result = compared(test=count, on_stage=stages.append)
 
     assert read == ["test"] * (1 + len(result.runs))
+    assert [result.dense["test"], *(run.test for run in result.runs)] == list(range(1, len(read) + 1))
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:

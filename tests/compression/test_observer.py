@@ -30,15 +30,20 @@ def test_a_stage_lasts_until_the_next_one_or_the_end() -> None:
 def test_everything_is_passed_on() -> None:
     told: list[object] = []
     clock = Clock(Callbacks(told.append, told.append, lambda *step: told.append(step)))
-    clock.begin("search")
+    clock.begin("curves")
     clock.advance(1, 5)
+    clock.begin("finetune")
+    clock.advance(1, 3)
     clock.judged(TRIAL)
 
-    assert told == ["search", (1, 5), TRIAL]
+    assert told == ["curves", (1, 5), "finetune", TRIAL], "on_advance counts channels, no epochs"
 
 
 def test_functions_that_are_not_given_are_not_called() -> None:
-    silent = Callbacks()
-    silent.begin("search")
-    silent.advance(1, 5)
-    silent.judged(TRIAL)
+    told: list[Trial] = []
+    quiet = Callbacks(on_trial=told.append)
+    quiet.begin("curves")
+    quiet.advance(1, 5)
+    quiet.judged(TRIAL)
+
+    assert told == [TRIAL]

@@ -91,7 +91,12 @@ def test_users_loader_is_taken_as_it_is(blobs: TensorDataset, classifier: nn.Mod
 
 
 def test_single_sample_left_over_is_passed_over(blobs: TensorDataset, classifier: nn.Module) -> None:
-    finetune(classifier, TensorDataset(*blobs[:41]), epochs=1, batch_size=20)  # BatchNorm would fail on one sample
+    steps: list[tuple[int, int]] = []
+    data = TensorDataset(*blobs[:41])  # BatchNorm would fail on one sample
+    result = finetune(classifier, data, epochs=1, batch_size=20, on_progress=lambda *step: steps.append(step[:2]))
+
+    assert steps == [(1, 3), (2, 3)]
+    assert [epoch.number for epoch in result.history] == [1]
 
 
 def test_batches_of_one_sample_are_trained_on_where_the_network_can(blobs: TensorDataset) -> None:
