@@ -148,13 +148,14 @@ class Prepared:
         data = load_splits(job.data, self.fed, self.narrator, on_guess=self._doubt)
         teacher = self.fed.model if job.metric == "kl" else None
         reward = evaluator(data.first_reward(job.reward_images), job.metric, teacher=teacher, **self._measuring)
-        self.study.provide(reward, batched(data.train, EVALUATION_BATCH))
+        self.study.provide(reward, batched(data.train, EVALUATION_BATCH), " ".join(self.doubts))
         return data
 
     def _doubt(self, text: str) -> None:
-        """Refuse a network that guesses, or keep the warning for the end; the study warns of it."""
+        """Refuse a network that guesses, or keep the warning for the end."""
         if self.trained and not self.job.untrained:
             raise ConfigError(f"{text} Give --untrained to prune it all the same")
+        self.narrator.warn(text)
         self.doubts.append(text)
 
     @property

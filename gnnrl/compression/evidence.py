@@ -1,7 +1,7 @@
 """Measurements of a dense network before a search: calibration, error curves and score."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ from torch import nn
 
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
+from gnnrl.compression.result import Settings
+from gnnrl.compression.search import Search
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.labels import Component
@@ -46,6 +48,22 @@ class Criteria:
         if self.importance not in known:
             raise ConfigError(f"unknown importance criterion {self.importance!r}; choose one of {', '.join(known)}")
         find_repair(self.repair)
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """The criteria that runs and comparisons must share."""
+        return {"importance": self.importance, "repair": self.repair, "calibration_images": self.images}
+
+    def asked(self, goal: Goal, search: Search) -> Settings:
+        """Return the settings that a result records."""
+        return {
+            "constraint": goal.constraint,
+            "searcher": search.name,
+            "episodes": search.episodes,
+            "importance": self.importance,
+            "repair": self.repair,
+            "seed": search.seed,
+        }
 
     def check(self, calibration: Iterable[Any] | None) -> None:
         """Refuse missing calibration data if they are needed.
@@ -105,6 +123,7 @@ class Evidence:
         inputs: Any,
         evaluate: Evaluate,
         calibration: Iterable[Any] | None,
+        doubt: str | None,
         criteria: Criteria,
         clock: Clock,
     ) -> "Evidence":
@@ -122,20 +141,23 @@ class Evidence:
             feed = None if record is None else record.feed
             name = "l2" if by_curves else criteria.importance
             scores = score_units(name, model, network, batches, criteria.seed, feed)
-            dense, doubt = _score_and_doubt(evaluate, model)
+            dense, found = _score_and_doubt(evaluate, model) if doubt is None else (_score(evaluate, model), "")
         with clock.timed("curves"):
             curves = error_curves(model, network, record, clock.advance)
-        if doubt:
-            warnings.warn(doubt, GnnrlWarning, stacklevel=4)
+        if found:
+            warnings.warn(found, GnnrlWarning, stacklevel=4)
         orders = [curve.order for curve in curves] if by_curves else removal_orders(scores)
-        return cls(record, curves, scores, orders, dense, doubt, model, criteria.repair)
+        return cls(record, curves, scores, orders, dense, doubt or found, model, criteria.repair)
 
 
 def _score_and_doubt(evaluate: Evaluate, model: nn.Module) -> tuple[float, str]:
     """Return the score of the dense network, and why it says little; a user's own function raises no doubt."""
     tally = as_tally(evaluate)
-    share = None if tally is None else score_network(tally, copy_network(model), "the dense network")
-    doubt = "" if tally is None or share is None else doubt_of(tally, share)
-    if share is not None and is_top1(evaluate):
-        return share, doubt
-    return score_network(evaluate, copy_network(model), "the dense network"), doubt
+    if tally is None:
+        return _score(evaluate, model), ""
+    share = _score(tally, model)
+    return share if is_top1(evaluate) else _score(evaluate, model), doubt_of(tally, share)
+
+
+def _score(evaluate: Evaluate, model: nn.Module) -> float:
+    return score_network(evaluate, copy_network(model), "the dense network")

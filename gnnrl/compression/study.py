@@ -18,7 +18,7 @@ from gnnrl.compression.finishing import finish
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock, Observer
 from gnnrl.compression.progress import Bars, is_watched
-from gnnrl.compression.result import CompressionResult, Settings
+from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.timing import Timing
 from gnnrl.errors import ConfigError
@@ -89,6 +89,7 @@ class Study:
         self.criteria = Criteria(importance, repair, calibration_images, seed)
         self.inputs = example_inputs
         self._evaluate: Evaluate | None = None
+        self._doubt: str | None = None
         self.calibration: Iterable[Any] | None = None
         if evaluate is not None:
             self.provide(evaluate, calibration)
@@ -112,13 +113,15 @@ class Study:
         """The latency of the network and of its plans, for limits on it."""
         return Timing(self.model, self.network, self.inputs)
 
-    def provide(self, evaluate: Evaluate | Iterable[Any], calibration: Iterable[Any] | None) -> None:
-        """Take the data, before the first search.
+    def provide(
+        self, evaluate: Evaluate | Iterable[Any], calibration: Iterable[Any] | None, doubt: str | None = None
+    ) -> None:
+        """Take the data, before the first search; raise ConfigError if they cannot be used, or are missing.
 
-        Raises:
-            ConfigError: `evaluate` is not usable, or calibration data are missing.
+        Args:
+            doubt: why scores say little, "" for no reason; None lets the study find out and warn.
         """
-        self._evaluate = as_evaluate(evaluate, self.inputs)
+        self._evaluate, self._doubt = as_evaluate(evaluate, self.inputs), doubt
         self.criteria.check(calibration)
         self.calibration = calibration
 
@@ -132,7 +135,7 @@ class Study:
     @cached_property
     def evidence(self) -> Evidence:
         """The measurements of the dense network, computed at first use."""
-        data = self.evaluate, self.calibration
+        data = self.evaluate, self.calibration, self._doubt
         with outside_inference():
             return Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
 
@@ -196,9 +199,9 @@ class Study:
         read = None if test is None else as_test(test, self.model, self.inputs)
         with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
-            known, asked = self.evidence, self._asked(goal, search)
+            known, asked = self.evidence, self.criteria.asked(goal, search)
             self.clock.begin("search")
-            memory = None if directory is None else self._memory(directory, asked)
+            memory = None if directory is None else self._memory(directory, search, goal)
             task = search.run(self.task(goal, search.evaluations), memory)
             agreed = self.timing.on_time(goal, np.array(task.best.widths), known.orders)
             final = read or self.evaluate
@@ -258,10 +261,8 @@ class Study:
         """
         contest = contest or Contest.of(**settings)
         read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
-        criteria = {"importance": self.criteria.importance, "repair": self.criteria.repair}
         constraint = goal if isinstance(goal, str) else goal.constraint
-        asked = {"constraint": constraint, "episodes": contest.episodes, **criteria, "rules": asdict(self.rules)}
-        asked["calibration_images"] = self.criteria.images
+        asked = {"constraint": constraint, "episodes": contest.episodes, **self._shared}
         before = contest.before(asked)
         goal = self._begun(goal, None)
         comparison = contest.begin(asked | {"network": goal.network.fingerprint}, self.evidence.dense, before)
@@ -273,21 +274,13 @@ class Study:
                 contest.read_test(comparison, self.scorer(), read)
         return comparison
 
-    def _asked(self, goal: Goal, search: Search) -> Settings:
-        return {
-            "constraint": goal.constraint,
-            "searcher": search.name,
-            "episodes": search.episodes,
-            "importance": self.criteria.importance,
-            "repair": self.criteria.repair,
-            "seed": search.seed,
-        }
+    @property
+    def _shared(self) -> Mapping[str, object]:
+        return {**self.criteria.facts, "rules": asdict(self.rules)}
 
-    def _memory(self, directory: RunDirectory, asked: Settings) -> SearchMemory:
-        searched = {name: value for name, value in asked.items() if name != "episodes"}
-        directory.identify(
-            {**searched, "rules": asdict(self.rules), "calibration_images": self.criteria.images, **self.identity()}
-        )
+    def _memory(self, directory: RunDirectory, search: Search, goal: Goal) -> SearchMemory:
+        own = {"constraint": goal.constraint, "searcher": search.name, "seed": search.seed}
+        directory.identify({**own, **self._shared, **self.identity()})
         return SearchMemory(directory)
 
     def identity(self) -> Mapping[str, object]:
