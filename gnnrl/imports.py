@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -83,13 +84,15 @@ def _module(origin: str, spec: str) -> ModuleType:
 
 
 def require(module: str, extra: str) -> Any:
-    """Import a module of a package that belongs to an extra.
+    """Import a module of a package that belongs to an extra. What it warns of while it is imported is not shown.
 
     Raises:
         ConfigError: the package is not installed. The message says how to install it.
     """
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cma, of a matplotlib that is not there
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         if error.name != package:

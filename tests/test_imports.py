@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from gnnrl.imports import install_command
+from gnnrl.imports import install_command, require
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -49,3 +49,13 @@ def test_pip_is_the_one_of_the_running_python(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert shlex.split(install_command("search"))[:4] == [sys.executable, "-m", "pip", "install"]
+
+
+def test_what_a_package_says_while_it_is_imported_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "chatty_package.py").write_text("import warnings\nwarnings.warn('no plots today')\nVALUE = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert require("chatty_package", "search").VALUE == 3
+    assert not recwarn
