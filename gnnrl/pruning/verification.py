@@ -7,6 +7,7 @@ and its outputs are those of the dense network with the removed channels zeroed.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from gnnrl.network.structure import Network, Operation
 from gnnrl.pruning.counting import count_macs, run
 
 TOLERANCE = 1e-4
+_DIVIDING = {"reciprocal", "rsqrt", "log", "log2", "log10"}
 _OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
 
 
@@ -89,9 +91,7 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
     masked = copy_network(model)
     alive = network.alive(kept)
     stored = {**dict(masked.named_parameters()), **dict(masked.named_buffers())}
-    variances = {
-        operation.parameters["running_var"] for operation in network.operations if "running_var" in operation.parameters
-    }
+    divisors = _divisors(network)
     # a direction of length zero has none: its weight is zero where its length is
     lengths = {
         (operation.parameters["v"], operation.settings["dim"])
@@ -100,11 +100,33 @@ def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Mo
     }
     with torch.no_grad():
         for (name, dim), owner in network.owners.items():
-            if name not in variances and (name, dim) not in lengths:
+            if name not in divisors and (name, dim) not in lengths:
                 keep = torch.from_numpy(alive[owner]).to(stored[name].device)
                 stored[name].mul_(keep.reshape([-1 if d == dim else 1 for d in range(stored[name].ndim)]))
     settle(masked, {name for (name, _), owner in network.owners.items() if not alive[owner].all()})
     return masked
+
+
+def _divisors(network: Network) -> set[str]:
+    """Return the parameters and buffers that something is divided by: 0 / 0 is not a number, so they are not zeroed."""
+    # Collect for each operation that only computes with parameters, element by element, which ones it reads.
+    sources: dict[int, set[str]] = {}
+    found: set[str] = set()
+    for operation in network.operations:
+        stored = {index: sources[index] for index in operation.inputs if index in sources}
+        named = dict(operation.parameters)
+        read = set(named.values()).union(*stored.values())
+        if len(stored) == len(operation.inputs):
+            sources[operation.index] = {name for name in read if prod(network.shapes[name]) == prod(operation.shape)}
+        exponent = operation.settings.get("exponent")
+        if operation.name in ("div", "true_divide"):
+            # The first operand, which is divided, is a parameter or the first input.
+            rest = operation.inputs if named.pop("self", "") else operation.inputs[1:]
+            found |= set(named.values()).union(*(stored.get(index, ()) for index in rest))
+        elif operation.name in _DIVIDING or (isinstance(exponent, int | float) and exponent < 0):
+            found |= read
+        found |= {name for key, name in named.items() if key == "running_var"}
+    return found
 
 
 def _noise(model: nn.Module, example_inputs: Any, output: list[Tensor]) -> float:

@@ -185,3 +185,52 @@ def test_a_spectral_norm_survives_pruning_in_training_mode() -> None:
 
     assert small[0].out_features < 12
     assert small.training
+
+
+class Scaled(nn.Module):
+    """Computes with a parameter for each channel, which is never zero, between two layers."""
+
+    def __init__(self, compute: Any) -> None:
+        super().__init__()
+        self.first, self.second, self.compute = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), compute
+        self.scale = nn.Parameter(torch.rand(8) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.compute(self.first(x), self.scale.view(-1, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x, scale: x / scale,
+        lambda x, scale: (x / scale).round() * scale,
+        lambda x, scale: x * (scale * 1.0).rsqrt(),
+        lambda x, scale: x * scale**-2,
+        lambda x, scale: x + torch.sin(scale * x) ** 2 / scale,
+        lambda x, scale: F.softplus(scale * x) / scale.sqrt(),
+        lambda x, scale: x * scale.log(),
+    ],
+)
+def test_a_division_by_a_parameter_of_removed_channels_is_no_difference(compute: Any) -> None:
+    torch.manual_seed(0)
+    model = Scaled(compute).eval()
+    network = trace(model, images())
+
+    small = prune(model, images(), Plan.uniform(network, "macs<=60%"), network=network)
+
+    assert small.scale.numel() < 8
+
+
+def test_a_weight_that_is_divided_by_its_own_length_is_masked() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.conv2d(x, self.weight / (self.weight.std((1, 2, 3), keepdim=True) + 1e-5), self.bias)
+
+    model = nn.Sequential(Standardised(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    network = trace(model, images())
+    kept = [np.arange(group.size - 1) for group in network.groups]
+
+    masked: Any = mask(model, network, kept)
+
+    assert kept
+    assert not masked[0].weight[-1].any()
