@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from gnnrl.artifacts import bundle
 from gnnrl.cli.inputs import Source
 from gnnrl.cli.jobs import Job
-from gnnrl.cli.run_settings import read_job, written
+from gnnrl.cli.run_settings import Again, read_job, written
 from gnnrl.cli.runs import Found
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunWarning
 from gnnrl.network.cost import Constraint
@@ -45,7 +45,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 MODEL, PLAN = small()
-NOTHING = {"model": None, "searcher": None, "weights": None, "data": None}
+NOTHING = Again()
 JOB = Job(source=Source(model="digits-resnet"), data="digits", constraint="macs<=50%", out=Path("small"))
 OPTIONS = {"search": SEARCH, **written(JOB)}
 fuzzed = settings(max_examples=150, deadline=None)

@@ -1,7 +1,7 @@
 """The program `gnnrl`: its commands, and how it ends.
 
-Results go to stdout, narration and errors to stderr. Exit codes are those of `gnnrl.errors`; 2 for a wrong command
-line, 130 after Ctrl-C, 1 with a traceback for a fault of gnnrl.
+Results go to stdout, stages and errors to stderr. Exit codes are those of `gnnrl.errors`; 2 for a wrong command line,
+130 after Ctrl-C, and 1 with a traceback for a bug in gnnrl.
 """
 
 import json
@@ -16,19 +16,10 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from gnnrl.cli.commands.bench import bench
-from gnnrl.cli.commands.compare import compare
-from gnnrl.cli.commands.demo import demonstrate
-from gnnrl.cli.commands.evaluate import evaluate
-from gnnrl.cli.commands.export import export
-from gnnrl.cli.commands.finetune import finetune
-from gnnrl.cli.commands.inspect import inspect
-from gnnrl.cli.commands.prune import prune
-from gnnrl.cli.commands.report import report
-from gnnrl.cli.commands.resume import resume
+from gnnrl.cli.commands import bench, compare, demo, evaluate, export, finetune, inspect, prune, report, resume
 from gnnrl.cli.completion import hide_broken
 from gnnrl.cli.console import plain, print_error
-from gnnrl.cli.help import Teaching, told
+from gnnrl.cli.help import Teaching, describe
 from gnnrl.cli.options import suggestion
 from gnnrl.cli.streams import silence_torch
 from gnnrl.cli.torchrun import helps, parting, refuse
@@ -36,35 +27,31 @@ from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, firs
 from gnnrl.runs.interruption import Interrupted
 from gnnrl.version import __version__
 
-_JSON = "--json"
-_LESS = "Smaller batches, fewer calibration images or workers need less; or take a machine with more"
-_SHAPE = (
-    "Give --input-shape as its forward expects it, batch dimension first, such as 1,3,224,224; a network of several "
-    "inputs, or of other types, goes to gnnrl.compress in Python."
-)
+_COMMANDS = (demo, inspect, prune, resume, finetune, compare, evaluate, export, report, bench)
+"""Modules of the commands, in the order of the overview; each has a function of its own name."""
 _TOGETHER = ("finetune", "resume")
-"""Commands that torchrun may begin in several processes."""
+"""Commands that torchrun may start in several processes."""
 
 
 class Commands(TyperGroup):
-    """All commands. However one ends, with `--json` stdout gets one object."""
+    """All commands. With `--json`, stdout gets one object, however a command ends."""
 
     _as_json = False
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the command line; an empty one asks for the overview."""
-        if not args and not extra.get("resilient_parsing"):  # shell completion reads lines that are not finished
+        if not args and not extra.get("resilient_parsing"):  # shell completion reads unfinished lines
             args = ["--help"]
-        self._as_json = _JSON in args and not helps()
+        self._as_json = "--json" in args and not helps()
         with reported(self._as_json):
             return super().make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; for a name that there is none of, suggest one."""
+        """Find the command; suggest one for an unknown name."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            known = ", ".join(self.list_commands(ctx))
-            hint = suggestion(args[0], list(self.commands))
-            ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {known}.")
+            known = self.list_commands(ctx)
+            hint = suggestion(args[0], known)
+            ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {', '.join(known)}.")
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -81,40 +68,46 @@ class Commands(TyperGroup):
 
 @contextmanager
 def reported(as_json: bool) -> Iterator[None]:
-    """End with one clear message and its exit code where gnnrl raises on purpose; with `--json` end with an object."""
+    """End a deliberate error with one clear message and its exit code; with `--json`, any error with an object."""
     try:
         yield
-    except (GnnrlError, Interrupted) as error:
-        message = explained(error, f"{error.found}. {_SHAPE}" if isinstance(error, InputsError) else None)
-        print_error(message)
-        _print_object(as_json, error, message)
-        raise typer.Exit(error.exit_code) from error
     except (typer.Exit, typer.Abort):
         raise
-    except KeyboardInterrupt as error:
-        message = "interrupted; nothing was saved"
-        print_error(message)
-        _print_object(as_json, error, message)
-        raise
-    except TyperException as error:  # a wrong command line
-        context = getattr(error, "ctx", None)
-        ask = f"\nTry '{context.command_path} --help'." if context else ""
-        print_error(told(error) + ask)
-        _print_object(as_json, error, told(error))
-        raise typer.Exit(error.exit_code) from error
-    except Exception as error:
-        if is_out_of_memory(error):
-            message = explained(error, f"memory is short: {first_line(error)}. {_LESS}")
+    except (Exception, KeyboardInterrupt) as error:
+        message, exit_code = _explain(error)
+        if exit_code is not None or isinstance(error, KeyboardInterrupt):
             print_error(message)
-            _print_object(as_json, error, message)
-            raise typer.Exit(ResourceError.exit_code) from error
-        _print_object(as_json, error, str(error))
-        raise
+        if as_json:
+            typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": plain(message)}}))
+        if exit_code is None:
+            raise
+        raise typer.Exit(exit_code) from error
 
 
-def _print_object(as_json: bool, error: BaseException, message: str) -> None:
-    if as_json:
-        typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": plain(message)}}))
+def _explain(error: Exception | KeyboardInterrupt) -> tuple[str, int | None]:
+    """Return the message of an error and its exit code, None if Python ends the process itself."""
+    if isinstance(error, InputsError):
+        shape = (
+            "Give --input-shape as its forward expects it, batch dimension first, such as 1,3,224,224. If the network "
+            "has several inputs, or inputs of another type, use gnnrl.compress in Python."
+        )
+        return explained(error, f"{error.found}. {shape}"), error.exit_code
+    if isinstance(error, GnnrlError | Interrupted):
+        return explained(error), error.exit_code
+    if isinstance(error, TyperException):
+        return describe(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was saved", None
+    if is_out_of_memory(error):
+        advice = "Use smaller batches, fewer calibration images or fewer workers, or a machine with more memory"
+        return explained(error, f"not enough memory: {first_line(error)}. {advice}"), ResourceError.exit_code
+    return str(error), None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gnnrl {__version__}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -122,19 +115,16 @@ app = typer.Typer(
     cls=Commands,
     help="Shrink a PyTorch network to a size limit. A graph network trained with reinforcement learning decides how "
     "much of every layer to keep.",
-    epilog="Start with: gnnrl demo. Exit codes: 0 done; 2 a wrong setting or command line; 3 a network that cannot be "
-    "analysed; 4 a limit out of reach; 5 unusable data; 6 a file that does not fit; 7 no export; 8 disk or memory; 9 a "
-    "run in use; 130 interrupted; 1 a fault of gnnrl.",
+    epilog="Start with: gnnrl demo. Exit codes: 0 success; 2 a wrong setting or command line; 3 the network cannot be "
+    "analysed; 4 the limit cannot be met; 5 unusable data; 6 a file that does not fit; 7 the export failed; 8 disk or "
+    "memory is short; 9 the run is in use; 130 interrupted; 1 a bug in gnnrl.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"gnnrl {__version__}")
-        raise typer.Exit
+for _module in _COMMANDS:
+    _name = _module.__name__.rpartition(".")[2]
+    app.command(_name, cls=Teaching)(getattr(_module, _name))
 
 
 @app.callback()
@@ -149,24 +139,12 @@ def _start(
         refuse(f"gnnrl {context.invoked_subcommand}")
 
 
-app.command("demo", cls=Teaching)(demonstrate)
-app.command("inspect", cls=Teaching)(inspect)
-app.command("prune", cls=Teaching)(prune)
-app.command("resume", cls=Teaching)(resume)
-app.command("finetune", cls=Teaching)(finetune)
-app.command("compare", cls=Teaching)(compare)
-app.command("evaluate", cls=Teaching)(evaluate)
-app.command("export", cls=Teaching)(export)
-app.command("report", cls=Teaching)(report)
-app.command("bench", cls=Teaching)(bench)
-
-
 def main() -> None:
     """Run the command line; never returns."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal that knows no "█" shows "?", and no traceback
+            reconfigure(errors="replace")  # a terminal without "█" shows "?" instead of a traceback
     sys.excepthook = _print_traceback
     silence_torch()
     hide_broken(os.environ)
@@ -175,5 +153,5 @@ def main() -> None:
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Print a fault with its traceback, without escape sequences of anybody's message."""
+    """Print a traceback without the escape sequences that a message may contain."""
     sys.stderr.write(plain("".join(traceback.format_exception(kind, error, trace))))

@@ -1,7 +1,7 @@
-"""One network in one engine, in a process of its own that measures when it is asked to.
+"""One network in one engine, in a process of its own that measures on request.
 
-The process loads the network, forgets everything that it needed for that, and then waits. Several such processes are
-asked in turns, so that no two of them ever compute at the same time.
+The process loads the network, releases everything else, and waits. Several such processes are asked in turns, so that
+only one of them computes at a time.
 """
 
 import gc
@@ -32,12 +32,12 @@ _PULSE_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """What a process measures.
+    """A network, and how a process measures it.
 
     Attributes:
+        batches: sizes of the measured batches.
         result: folder of the saved result; None for the dense network.
         onnx: the exported network, for onnxruntime.
-        batches: sizes of the batches that are measured.
     """
 
     source: Source
@@ -51,13 +51,13 @@ class Contestant:
 
 @contextmanager
 def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[..., Any]]:
-    """Start a process that has run each batch once, and end it with the block; after an error, whatever it does.
+    """Start a process that has run each batch once, and end it with the block; an error ends it at once.
 
     Yields `ask(task, *arguments)`, which runs a task on the contestant in the process and returns the answer.
 
     Args:
         most_seconds: the longest time for one answer.
-        tell: called with what the process does, and now and then with the seconds that this takes.
+        tell: function that is called with what the process does, and now and then with the seconds so far.
 
     Raises:
         ConfigError: the engine does not run here, or takes too long; the message says why.
@@ -85,20 +85,20 @@ def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], Non
 
 
 def _prepare(pipe: "Connection[bytes, bytes]") -> None:
-    """Leave to the process that compares where output goes, and what Ctrl-C means."""
+    """Send output to the parent process, and leave Ctrl-C to it."""
     write_into(pipe)
     silence_torch()
-    logging.disable(logging.WARNING)  # compilers log what they found on the machine
+    logging.disable(logging.WARNING)  # compilers log details of the machine
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _answer(
     future: Future[Any], most_seconds: float, tell: Callable[[str], None] | None = None, doing: str = ""
 ) -> Any:
-    """Wait for what a process answers.
+    """Wait for the answer of a process.
 
     Raises:
-        ConfigError: it is dead, or there is no answer in time.
+        ConfigError: the process died, or did not answer in time.
     """
     waited = 0.0
     while not wait([future], min(_PULSE_SECONDS, most_seconds - waited)).done:
@@ -116,7 +116,7 @@ def _answer(
 
 
 def first_pass(contestant: Contestant, batch: int) -> None:
-    """Run a batch once, and forget what only that needed.
+    """Run a batch once, and release what only that needed.
 
     Raises:
         ConfigError: the engine does not run here; the message says why.
@@ -145,7 +145,7 @@ def measure(contestant: Contestant, batch: int) -> list[float]:
 
 
 def peak_memory(contestant: Contestant) -> float:
-    """Return the megabytes that the network and its calls took at most."""
+    """Return the largest memory of the network and its calls, in megabytes."""
     import torch
 
     if contestant.device.startswith("cuda"):
@@ -155,16 +155,16 @@ def peak_memory(contestant: Contestant) -> float:
 
 @cache
 def _loaded(contestant: Contestant) -> tuple[list[Callable[[], Any]], float]:
-    """Load the network: a forward pass for each size of batch, and the megabytes that the process took before."""
+    """Load the network; return a forward pass for each batch, and the memory of the process before, in megabytes."""
     import torch
 
     from gnnrl.artifacts.bundle import load
-    from gnnrl.cli.console import Silent
-    from gnnrl.cli.inputs import load_network
+    from gnnrl.cli.console import Narrator
+    from gnnrl.cli.loading import load_network
 
     torch.set_num_threads(contestant.threads)
     before = _resident("VmRSS")
-    fed = load_network(contestant.source, contestant.device, Silent())
+    fed = load_network(contestant.source, contestant.device, Narrator())
     example = fed.example_inputs[0][:1]
     inputs = [example.repeat(size, *[1] * (example.ndim - 1)) for size in contestant.batches]
     if contestant.engine == "onnxruntime":
@@ -194,7 +194,7 @@ def _reason(error: Exception) -> str:
 
 
 def _resident(key: str) -> float:
-    """Megabytes in memory now (VmRSS) or at most (VmHWM); the peak of the whole process where there is no /proc."""
+    """Return the megabytes in memory now (VmRSS) or at most (VmHWM); without /proc, the peak of the process."""
     status = Path("/proc/self/status")
     if not status.exists():
         import resource

@@ -1,18 +1,18 @@
-"""Names that the shell completes. Loads neither PyTorch nor the libraries of networks: their names are a file here."""
+"""Names that the shell completes. The names of networks are a file here, so that no library must be loaded."""
 
 from collections.abc import Callable, Iterable, MutableMapping
 from functools import cache
 from pathlib import Path
 
 MODELS = Path(__file__).with_name("model_names.txt")
-"""Names of networks, a line each; scripts/write_model_names.py writes them."""
+"""Names of networks, one a line; scripts/write_model_names.py writes them."""
 DATA = ("digits", *(f"torchvision:{name}" for name in ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST")))
 _hidden: list[str] = []
-"""What bash has before the word that it completes: it takes a colon for the end of a word."""
+"""The part of the name before a colon, at which bash ends the word that it completes."""
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Complete a network's name, or the path of a file of Python."""
+    """Complete the name of a network, or the path of a Python file."""
     return _shown(incomplete, [*_models(), *_paths(incomplete, "*.py")])
 
 
@@ -32,7 +32,7 @@ def each_of(names: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def hide_broken(environment: MutableMapping[str, str]) -> None:
-    """Take what bash broke off at a colon out of the request for a completion."""
+    """Join the words that bash splits at a colon in its request for a completion."""
     if environment.get("_GNNRL_COMPLETE") != "complete_bash":
         return
     words = environment.get("COMP_WORDS", "").split("\n")

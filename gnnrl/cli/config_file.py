@@ -1,19 +1,19 @@
 """Options from a file: `--config FILE` in TOML, and `--print-config`, which writes one.
 
-A key is the name of an option without its dashes in front, such as `finetune-epochs`; what the command line says goes
-before what the file says.
+A key is the name of an option without the leading dashes, such as `finetune-epochs`. The command line overrides the
+file.
 """
 
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli import options
+from gnnrl.cli.options import option, suggestion
 from gnnrl.errors import ConfigError
 
 LARGEST_BYTES = 2**20
@@ -22,16 +22,16 @@ _BARE = re.compile(r"true|false|\d+|\d+\.\d+")
 _META = ("config", "print_config", "help", "as_json")
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> Mapping[str, object]:
     """Read a file of settings; nothing in it can run code.
 
     Raises:
-        ConfigError: it is missing, too large or not TOML.
+        ConfigError: the file is missing, too large or not TOML.
     """
     if not path.is_file():
-        raise ConfigError(f"{path}: no such file of settings")
+        raise ConfigError(f"{path}, a file of settings, does not exist")
     if path.stat().st_size > LARGEST_BYTES:
-        raise ConfigError(f"{path} is larger than {LARGEST_BYTES // 2**20} MiB, no file of settings is")
+        raise ConfigError(f"{path} is larger than {LARGEST_BYTES // 2**20} MiB, too large for a file of settings")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
@@ -51,10 +51,10 @@ def _first_line(text: str) -> str:
 
 
 def take_settings(context: typer.Context, path: Path | None) -> Path | None:
-    """Let a file of settings give the defaults of a command.
+    """Use a file of settings for the defaults of a command.
 
     Raises:
-        ConfigError: a key that no option has, or a table where a value belongs; names file and key.
+        ConfigError: a key is not an option, or a table stands for a value; the message names file and key.
     """
     if path is None:
         return None
@@ -63,15 +63,15 @@ def take_settings(context: typer.Context, path: Path | None) -> Path | None:
     for written, value in read_settings(path).items():
         key = str(written).replace("_", "-")
         if key not in known:
-            hint = options.suggestion(key, list(known))
-            raise ConfigError(f"{path}: {written!r} is no setting of gnnrl {context.info_name}{hint}")
+            hint = suggestion(key, list(known))
+            raise ConfigError(f"{path}: {written!r} is not a setting of gnnrl {context.info_name}{hint}")
         defaults[known[key].name] = _checked(path, key, value, several=known[key].multiple)
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
 
 
 def _checked(path: Path, key: str, value: Any, *, several: bool) -> Any:
-    """A value as the command line would give it: text, a number or a switch, or some of them."""
+    """Return a value as the command line would give it: text, a number or a switch, or a list of them."""
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, dict | list) or item is None for item in items):
         raise ConfigError(
@@ -83,23 +83,20 @@ def _checked(path: Path, key: str, value: Any, *, several: bool) -> Any:
 
 
 def _key(parameter: Any) -> str:
-    """The name of an option in a file: that of its longest form on the command line."""
+    """Return the key of an option: its longest form on the command line, without the dashes."""
     forms = [str(form) for form in parameter.opts]
     return max(forms, key=len).lstrip("-").replace("_", "-")
 
 
 def show_settings(context: typer.Context) -> str:
-    """Write what a command was asked to do as TOML, every setting with its value."""
-    pairs = ((_key(parameter), context.params.get(parameter.name)) for parameter in _settable(context))
+    """Write all settings of a command as TOML."""
+    parameters = [each for each in context.command.params if each.name not in (*_META, "dry_run", "force")]
+    pairs = ((_key(parameter), context.params.get(str(parameter.name))) for parameter in parameters)
     return "\n".join(f"{key} = {_toml(value)}" for key, value in pairs if value not in (None, [], ()))
 
 
-def _settable(context: typer.Context) -> Iterable[Any]:
-    return (parameter for parameter in context.command.params if parameter.name not in (*_META, "dry_run", "force"))
-
-
 def _toml(value: Any) -> str:
-    """A value in TOML; text in JSON's form, which TOML reads alike."""
+    """Write a value as TOML; text in JSON's form, which TOML reads too."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -111,14 +108,8 @@ def _toml(value: Any) -> str:
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        is_eager=True,
-        callback=take_settings,
-        help="Options from a file in TOML (finetune-epochs = 5); the command line goes before it.",
-    ),
+    option("Options in TOML (finetune-epochs = 5).", "--config", metavar="FILE", is_eager=True, callback=take_settings),
 ]
 PrintConfigOption = Annotated[
-    bool, typer.Option("--print-config", help="Print all settings as a file for --config, and do nothing else.")
+    bool, option("Print all settings as a file for --config, and do nothing else.", "--print-config")
 ]

@@ -1,6 +1,6 @@
-"""Where commands talk: narration of the stages on stderr, live on a terminal, line by line elsewhere, or not at all.
+"""Where commands print: the stages on stderr, live on a terminal and otherwise line by line, and results on stdout.
 
-With `--json` stdout is one object and nothing else; the narration stays where a person can see it: on a terminal.
+With `--json` stdout is one object and nothing else; people see the stages on a terminal alone.
 """
 
 import re
@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from threading import Event, RLock, Thread
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -20,13 +20,14 @@ from rich.text import Text
 
 from gnnrl.cli.streams import above, apart, console_on, is_plain
 from gnnrl.cli.torchrun import helps
+from gnnrl.report.names import duration
 
 PAUSE = 5.0
-"""Seconds between lines of progress where there is no terminal."""
+"""Seconds between lines of progress without a terminal."""
 _STAGE, _BAR = 19, 20
 """Columns for the name of a stage, and for its bar."""
 _SHORTEST = 0.05
-"""Seconds of a stage that are worth telling."""
+"""Seconds of the shortest stage whose time is shown."""
 _MARGIN = 4
 """Columns at the right of a live line for the `^C` of a terminal, which would break the line and leave it behind."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]")
@@ -34,62 +35,46 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 
 
 def stdout() -> Console:
-    """The console for results; 80 columns where it is not a terminal."""
+    """Return the console for results; it has 80 columns without a terminal."""
     return console_on(sys.stdout)
 
 
 def say(text: str) -> None:
-    """Print a result in words on stdout: on a terminal its lines break between words."""
+    """Print a result in words on stdout; on a terminal, lines break between words."""
     console = stdout()
     console.print(plain(text), soft_wrap=not console.is_terminal, markup=False)
 
 
 def print_error(message: str) -> None:
-    """Print one message on stderr, for people."""
+    """Print a message on stderr."""
     console = console_on(sys.stderr)
     console.print(Text.assemble(("error: ", "bold red"), plain(message)), soft_wrap=not console.is_terminal)
 
 
 def plain(text: str) -> str:
-    """Text without escapes, control characters and turns of direction: what others write must not steer a terminal."""
+    """Remove escapes, control characters and changes of direction: other people's text must not steer a terminal."""
     return _CONTROL.sub("", _ESCAPE.sub("", text))
 
 
-class Narrator(Protocol):
-    """Tells what a command is doing."""
+class Narrator:
+    """Reports what a command does. This one is silent; the others override its methods."""
 
     def begin(self, stage: str, unit: str = "") -> None:
-        """End the stage before, and begin one, in which such units are counted."""
+        """End the previous stage, and begin one whose progress is counted in this unit."""
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Say how far the stage is."""
+        """Report the progress of the stage."""
 
     def note(self, text: str) -> None:
-        """Say what the stage found."""
+        """Report a finding of the stage."""
 
     def warn(self, text: str) -> None:
-        """Say what the user should look at."""
-
-
-class Silent:
-    """Tells nothing."""
-
-    def begin(self, stage: str, unit: str = "") -> None:
-        """Do not tell."""
-
-    def advance(self, done: int, total: int, note: str = "") -> None:
-        """Do not tell."""
-
-    def note(self, text: str) -> None:
-        """Do not tell."""
-
-    def warn(self, text: str) -> None:
-        """Do not tell."""
+        """Report something that the user should look at."""
 
 
 @dataclass
 class _Stage:
-    """What a line says of a stage."""
+    """The text of a stage in a line."""
 
     name: str
     unit: str
@@ -101,8 +86,8 @@ class _Stage:
         return f"{self.name}: {found}" if found else self.name
 
 
-class Lines:
-    """Tells on a stream that is not a terminal: at most one line in five seconds, with all that is new."""
+class Lines(Narrator):
+    """Reports on a stream that is not a terminal: at most one line in five seconds, with everything new."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = perf_counter) -> None:
         self._console = console
@@ -113,41 +98,41 @@ class Lines:
         self._next = clock()
 
     def begin(self, stage: str, unit: str = "") -> None:
-        """Name a stage."""
-        with self._lock:
-            self._stages = [*self._stages, _Stage(stage, unit)] if self._is_new else [_Stage(stage, unit)]
-            self._tell()
+        """Name the stage."""
+        with self._changed():
+            self._stages = [*(self._stages if self._is_new else ()), _Stage(stage, unit)]
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Say how far the stage is."""
-        with self._lock:
+        """Add the progress."""
+        with self._changed():
             for stage in self._stages[-1:]:
                 unit = stage.unit and f" {stage.unit}"
                 stage.reached = f"{done:,} of {total:,}{unit}{note and f', {note}'}"
-            self._tell()
 
     def note(self, text: str) -> None:
-        """Add what was found."""
-        with self._lock:
+        """Add the finding."""
+        with self._changed():
             for stage in self._stages[-1:]:
                 stage.notes.append(text)
-            self._tell()
 
     def warn(self, text: str) -> None:
         """Print a warning at once."""
         self._print(f"warning: {text}")
 
     def look(self) -> None:
-        """Print what is new, if the last line is old enough: call this now and then."""
+        """Print what is new, if the last line is old enough; to be called now and then."""
         with self._lock:
             if self._is_new and self._stages and self._clock() >= self._next:
                 self._print("; ".join(map(str, self._stages)))
                 del self._stages[:-1], self._stages[-1].notes[:]
                 self._is_new, self._next = False, self._clock() + PAUSE
 
-    def _tell(self) -> None:
-        self._is_new = True
-        self.look()
+    @contextmanager
+    def _changed(self) -> Iterator[None]:
+        with self._lock:
+            yield
+            self._is_new = True
+            self.look()
 
     def _print(self, text: str) -> None:
         self._console.print(plain(text), soft_wrap=True, markup=False)
@@ -155,7 +140,7 @@ class Lines:
 
 @contextmanager
 def _repeated(action: Callable[[], None]) -> Iterator[None]:
-    """Do something each second inside, also during work that tells nothing."""
+    """Call a function each second inside."""
     ended = Event()
 
     def repeat() -> None:
@@ -171,24 +156,24 @@ def _repeated(action: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-class Live:
-    """Tells on a terminal: the stage in hand with a bar and the time left, above it a line for each finished one."""
+class Live(Narrator):
+    """Reports on a terminal: the current stage with a bar and the time left, below the finished stages."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def begin(self, stage: str, unit: str = "") -> None:
-        """Tick the stage before off, and show this one; a bar needs no unit."""
+        """Mark the previous stage as finished, and show this one."""
         self.end()
         self._progress.add_task(stage, total=None, note="", failed=False)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Move the bar."""
-        short = min(done, total - 1e-3)  # its end is left to `begin`, which ticks the stage off
+        short = min(done, total - 1e-3)  # only `begin` and `end` finish a stage
         self._update(completed=short, total=total, note=note)
 
     def note(self, text: str) -> None:
-        """Write beside the stage."""
+        """Write next to the stage."""
         self._update(note=plain(text))
 
     def warn(self, text: str) -> None:
@@ -196,36 +181,35 @@ class Live:
         self._progress.console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
 
     def end(self, *, failed: bool = False) -> None:
-        """Leave the line of the stage in hand on the screen for good, ticked off or crossed out."""
+        """Leave the line of the current stage on the screen, marked as finished or failed."""
         if not self._progress.task_ids:
             return
         self._update(total=1, completed=1, failed=failed)
         line = self._progress.get_renderable()
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
-        self._progress.refresh()  # else the display, which follows what is printed, still shows the stage
+        self._progress.refresh()  # otherwise the display, which follows what is printed, still shows the stage
         self._progress.console.print(line)
 
     def _update(self, **fields: Any) -> None:
-        """Change the stage in hand: the display has no other."""
-        for task in self._progress.task_ids:
+        for task in self._progress.task_ids:  # at most one
             self._progress.update(task, **fields)
 
 
 @contextmanager
 def narration(*, quiet: bool) -> Iterator[Narrator]:
-    """Choose how to tell, and clean the screen up at the end, also after an error; who only helps tells nothing.
+    """Choose the narrator, and clean the screen up at the end, also after an error; a process that helps is silent.
 
-    Inside, what users' code prints goes to stderr: stdout is for the result.
+    Inside, the prints of users' code go to stderr, because stdout is for the result.
 
     Args:
-        quiet: tell nothing where nobody watches, that is without a terminal.
+        quiet: be silent without a terminal.
     """
     console = console_on(sys.stderr)
     if helps() or is_plain(sys.stderr):
         is_silent, lines = helps() or (quiet and not sys.stderr.isatty()), Lines(console)
         with apart(), nullcontext() if is_silent else _repeated(lines.look):
-            yield Silent() if is_silent else lines
+            yield Narrator() if is_silent else lines
         return
     console.width -= _MARGIN
     columns = (_Mark(), TextColumn(f"{{task.description:{_STAGE}}}"), _State(table_column=Column(ratio=1)), _Clock())
@@ -243,7 +227,7 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
 
 
 class _Mark(SpinnerColumn):
-    """A spinner while a stage lasts, then whether it came to its end."""
+    """A spinner during a stage, then a mark: finished or failed."""
 
     def render(self, task: Task) -> RenderableType:
         """Draw one character."""
@@ -253,10 +237,10 @@ class _Mark(SpinnerColumn):
 
 
 class _State(ProgressColumn):
-    """How far a stage is, as a bar, while its end is in sight; and what is known of it."""
+    """The progress of a stage as a bar, if its end is known, and its last finding."""
 
     def render(self, task: Task) -> Table:
-        """Draw bar and note side by side."""
+        """Draw bar and finding side by side."""
         row: list[RenderableType] = [Text(task.fields["note"], no_wrap=True, overflow="ellipsis")]
         if not task.finished and task.total is not None:
             row.insert(0, ProgressBar(total=task.total, completed=task.completed, width=_BAR))
@@ -266,32 +250,14 @@ class _State(ProgressColumn):
 
 
 class _Clock(ProgressColumn):
-    """Time left of a stage, or the time that it took."""
+    """The time left of a stage, or the time that it took."""
 
     max_refresh = 0.2
 
     def render(self, task: Task) -> Text:
-        """Write seconds, or minutes and seconds."""
+        """Write seconds, minutes or hours."""
         if task.finished or not task.total:
             seconds = task.finished_time or task.elapsed or 0.0
-            return Text(_duration(seconds) if seconds >= _SHORTEST else "", style="dim")
+            return Text(duration(seconds) if seconds >= _SHORTEST else "", style="dim")
         left = (task.elapsed or 0.0) / max(task.completed, 1e-9) * (task.total - task.completed)
-        return Text(f"{_duration(left)} left" if task.completed >= 1 else "", style="cyan")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02} min"
-
-
-class Stopwatch:
-    """Seconds since the command began."""
-
-    def __init__(self) -> None:
-        self._start = perf_counter()
-
-    def seconds(self) -> float:
-        """Read it."""
-        return perf_counter() - self._start
+        return Text(f"{duration(left)} left" if task.completed >= 1 else "", style="cyan")

@@ -1,135 +1,129 @@
-"""`gnnrl prune --dry-run`: what a job works on, what it can reach, how long it takes: all but search and training.
+"""`gnnrl prune --dry-run`: everything but the search and fine-tuning, and the time that these would take.
 
-One plan is judged, the closed form's, so that its time and what it reaches are measured.
+The closed-form plan is scored, so its time and its score are measured.
 """
 
-from textwrap import wrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
 
-from gnnrl.cli.console import Narrator, Stopwatch
-from gnnrl.cli.inputs import has_weights
-from gnnrl.cli.jobs import Job, Prepared, check_written, executor_of, prepare
-from gnnrl.cli.runs import telling_warnings
-from gnnrl.cli.startup import import_engine, limited_threads
-from gnnrl.cli.width_rules import show_rules
-from gnnrl.report.names import plural
-from gnnrl.storage.layout import check_target
+from torch import nn
+
+from gnnrl.cli.console import Narrator
+from gnnrl.cli.follower import show_score
+from gnnrl.cli.inspection import Applied, Inspected
+from gnnrl.cli.jobs import Job
+from gnnrl.cli.preparing import Prepared, prepare
+from gnnrl.cli.runs import showing_warnings
+from gnnrl.compression.search import Search
+from gnnrl.network.description import Description
+from gnnrl.report.names import duration, plural
+from gnnrl.searchers.table import CLOSED_FORM, evaluations_of
 
 _TRAINING_PASS = 3  # a step of training costs about three forward passes
 
 
-def rehearse(job: Job, narrator: Narrator) -> dict[str, Any]:
-    """Do all that comes before the search, and judge the closed form's plan.
+@dataclass(frozen=True)
+class ClosedForm:
+    """Rewards of a closed-form plan and of the dense network."""
 
-    Raises:
-        GnnrlError: whatever the job itself would be refused for.
+    searcher: str
+    dense: float
+    reward: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal(Inspected):
+    """What a job can reach, and how long it takes.
+
+    Attributes:
+        images: number of images of each split.
+        evaluations: number of plans that the search would score.
+        closed_form: None if the network has no trained weights.
+        estimated_seconds: by stage; `evaluation` is the time of one plan.
     """
-    watch = Stopwatch()
-    check_written(job)
-    check_target(job.out, force=job.force)
-    import_engine(narrator)
-    with limited_threads(job.threads):
-        from gnnrl.network.description import Description
 
-        work = prepare(job, narrator, [job.constraint], trained=False)
-        data, network = work.data, work.goal.network
-        description = Description.of(network, work.study.rules.ladders(network))
-        return {
-            "model": job.source.model,
-            "data": job.data,
-            "constraint": job.constraint,
-            "limits": dict(work.goal.projection.budget.limits),
-            **description.to_dict(),
-            "rules": job.widths.facts(network),
-            "images": {"train": len(data.train), "reward": len(data.reward), "test": len(data.test)},
-            **_measured(work, narrator, watch),
-            "text": str(description),
-        }
+    data: str
+    images: Mapping[str, int]
+    evaluations: int
+    metric: str
+    closed_form: ClosedForm | None
+    estimated_seconds: Mapping[str, float]
+
+    def facts(self) -> Mapping[str, object]:
+        """Return all fields, with those of the description among them."""
+        own = {name: value for name, value in asdict(self).items() if name not in ("budget", "description")}
+        return {**own, **super().facts(), "text": str(self.description)}
+
+    def sentences(self) -> list[str]:
+        """Add the score of the closed-form plan, and the time."""
+        found, seconds = super().sentences(), self.estimated_seconds
+        if form := self.closed_form:
+            dense, reached = (show_score(self.metric, score) for score in (form.dense, form.reward))
+            text = f"The plan of {form.searcher}, without search and fine-tuning: {reached} on the reward images"
+            found.append(f"{text}." if self.metric == "kl" else f"{text}, dense {dense}.")
+        total = sum(value for name, value in seconds.items() if name != "evaluation")
+        plans = f"{plural(self.evaluations, 'plan')} of {seconds['evaluation']:.2g} s, and the searcher's own time"
+        found.append(
+            f"Time: about {duration(total)}: preparation {duration(seconds['preparation'])}, search "
+            f"{duration(seconds['search'])} ({plans}), fine-tuning {duration(seconds['finetune'])}, test "
+            f"{duration(seconds['test'])}. Nothing was written."
+        )
+        return found
 
 
-def _measured(work: Prepared, narrator: Narrator, watch: Stopwatch) -> dict[str, Any]:
-    """Seconds of the stages, and the reward of a closed form where the network has weights.
+def rehearse(job: Job, narrator: Narrator, start: float) -> Rehearsal:
+    """Do everything that comes before the search, and score the closed-form plan.
 
-    All that comes before the search and one plan are measured; all plans are taken to cost what that one does, and a
-    step of training three forward passes.
+    All plans are assumed to take as long as that one, and a step of training three forward passes.
+
+    Args:
+        start: when the command was started.
     """
-    from gnnrl.compression.search import Search
-    from gnnrl.searchers.table import CLOSED_FORM, evaluations_of
-
-    job, study, data = work.job, work.study, work.data
-    forward: list[float] = []
-    judge = study.evaluate
-
-    def timed(model: Any) -> float:
-        start = perf_counter()
-        score = judge(model)
-        forward.append(perf_counter() - start)
-        return score
-
-    with telling_warnings(narrator):
-        study.provide(timed, study.calibration)
-        dense = study.evidence.dense
-        prepared = watch.seconds()
-        narrator.begin("judging one plan")
-        closed = job.searcher if job.searcher in CLOSED_FORM else "curves"
-        search = Search(closed, 1, job.seed)
-        found = search.run(study.task(work.goal, 1)).best
-    once = watch.seconds() - prepared
-    image = min(forward) / max(len(data.first_reward(job.reward_images)), 1)
+    work = prepare(job, narrator, [job.constraint], trained=False)
+    data, network = work.data, work.goal.network
+    form, image, prepared, once = _score_one(work)
     plans = evaluations_of(job.searcher, job.episodes)
-    workers = getattr(executor_of(job), "workers", 1) or 1
+    workers = getattr(job.place.find(), "workers", 1) or 1
     seconds = {
-        "preparation": prepared,
+        "preparation": prepared - start,
         "evaluation": once,
         "search": plans * once / workers,
         "finetune": job.finetune_epochs * _TRAINING_PASS * image * len(data.train),
         "test": (4 if job.finetune_epochs else 3) * image * len(data.test),
     }
-    trained = has_weights(job.source)
-    return {
-        "evaluations": plans,
-        "metric": job.metric,
-        "closed_form": {"searcher": closed, "dense": dense, "reward": found.score} if trained else None,
-        "estimated_seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }
-
-
-def show_rehearsal(facts: dict[str, Any]) -> str:
-    """Write the facts down in 80 columns."""
-    from gnnrl.network.cost import show_amount
-
-    seconds = facts["estimated_seconds"]
-    total = sum(value for name, value in seconds.items() if name != "evaluation")
-    limits = ", ".join(f"{metric}<={show_amount(metric, limit)}" for metric, limit in facts["limits"].items())
-    plans = f"{plural(facts['evaluations'], 'plan')} of {seconds['evaluation']:.2g} s, and the searcher's own time"
-    lines = [
-        f"The limit {facts['constraint']} ({limits}) can be met.",
-        *_show_closed_form(facts),
-        f"Time: about {_duration(total)}: preparation {_duration(seconds['preparation'])}, search "
-        f"{_duration(seconds['search'])} ({plans}), fine-tuning {_duration(seconds['finetune'])}, test "
-        f"{_duration(seconds['test'])}. Nothing was written.",
-    ]
-    told = [part for line in lines for part in wrap(line, 80, subsequent_indent="  ", break_on_hyphens=False)]
-    return "\n".join([facts["text"], "", *show_rules(facts["rules"]), *told])
-
-
-def _show_closed_form(facts: dict[str, Any]) -> list[str]:
-    found = facts["closed_form"]
-    if found is None:
-        return []
-    from gnnrl.cli.follower import show_score
-
-    dense, reached = (show_score(facts["metric"], found[name]) for name in ("dense", "reward"))
-    told = f"The plan of {found['searcher']}, without search and fine-tuning: {reached} on the reward images"
-    return [f"{told}." if facts["metric"] == "kl" else f"{told}, dense {dense}."]
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 6000
-        else f"{seconds / 3600:.1f} h"
+    return Rehearsal(
+        model=job.source.model,
+        constraint=job.constraint,
+        budget=work.goal.projection.budget,
+        description=Description.of(network, work.study.rules.ladders(network)),
+        rules=Applied.to(network, job.widths),
+        data=job.data,
+        images={"train": len(data.train), "reward": len(data.reward), "test": len(data.test)},
+        evaluations=plans,
+        metric=job.metric,
+        closed_form=form if job.source.has_weights else None,
+        estimated_seconds={name: round(value, 2) for name, value in seconds.items()},
     )
+
+
+def _score_one(work: Prepared) -> tuple[ClosedForm, float, float, float]:
+    """Score a closed-form plan; return it, the seconds of one image, when the plan was started, and its seconds."""
+    job, study = work.job, work.study
+    forward: list[float] = []
+    score = study.evaluate
+
+    def timed(model: nn.Module) -> float:
+        began = perf_counter()
+        found = score(model)
+        forward.append(perf_counter() - began)
+        return found
+
+    with showing_warnings(work.narrator):
+        study.provide(timed, study.calibration)
+        dense, prepared = study.evidence.dense, perf_counter()
+        work.narrator.begin("scoring one plan")
+        closed = job.searcher if job.searcher in CLOSED_FORM else "curves"
+        best = Search(closed, 1, job.seed).run(study.task(work.goal, 1)).best
+    image = min(forward) / max(len(work.data.first_reward(job.reward_images)), 1)
+    return ClosedForm(closed, dense, best.score), image, prepared, perf_counter() - prepared

@@ -1,4 +1,4 @@
-"""Options declared once: a command takes the fields of its dataclass parameters as options of its own."""
+"""Options declared once: a command takes the fields of its dataclass parameters as options."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,10 +12,10 @@ _TEXTS = tuple[str, ...]
 
 
 def takes_fields(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Expand the dataclass parameters of a command into options; it is called with objects made of their values.
+    """Expand the dataclass parameters of a command into options; the command is called with objects of their values.
 
-    A field is annotated as an option is (`Annotated[int, typer.Option(...)]`); a field that is a dataclass itself
-    is expanded as well. If the command has a parameter of a field's name, its option is the parameter's.
+    A field is annotated like an option (`Annotated[int, typer.Option(...)]`); a field that is a dataclass is expanded
+    as well. If the command has a parameter of a field's name, the parameter's option is used.
 
     Args:
         without: fields that are not options of this command; they have their defaults.
@@ -28,7 +28,6 @@ def takes_fields(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
         expanded = [found.replace(kind=found.KEYWORD_ONLY) for name, found in own.items() if name not in parts]
         for part in parts.values():
             expanded += [found for found in _options(part) if found.name not in {*own, *without}]
-
         expanded.sort(key=_place)
 
         @wraps(command)
@@ -44,7 +43,7 @@ def takes_fields(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
 
 
 def build(part: type, given: Mapping[str, Any]) -> Any:
-    """Make an object of a dataclass from the values of options; what is not given has its default."""
+    """Make an object of a dataclass from the values of options; missing ones have their defaults."""
     values: dict[str, Any] = {}
     for field in fields(part):
         if _is_part(field.type):
@@ -80,7 +79,7 @@ def _is_part(annotation: Any) -> TypeGuard[type]:
 
 
 def _place(parameter: inspect.Parameter) -> tuple[bool, int]:
-    """Where an option stands in the help: what is required first, then by panel."""
+    """Return the place of an option in the help: required ones first, then by panel."""
     found = next((getattr(each, "rich_help_panel", None) for each in get_args(parameter.annotation)[1:]), None)
     panel = PANELS.index(found) if found in PANELS else len(PANELS)
     return parameter.default is not inspect.Parameter.empty, panel

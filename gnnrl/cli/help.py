@@ -1,6 +1,7 @@
-"""What `--help` prints: what everybody needs first, then the other options by subject, each in a line or two.
+"""The text of `--help` and of wrong command lines.
 
-A command's docstring is its help: its first paragraph says what it does, lines that begin with `gnnrl` are examples.
+A command's docstring is its help: its first paragraph says what it does, and lines that begin with `gnnrl` are
+examples. Options that everybody needs come first, the others by subject.
 """
 
 import shlex
@@ -11,12 +12,13 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
+from gnnrl.cli.options import PANELS
 from gnnrl.errors import question
 
-START = "Start here"
+START = PANELS[0]
 _REST = "More"
 _LEFT = 19
-"""Characters of the first column; a longer option has a line of its own."""
+"""Characters of the first column; a longer option gets its own line."""
 _ELSEWHERE = {
     "--evaluations": ("--episodes",),
     "--trials": ("--episodes",),
@@ -29,9 +31,7 @@ _ELSEWHERE = {
     "--output": ("--out",),
     "--dataset": ("--data",),
 }
-"""What other programs call our options."""
-
-
+"""Names of options in other programs, with gnnrl's."""
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=("gnnrl",))
 
 
@@ -41,10 +41,10 @@ def typed() -> tuple[str, ...]:
 
 
 class Teaching(TyperCommand):
-    """A command whose help teaches."""
+    """A command with gnnrl's help and messages."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options; where one is called as in other programs, suggest ours."""
+        """Read the options; suggest gnnrl's name for an option of another program."""
         _TYPED.set((*ctx.command_path.split(), *args))
         own = {name for parameter in self.params for name in parameter.opts}
         foreign = {argument.partition("=")[0] for argument in args} & _ELSEWHERE.keys() - own
@@ -88,28 +88,26 @@ class Teaching(TyperCommand):
 
 
 def _missing(ctx: Any, parameters: list[Any]) -> str:
-    """Name all that is missing, and the whole command; what was given is read first."""
+    """Name everything that is missing, and show the whole command."""
     known = ctx.params.keys() | (ctx.default_map or {}).keys()
     wanted = [_signature(each) for each in parameters if each.required and each.name not in known]
     return f"missing {' and '.join(wanted)}; the whole command: {shlex.join(typed())} {' '.join(wanted)}"
 
 
-def told(error: Any) -> str:
-    """Return what is said of a wrong command line, in the style of gnnrl's own errors."""
+def describe(error: Any) -> str:
+    """Describe a wrong command line in the style of gnnrl's own errors."""
+    message: str = error.message[:1].lower() + error.message[1:]
     if parameter := getattr(error, "param", None):
-        return f"{_name(parameter)}: {_lowered(error.message)}"
-    if (near := getattr(error, "possibilities", ())) != ():
+        message = f"{_name(parameter)}: {message}"
+    elif (near := getattr(error, "possibilities", ())) != ():
         hint = question(error.option_name, near or ())
-        return f"there is no option {error.option_name}{hint and f'; {hint}'}"
-    return _lowered(error.message)
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+        message = f"there is no option {error.option_name}{hint and f'; {hint}'}"
+    context = getattr(error, "ctx", None)
+    return message + (f"\nTry '{context.command_path} --help'." if context else "")
 
 
 def _refusal(error: typer.BadParameter) -> str:
-    """Return what is said of a wrong value; if an option takes a few names, with the question for the nearest."""
+    """Describe a wrong value; if the option takes a few names, ask for the nearest one."""
     known = _names(getattr(getattr(error.param, "type_descriptor", None), "annotation", None))
     if not known or not isinstance(error.__cause__, ValidationError):
         return error.message
@@ -131,20 +129,26 @@ def _panel(parameter: Any) -> str:
 
 
 def _signature(parameter: Any) -> str:
-    """An option as it is written, such as `--episodes N`; a flag has no value."""
+    """Return an option as it is written, such as `--episodes N`; a flag has no value."""
     if isinstance(parameter, TyperArgument):
         return str(parameter.metavar or parameter.name)
     name = "-h, --help" if _name(parameter) == "--help" else _name(parameter)
-    return name if parameter.is_flag or not parameter.metavar else f"{name} {parameter.metavar}"
+    return name if parameter.is_flag else f"{name} {parameter.metavar or _value(parameter.type_descriptor.annotation)}"
+
+
+def _value(annotation: Any) -> str:
+    """Return how a value of a type is shown: a choice by its names, a number as N or X."""
+    kinds = {annotation, *get_args(annotation)}
+    return "|".join(_names(annotation)) or ("X" if float in kinds else "N" if int in kinds else "TEXT")
 
 
 def _name(parameter: Any) -> str:
-    """The name of an option in its longest form, or an argument's."""
+    """Return the name of an argument, or the longest form of an option."""
     return str(parameter.metavar if isinstance(parameter, TyperArgument) else max(parameter.opts, key=len))
 
 
 def _explained(parameter: Any) -> str:
-    """The help of an option with its default, where it has one that the help does not tell."""
-    told, default = parameter.help or "", parameter.default
+    """Return the help of an option, with its default if the help does not say it."""
+    text, default = parameter.help or "", parameter.default
     shown = isinstance(parameter, TyperOption) and parameter.show_default and not parameter.is_flag
-    return f"{told} (default {default})" if shown and default is not None and not callable(default) else told
+    return f"{text} (default {default})" if shown and default is not None and not callable(default) else text

@@ -1,37 +1,55 @@
-"""A compression as the command line asks for it: checked first, then prepared, then searched."""
+"""Compression as the command line asks for it. Jobs are light: they are checked before PyTorch is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from gnnrl.cli import options
-from gnnrl.cli.console import Narrator
-from gnnrl.cli.inputs import (
-    EVALUATION_BATCH,
-    Fed,
-    Source,
-    check_device,
-    check_named,
-    has_weights,
-    load_network,
-    load_splits,
+from gnnrl.cli.completion import each_of
+from gnnrl.cli.inputs import Source, check_named
+from gnnrl.cli.options import (
+    CLOSED_FORMS,
+    SEARCHERS,
+    SEARCHES,
+    DataOption,
+    ForceOption,
+    check_searcher,
+    option,
+    search,
+    start,
+    tuning,
 )
-from gnnrl.cli.runs import Session
-from gnnrl.cli.training import Training, choose_precision, tune
+from gnnrl.cli.training import Training
 from gnnrl.cli.width_rules import Widths
 from gnnrl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from gnnrl.compression.goal import Goal
-    from gnnrl.compression.search import Search
-    from gnnrl.compression.study import Study
-    from gnnrl.scoring.classes import ClassTally
     from gnnrl.scoring.plans import Executor
-    from gnnrl.zoo.data import DataSplits
+
+Importance = Literal["curves", "l1", "l2", "bn_scale", "taylor", "random"]
+Repair = Literal["ls", "bn", "none"]
+Metric = Literal["top1", "loss", "kl"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where plans are scored; each field is an option. No result depends on it."""
+
+    executor: Annotated[
+        Literal["serial", "process", "ray"],
+        search("Where plans are scored: here, in --workers processes, or on a Ray cluster."),
+    ] = "serial"
+    workers: Annotated[int | None, search("Plans scored at once. Default: one for each processor.", min=1)] = None
+    address: Annotated[
+        str | None, search("A running Ray cluster. Default: one on this machine.", metavar="HOST:PORT|auto")
+    ] = None
+
+    def find(self) -> "Executor":
+        """Return the executor; workers without an executor stand for processes."""
+        from gnnrl.executors.table import find_executor
+
+        is_parallel = self.executor == "serial" and (self.workers or 1) > 1
+        return find_executor("process" if is_parallel else self.executor, workers=self.workers, address=self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,191 +57,107 @@ class Job(Training):
     """What a compression is asked to do; each field is an option of `gnnrl prune`."""
 
     source: Source
-    data: options.DataOption
-    constraint: options.ConstraintOption = "macs<=50%"
-    out: options.OutOption = Path("gnnrl-out")
-    force: options.ForceOption = False
-    untrained: options.UntrainedOption = False
-    searcher: options.SearcherOption = "ppo"
-    episodes: options.EpisodesOption = 150
-    importance: options.ImportanceOption = "curves"
-    repair: options.RepairOption = "ls"
-    metric: options.MetricOption = "top1"
-    reward_images: options.RewardImagesOption = None
-    calibration_images: options.CalibrationOption = 500
-    executor: options.ExecutorOption = "serial"
-    workers: options.WorkersOption = None
-    address: options.AddressOption = None
+    data: DataOption
+    constraint: Annotated[
+        str,
+        start(
+            "Limit on macs, params, bytes, activations (their peak) or latency: a share (latency<=60%) or an amount "
+            "(params<=1.5M, latency<=5ms), several joined by commas. Quote it: the shell reads < itself.",
+            metavar="LIMIT",
+        ),
+    ] = "macs<=50%"
+    out: Annotated[Path, start("Where the result goes; must be empty or not exist.", "--out", metavar="DIR")] = Path(
+        "gnnrl-out"
+    )
+    force: ForceOption = False
+    untrained: Annotated[bool, option("Prune a network without trained weights.", "--untrained")] = False
+    searcher: Annotated[
+        str,
+        search(
+            f"ppo: the graph policy. Others: {', '.join(SEARCHES[1:])}. Without a search: {', '.join(CLOSED_FORMS)}. "
+            "Your own: file.py:function or package.module:function.",
+            callback=check_searcher,
+            autocompletion=each_of(SEARCHERS),
+            metavar="NAME",
+        ),
+    ] = "ppo"
+    episodes: Annotated[int, search("Plans that the search may score on the reward images.", min=1, max=1_000_000)] = (
+        150
+    )
+    importance: Annotated[Importance, search("Criterion that ranks the channels of a layer.")] = "curves"
+    repair: Annotated[
+        Repair, search("Repair before a score: least squares and batch normalisation (ls), or bn alone.")
+    ] = "ls"
+    metric: Annotated[
+        Metric,
+        search("The reward. loss: of the labels; kl: divergence from the dense outputs, best for similar plans."),
+    ] = "top1"
+    reward_images: Annotated[
+        int | None, search("Images used to score a plan. With --metric kl, 1,000 are enough.", min=1)
+    ] = None
+    calibration_images: Annotated[int, search("Training images for importance and repair.", min=2)] = 500
+    keep_finetuned: Annotated[
+        bool, tuning("Save the fine-tuned network even if it is worse than the repaired one.", "--keep-finetuned")
+    ] = False
+    place: Place = field(default_factory=Place)
     widths: Widths = field(default_factory=Widths)
+
+    def jobs(self) -> "list[Job]":
+        """Return a job for each limit: this one."""
+        return [self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep(Job):
-    """A compression to several limits, which has a folder in `out` for each."""
+    """A compression to several limits, with a folder in `out` for each."""
 
     limits: tuple[str, ...]
 
+    @classmethod
+    def of(cls, job: Job, limits: tuple[str, ...]) -> "Sweep":
+        """Give a job several limits instead of its own."""
+        return cls(**_settings(job), limits=limits)
+
     def jobs(self) -> list[Job]:
-        """A job for each limit.
+        """Return a job for each limit.
 
         Raises:
-            ConfigError: no limit, one that is not a limit, or two that are the same.
+            ConfigError: there are no limits, one is not a limit, or one is given twice.
         """
         from gnnrl.network.cost import name_limit
 
-        shared = {each.name: getattr(self, each.name) for each in fields(Job)}
         names = {limit: name_limit(limit) for limit in self.limits}
         if not names or len({*names.values()}) < len(self.limits):
             raise ConfigError(f"a sweep needs limits, each of them once; got {', '.join(self.limits) or 'none'}")
-        return [Job(**{**shared, "constraint": limit, "out": self.out / names[limit]}) for limit in self.limits]
+        shared = _settings(self)
+        return [Job(**{**shared, "constraint": limit, "out": self.out / name}) for limit, name in names.items()]
+
+
+def _settings(job: Job) -> Mapping[str, Any]:
+    return {each.name: getattr(job, each.name) for each in fields(Job)}
 
 
 def check_written(job: Job) -> None:
-    """Refuse what is wrong as it is written, before PyTorch is loaded: files, device, limit, rules.
+    """Refuse wrong files, devices, limits and rules before PyTorch is loaded.
 
     Raises:
-        ConfigError, ArtifactError, DataError: what is wrong.
+        ConfigError, ArtifactError, DataError: one of them is wrong.
     """
-    from gnnrl.network.cost import Constraint
-
     check_named(job.source, job.data, job.device)
-    Constraint.parse(job.constraint)
-    job.widths.rules()
+    job.widths.check(job.constraint)
 
 
-def check_settings(job: Job, *, trained: bool = True) -> None:
-    """Refuse what needs neither network nor data to be seen as wrong.
-
-    Args:
-        trained: whether the network needs its weights.
-    """
-    from gnnrl.searchers.table import find_searcher
-    from gnnrl.zoo.models import input_spec
-
-    check_device(job.device)
-    find_searcher(job.searcher)
-    executor_of(job)
-    source = job.source
-    if ":" not in source.model:
-        input_spec(source.model)
-    if trained and not job.untrained and not has_weights(source):
-        raise ConfigError(
-            f"{source.model} has random weights: give --weights FILE, --pretrained where its authors publish some, or "
-            "--untrained"
-        )
-
-
-def executor_of(job: Job) -> "Executor":
-    """Where a job scores plans; workers alone stand for processes."""
-    from gnnrl.executors.table import find_executor
-
-    is_parallel = job.executor == "serial" and (job.workers or 1) > 1
-    return find_executor("process" if is_parallel else job.executor, workers=job.workers, address=job.address)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A job whose network is loaded and traced, and whose limits can be met; its data are read when they are needed."""
-
-    job: Job
-    fed: Fed
-    study: "Study"
-    goals: "Sequence[Goal]"
-    narrator: Narrator
-    trained: bool = True
-    doubts: list[str] = field(default_factory=list)
-
-    @property
-    def goal(self) -> "Goal":
-        """The only limit, or the first one."""
-        return self.goals[0]
-
-    @cached_property
-    def data(self) -> "DataSplits":
-        """The images; the study takes them as its data."""
-        from gnnrl.scoring.measures import evaluator
-        from gnnrl.zoo.batches import batched
-
-        job = self.job
-        data = load_splits(job.data, self.fed, self.narrator, on_guess=self._doubt)
-        teacher = self.fed.model if job.metric == "kl" else None
-        reward = evaluator(data.first_reward(job.reward_images), job.metric, teacher=teacher, **self._measuring)
-        self.study.provide(reward, batched(data.train, EVALUATION_BATCH), " ".join(self.doubts))
-        return data
-
-    def _doubt(self, text: str) -> None:
-        """Refuse a network that guesses, or keep the warning for the end."""
-        if self.trained and not self.job.untrained:
-            raise ConfigError(f"{text} Give --untrained to prune it all the same")
-        self.narrator.warn(text)
-        self.doubts.append(text)
-
-    @property
-    def test(self) -> "ClassTally":
-        """What reads the test images."""
-        from gnnrl.scoring.classes import ClassTally
-
-        return ClassTally(self.data.test, self.data.classes, **self._measuring)
-
-    @property
-    def _measuring(self) -> Any:
-        job = self.job
-        return {"batch_size": EVALUATION_BATCH, "device": job.device, "precision": choose_precision(job)}
-
-    def search(self, session: Session) -> "Search":
-        """How the job searches, and trains what it finds."""
-        from gnnrl.compression.search import Search
-
-        job = self.job
-
-        def train(small: "nn.Module") -> None:
-            tune(job, small, self.fed.model, self.data, self.narrator, session)
-
-        finetune = train if job.finetune_epochs else None
-        return Search(job.searcher, job.episodes, job.seed, finetune, executor_of(job))
-
-
-def prepare(
-    job: Job, narrator: Narrator, limits: Sequence[str], session: Session | None = None, *, trained: bool = True
-) -> Prepared:
-    """Load and trace the network, and refuse what can be refused before any data are read.
-
-    Args:
-        session: the run, which keeps times where latency is limited.
-        trained: whether the network needs its weights.
+def read_limits(text: str, constraint: str) -> tuple[str, ...]:
+    """Return the limits of a sweep; amounts such as `30%` are of the metric that `--constraint` limits.
 
     Raises:
-        ConfigError, TraceError, UnreachableConstraint: what is wrong with network, limit or rules.
+        ConfigError: an amount is given although several metrics are limited, or there are no limits, or one twice.
     """
-    from gnnrl.cli.follower import Follower
-    from gnnrl.compression.study import Study
-    from gnnrl.runs.timings import ledger_of
-
-    check_settings(job, trained=trained)
-    fed = load_network(job.source, job.device, narrator)
-    if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
-        raise ConfigError(
-            f"no parameter of {job.source.model} can be trained (requires_grad is False everywhere); let the factory "
-            "call model.requires_grad_(True), or give --finetune-epochs 0"
-        )
-    study = Study(
-        fed.model,
-        fed.example_inputs,
-        rules=job.widths.rules(),
-        importance=job.importance,
-        repair=job.repair,
-        calibration_images=job.calibration_images,
-        seed=job.seed,
-        observer=Follower(narrator, job.metric, job.episodes, session),
-    )
-    if session is not None:
-        study.timing.use(ledger_of(session.directory))
-    goals = study.goals(limits)
-    for goal in goals:
-        if met := goal.explain_met():
-            raise ConfigError(met)
-    dense = study.network.cost.measure(study.network.widths)
-    groups = f"{len(study.network.groups)} groups of channels can shrink"
-    rounding = job.widths.facts(study.network)["rounding"]
-    narrator.note("; ".join(filter(None, [f"{dense.macs:,} MACs, {groups}", rounding])))
-    return Prepared(job, fed, study, goals, narrator, trained)
+    metrics = [part.partition("<")[0].strip() for part in constraint.split(",")]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if any("<" not in part for part in parts) and len(metrics) > 1:
+        raise ConfigError(f"--sweep {text!r}: {constraint} limits several metrics; write macs<=50% instead of 50%")
+    limits = [part if "<" in part else f"{metrics[0]}<={part}" for part in parts]
+    if not limits or len(set(limits)) < len(limits):
+        raise ConfigError(f"--sweep {text!r} needs limits, each of them once, such as 30%,50%,70%")
+    return tuple(limits)

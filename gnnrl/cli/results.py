@@ -1,106 +1,156 @@
-"""A job that is done: its result saved, what is said of it, and what can be done with it."""
+"""The result of a job: searched, saved, measured and reported."""
 
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
 
-from gnnrl.cli.console import Narrator
-from gnnrl.cli.jobs import Job, Prepared, prepare
-from gnnrl.cli.runs import Session
+import torch
+from safetensors.torch import save
+
+from gnnrl.artifacts.bundle import tensors
+from gnnrl.cli.console import Narrator, stdout
+from gnnrl.cli.inspection import Applied
+from gnnrl.cli.jobs import Job
+from gnnrl.cli.outcome import Outcome
+from gnnrl.cli.preparing import Prepared, check_settings, prepare
+from gnnrl.cli.run_settings import running_job
+from gnnrl.cli.runs import Found, Session
 from gnnrl.cli.saved import is_code, source_facts
+from gnnrl.cli.speed import measure_speed
+from gnnrl.cli.tables import show_result
+from gnnrl.compression.result import CompressionResult
+from gnnrl.report.record import Record
 
-if TYPE_CHECKING:
-    from gnnrl.compression.result import CompressionResult
+_RECORDED = {
+    *("model", "data", "constraint", "score", "kept", "doubt", "test_images", "verified_difference"),
+    *("macs", "params", "file_bytes", "latency_ms", "images_per_second", "threads"),
+}
+"""Fields of a record that `--json` prints as they are."""
 
 
-def run_job(job: Job, narrator: Narrator, session: Session) -> dict[str, Any]:
-    """Compress, save, and return all facts that `--json` prints; the run is over then.
+@dataclass(frozen=True, slots=True)
+class Pruned(Outcome):
+    """A saved result.
+
+    Attributes:
+        latency: how the measured latency meets its limit; None without such a limit.
+    """
+
+    record: Record
+    rules: Applied
+    latency: Mapping[str, float] | None
+    seed: int
+    out: str
+    seconds: float
+
+    def facts(self) -> Mapping[str, object]:
+        """Return all facts that `--json` prints, and that a sweep keeps."""
+        record = self.record
+        scores = [trial.score for trial in record.trials]
+        return {
+            **record.model_dump(include=_RECORDED),
+            "limits": [{**asdict(asked), "is_met": asked.is_met} for asked in record.limits],
+            "reward": {"metric": record.reward, "first": scores[0], "best": max(scores)},
+            "latency_limit": self.latency,
+            "layers": [width.model_dump(include={"name", "dense", "pruned"}) for width in record.widths],
+            "rules": asdict(self.rules),
+            "evaluations": len(scores),
+            "stage_seconds": {name: round(seconds, 2) for name, seconds in record.stage_seconds.items()},
+            "seed": self.seed,
+            "out": self.out,
+            "seconds": self.seconds,
+        }
+
+    def show(self) -> None:
+        """Print tables and commands."""
+        error = None if self.latency is None else self.latency["error"]
+        show_result(stdout(), self.record, self.out, self.seconds, error)
+
+
+def run_job(
+    job: Job,
+    narrator: Narrator,
+    start: float,
+    found: Found | None = None,
+    commands: Sequence[Sequence[str]] | None = None,
+) -> Pruned:
+    """Do a job in a run that survives interruptions.
+
+    Args:
+        start: when the command was started.
+        found: the run, if it was started earlier.
+        commands: what to try next; by default commands that evaluate, export and report the result.
 
     Raises:
         GnnrlError: see `gnnrl.errors`.
+        Interrupted: the command was interrupted; `gnnrl resume` resumes it.
     """
-    work = prepare(job, narrator, [job.constraint], session)
-    test = work.test
-    result = work.study.compress(work.goal, work.search(session), test=test, run=session.directory)
-    return save_result(job, work, result, session)
+    if found is None:
+        check_settings(job)
+    with running_job(job, narrator, found) as session:
+        work = prepare(job, narrator, [job.constraint], session)
+        test = work.test
+        result = work.study.compress(work.goal, work.search(session), test=test, run=session.directory)
+        return save_result(job, work, result, session, start, commands)
 
 
 def save_result(
     job: Job,
     work: Prepared,
-    result: "CompressionResult",
+    result: CompressionResult,
     session: Session,
-    note: Callable[[dict[str, Any]], None] = lambda facts: None,
-) -> dict[str, Any]:
-    """Write a result, end its run, and return all facts of it.
+    start: float,
+    commands: Sequence[Sequence[str]] | None = None,
+    note: Callable[[Pruned], None] = lambda pruned: None,
+) -> Pruned:
+    """Measure and save a result, and end its run.
 
     Args:
-        job: whose result it is, one of a sweep's maybe.
-        note: called with the facts before the result is there.
+        job: the job of the result, which may be one of a sweep's.
+        start: when the job was started.
+        note: function that is called before the result is saved.
     """
     session.enter("save")
-    facts = facts_of(job, work, result)
-    note(facts)
-    about = {**facts, "commands": next_commands(job)}
+    rules = Applied.to(result.network, job.widths)
+    about = {**_about(job, work, result), "rules": asdict(rules), "commands": next_commands(job)}
+    latency = None if result.latency is None else result.latency.facts()
+    record, seconds = result.record(about), round(perf_counter() - start, 2)
+    shown = record if commands is None else record.model_copy(update={"commands": commands})
+    pruned = Pruned(shown, rules, latency, job.seed, str(job.out), seconds)
+    note(pruned)
     source = source_facts(job.source, work.fed, job.data)
     result.save(job.out, about=about, source=source, records=session.directory.records, force=job.force)
     session.directory.remove()
-    return {**facts, "out": str(job.out)}
+    return pruned
 
 
-def facts_of(job: Job, work: Prepared, result: "CompressionResult") -> dict[str, Any]:
-    """What `--json` prints of a result; speed is measured here."""
-    import torch
-    from safetensors.torch import save
-
-    from gnnrl.artifacts.bundle import tensors
-    from gnnrl.cli.speed import measure_speed
-
-    fed, data = work.fed, work.data
+def _about(job: Job, work: Prepared, result: CompressionResult) -> Mapping[str, object]:
+    """Measure the speed of both networks; return what only the command line knows of a result."""
     work.narrator.begin("measuring speed")
-    sizes = {
-        stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
-        for stage, model in (("dense", fed.model), ("pruned", result.model))
-    }
-    latency, throughput = measure_speed({"dense": fed.model, "pruned": result.model}, fed.example_inputs[0], job.device)
-    scores = [trial.score for trial in result.history]
+    models = {"dense": work.fed.model, "pruned": result.model}
+    latency, throughput = measure_speed(models, work.fed.example_inputs[0], job.device)
     return {
         "model": job.source.model,
         "data": job.data,
-        "constraint": job.constraint,
-        "limits": [{**asdict(asked), "is_met": asked.is_met} for asked in result.limits],
-        "score": result.score,
-        "kept": result.kept,
-        "doubt": result.doubt,
-        "test_images": len(data.test),
-        "reward": {"metric": job.metric, "first": scores[0], "best": max(scores)},
-        "macs": {name: cost.macs for name, cost in result.cost.items()},
-        "params": {name: cost.params for name, cost in result.cost.items()},
-        "file_bytes": sizes,
+        "reward": job.metric,
+        "file_bytes": {
+            stage: len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors(model).items()}))
+            for stage, model in models.items()
+        },
         "latency_ms": latency,
         "images_per_second": throughput,
-        "latency_limit": None if result.latency is None else result.latency.facts(),
         "threads": torch.get_num_threads(),
-        "layers": [
-            {"name": group.name, "dense": group.size, "pruned": width}
-            for group, width in zip(result.network.groups, result.plan.widths, strict=True)
-        ],
-        "verified_difference": result.verification.difference,
-        "rules": job.widths.facts(result.network),
-        "evaluations": len(result.history),
-        "stage_seconds": {name: round(seconds, 2) for name, seconds in result.seconds.items()},
-        "seed": job.seed,
     }
 
 
 def next_commands(job: Job) -> list[list[str]]:
-    """Commands that evaluate, export and report the result; code has to be named again."""
-    named = [
-        ["--" + name, value] if is_code(name, value) else []
+    """Return commands that evaluate, export and report the result; code must be named again."""
+    model, data = (
+        [f"--{name}", value] if is_code(name, value) else []
         for name, value in (("model", job.source.model), ("data", job.data))
-    ]
+    )
     return [
-        ["gnnrl", "evaluate", str(job.out), *named[0], *named[1]],
-        ["gnnrl", "export", str(job.out), *named[0], "--out", f"{job.out.name}.onnx"],
+        ["gnnrl", "evaluate", str(job.out), *model, *data],
+        ["gnnrl", "export", str(job.out), *model, "--out", f"{job.out.name}.onnx"],
         ["gnnrl", "report", str(job.out)],
     ]

@@ -1,7 +1,7 @@
-"""A run of the command line: kept beside its result until that is there, interrupted in order, taken up again.
+"""Runs of the command line: kept next to the result until it is complete, interrupted safely, and resumed.
 
-small.run/    while the run lasts: settings, journal, snapshots (`gnnrl.runs.directory`)
-small/        the result, there as a whole at the end; settings and journal move into small/run
+small.run/    during the run: settings, journal, snapshots (`gnnrl.runs.directory`)
+small/        the result, written at the end as a whole; settings and journal move into small/run
 """
 
 import json
@@ -11,20 +11,22 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnnrl.cli.console import Narrator
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, GnnrlWarning, RunInUse, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted, Interruption
+from gnnrl.storage.layout import JOURNAL, MANIFEST, RECORDS, SETTINGS
 
 if TYPE_CHECKING:
     from gnnrl.runs.directory import RunDirectory
 
 PATIENT_STAGES = ("search", "finetune")
+"""Stages that finish their current step after Ctrl-C; other stages end at once."""
 _SWEEP = "sweep"
-"""What the settings of a limit's run call the run of its sweep."""
+"""Key of the settings of a limit's run that names the run of its sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,53 @@ class Session:
     interruption: Interruption
 
     def enter(self, stage: str) -> None:
-        """Say what is being done: some work is worth finishing after Ctrl-C, other is left at once."""
+        """Begin a stage; end the command here if it was interrupted."""
         self.interruption.check()
         self.interruption.is_patient = stage in PATIENT_STAGES
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run that was started earlier.
+
+    Attributes:
+        out: place of its result.
+        is_finished: whether the result is complete.
+        repair: resume before the first damaged line of the journal.
+    """
+
+    out: Path
+    settings: Mapping[str, Any]
+    is_finished: bool
+    repair: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return run_path(self.out)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of its command."""
+        options = self.settings.get("options")
+        if not isinstance(options, dict) or not isinstance(self.settings.get("command"), str):
+            raise ArtifactError(f"{self.path} was not started by the command line; resume it in Python")
+        return options
+
+    @property
+    def can_be_extended(self) -> bool:
+        """True if a search of the command line made the result: neither a closed form nor fine-tuning."""
+        from gnnrl.searchers.table import CLOSED_FORM
+
+        try:
+            options = self.options
+        except ArtifactError:
+            return False
+        return type(options.get("episodes")) is int and options.get("searcher") not in CLOSED_FORM
+
+
 def run_path(out: Path) -> Path:
-    """Where the run of a result is kept while it lasts."""
+    """Return the run directory of a result."""
     named = out if out.name else out.absolute()
     return named.with_name(f"{named.name}.run")
 
@@ -56,29 +98,29 @@ def running(
     arguments: Sequence[str] = (),
     repair: bool = False,
 ) -> Iterator[Session]:
-    """Hold the run of a result, and say how to go on when it is interrupted or fails.
+    """Hold the run of a result; if it is interrupted or fails, the error says how to resume it.
 
     Args:
         out: the result.
-        settings: command and options, written down where the run is new.
-        force: begin anew where there is a run already.
-        arguments: what `gnnrl resume` has to be told again.
+        settings: command and options, written if the run is new.
+        force: replace an earlier run.
+        arguments: what `gnnrl resume` must be given again.
         repair: see `RunDirectory`.
 
     Raises:
-        ConfigError: there is a run of this result already.
+        ConfigError: there is an earlier run of this result.
     """
-    command = shlex.join(["gnnrl", "resume", str(out), *arguments])
+    command = resume_command(out, *arguments)
     interruption = Interruption(narrator.warn)
-    with telling_warnings(narrator), interruption.handled():
+    with showing_warnings(narrator), interruption.handled():
         directory = _hold(out, settings, command, force=force, repair=repair)
         try:
             with directory:
                 yield Session(directory, interruption)
         except (Exception, Interrupted) as error:
-            is_told = isinstance(error, GnnrlError | Interrupted) or is_out_of_memory(error)
-            if is_told and not isinstance(error, RunInUse) and directory.path.exists():
-                error.add_note(f"Go on with: {command}")
+            is_explained = isinstance(error, GnnrlError | Interrupted) or is_out_of_memory(error)
+            if is_explained and not isinstance(error, RunInUse) and directory.path.exists():
+                error.add_note(f"Resume with: {command}")
             raise
 
 
@@ -86,53 +128,46 @@ def running(
 def running_part(
     whole: Session, out: Path, settings: Mapping[str, Any], *, force: bool, repair: bool
 ) -> Iterator[Session]:
-    """Hold the run of one limit of a sweep: new, or begun before by the same run of the sweep.
+    """Hold the run of one limit of a sweep: a new one, or one that the same sweep started.
 
     Args:
-        whole: the run of the sweep, which says how to go on.
+        whole: the run of the sweep; its errors say how to resume.
 
     Raises:
-        ConfigError: there is another run of this result already.
+        ConfigError: there is another run of this result.
     """
-    command = shlex.join(["gnnrl", "resume", str(out)])
     named = {**settings, _SWEEP: whole.directory.settings["id"]}
-    with _hold(out, named, command, force=force, repair=repair) as directory:
+    with _hold(out, named, resume_command(out), force=force, repair=repair) as directory:
         yield Session(directory, whole.interruption)
 
 
-def is_part(whole: Session, out: Path) -> bool:
-    """Whether a saved result is of this run of a sweep."""
-    from gnnrl.storage.layout import RECORDS
-
-    return _names(out / RECORDS, _SWEEP, whole.directory.settings["id"])
+def resume_command(out: Path, *arguments: str) -> str:
+    """Return the command that resumes the run of a result."""
+    return shlex.join(["gnnrl", "resume", str(out), *arguments])
 
 
-def tidy_part(whole: Session, out: Path) -> None:
-    """Remove what the run of a finished limit left, where it was killed after its very last step."""
-    from gnnrl.runs.directory import RunDirectory
-
-    if _names(run_path(out), _SWEEP, whole.directory.settings["id"]):
-        RunDirectory(run_path(out)).remove()
+def is_part(whole: Session, folder: Path) -> bool:
+    """Return whether the settings in a folder are of a limit of this run of a sweep."""
+    return _names(folder, _SWEEP, whole.directory.settings["id"])
 
 
-def _names(path: Path, key: str, value: str) -> bool:
-    """Whether there is a run in a directory, and its settings say this."""
+def _names(folder: Path, key: str, value: str) -> bool:
+    """Return whether a folder has the settings of a run, and they say this."""
     from gnnrl.runs.directory import read_settings
-    from gnnrl.storage.layout import SETTINGS
 
-    return (path / SETTINGS).exists() and read_settings(path).get(key) == value
+    return (folder / SETTINGS).exists() and read_settings(folder).get(key) == value
 
 
-def refuse_part(found: "Found") -> None:
-    """Refuse to go on with one limit of a sweep that lasts.
+def refuse_part(found: Found) -> None:
+    """Refuse to resume one limit of an unfinished sweep alone.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the run is one.
     """
     sweep = found.out.absolute().parent
     if _SWEEP in found.settings and _names(run_path(sweep), "id", found.settings[_SWEEP]):
-        command = shlex.join(["gnnrl", "resume", str(found.out.parent)])
-        raise ConfigError(f"{found.out} is one limit of a sweep that has not ended; go on with: {command}")
+        command = resume_command(found.out.parent)
+        raise ConfigError(f"{found.out} is one limit of a sweep that has not ended; resume it with: {command}")
 
 
 def _hold(out: Path, settings: Mapping[str, Any], command: str, *, force: bool, repair: bool) -> "RunDirectory":
@@ -145,105 +180,69 @@ def _hold(out: Path, settings: Mapping[str, Any], command: str, *, force: bool, 
         return directory
     if not force:
         directory.close()
-        raise ConfigError(f"{path} holds an interrupted run: go on with `{command}`, or begin anew with --force")
+        raise ConfigError(f"{path} holds an interrupted run: resume it with `{command}`, or start again with --force")
     directory.remove()
     return RunDirectory(path, settings)
 
 
 @contextmanager
-def telling_warnings(narrator: Narrator) -> Iterator[None]:
-    """Let the narrator tell what gnnrl warns of."""
+def showing_warnings(narrator: Narrator) -> Iterator[None]:
+    """Let the narrator report gnnrl's warnings."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def tell(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        def report(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, GnnrlWarning):
                 narrator.warn(str(message))
             else:
                 show(message, category, *place, **more)
 
         warnings.simplefilter("always", GnnrlWarning)
-        warnings.showwarning = tell
+        warnings.showwarning = report
         yield
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The settings of a run that was begun.
-
-    Attributes:
-        out: where its result goes, or is.
-        is_finished: whether it is.
-    """
-
-    out: Path
-    settings: dict[str, Any]
-    is_finished: bool
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of its command."""
-        options = self.settings.get("options")
-        if not isinstance(options, dict) or not isinstance(self.settings.get("command"), str):
-            raise ArtifactError(f"{run_path(self.out)} was not begun by the command line; go on in Python")
-        return options
-
-
 def find_run(result: Path) -> Found:
-    """The run of a result, or of a run directory that is named itself.
+    """Find the run of a result, or of its run directory.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no run.
         ArtifactError: its settings are damaged.
     """
     from gnnrl.runs.directory import read_settings
-    from gnnrl.storage.layout import MANIFEST, RECORDS, SETTINGS
 
     named = result if result.name else result.absolute()
     out = named.with_name(named.name.removesuffix(".run"))
     path, done = run_path(out), out / RECORDS
     finished = read_settings(done) if (done / SETTINGS).exists() and (out / MANIFEST).exists() else None
-    begun = read_settings(path) if (path / SETTINGS).exists() else None
-    if begun is not None and (finished is None or finished["id"] != begun["id"]):
-        return Found(out, begun, is_finished=False)
+    started = read_settings(path) if (path / SETTINGS).exists() else None
+    if started is not None and (finished is None or finished["id"] != started["id"]):
+        return Found(out, started, is_finished=False)
     if finished is not None:
         return Found(out, finished, is_finished=True)
-    raise ConfigError(f"there is no run of {out}: neither {path} nor {done}; begin one with `gnnrl prune --out {out}`")
+    raise ConfigError(f"there is no run of {out}: neither {path} nor {done}; start one with `gnnrl prune --out {out}`")
 
 
-def tidy(found: Found) -> None:
-    """Remove what the run of a finished result left, where it was killed after its very last step."""
+def tidy(out: Path) -> None:
+    """Remove the run of a finished result, which is left if the process was killed after its last step."""
     from gnnrl.runs.directory import RunDirectory
 
-    if run_path(found.out).exists():
-        RunDirectory(run_path(found.out)).remove()
-
-
-def can_extend(found: Found) -> bool:
-    """Whether a search of the command line made a result: no closed form, no training, nothing begun in Python."""
-    from gnnrl.searchers.table import CLOSED_FORM
-
-    try:
-        options = found.options
-    except ArtifactError:
-        return False
-    return type(options.get("episodes")) is int and options.get("searcher") not in CLOSED_FORM
+    if run_path(out).exists():
+        RunDirectory(run_path(out)).remove()
 
 
 def extend(found: Found, more: int) -> Found:
-    """Begin a run that goes on from a finished one, with more evaluations."""
+    """Start a run that continues a finished one, with more evaluations."""
     from gnnrl.storage.files import publish_folder, staged
-    from gnnrl.storage.layout import JOURNAL, RECORDS, SETTINGS
 
     options = found.options
-    if not can_extend(found):
-        raise ConfigError(f"{found.out} is no result of a search; only a search can be extended")
+    if not found.can_be_extended:
+        raise ConfigError(f"{found.out} is not the result of a search; only a search can be extended")
     options = {**options, "episodes": options["episodes"] + more, "force": True}
     kept = {name: value for name, value in found.settings.items() if name != _SWEEP}
     settings = {**kept, "id": secrets.token_hex(8), "options": options}
-    path = run_path(found.out)
-    with staged(path) as staging:
+    with staged(found.path) as staging:
         shutil.copyfile(found.out / RECORDS / JOURNAL, staging / JOURNAL)
         (staging / SETTINGS).write_text(json.dumps(settings, indent=1))
-        publish_folder(staging, path)
-    return Found(found.out, settings, is_finished=False)
+        publish_folder(staging, found.path)
+    return replace(found, settings=settings, is_finished=False)

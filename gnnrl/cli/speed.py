@@ -1,4 +1,4 @@
-"""How fast networks are on this machine."""
+"""Speed of networks on this machine."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,8 +22,8 @@ def measure_speed(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Measure median milliseconds of one input, and inputs a second in batches of 64.
 
-    The networks take turns in blocks, each block on a fresh copy, and a network's best block counts: what else the
-    machine does, and where in memory a copy happens to lie, only ever slows a network down.
+    The networks take turns in blocks, each block on a fresh copy, and a network's best block counts: other work of the
+    machine, and the place of a copy in memory, only ever slow a network down.
     """
     one = example[:1].to(device)
     many = one.repeat(_BATCH, *[1] * (one.ndim - 1))
@@ -44,7 +44,7 @@ def _seconds(models: Mapping[str, nn.Module], inputs: Tensor) -> dict[str, float
 
 
 def time_block(call: Callable[[], Any], device: torch.device) -> list[float]:
-    """Seconds of each of some calls in a row, after three that do not count."""
+    """Return the seconds of each call of a series, after three calls that do not count."""
     for _ in range(_WARM_UP):
         call()
     seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""The streams that people read, and where the text of users' code goes while a stage is shown live."""
+"""The streams that people read, and the prints of users' code during a live display."""
 
 import io
 import os
@@ -25,21 +25,20 @@ def is_plain(stream: TextIO) -> bool:
 
 
 def console_on(stream: TextIO) -> Console:
-    """Return a console that writes to this stream, whatever `sys.stdout` and `sys.stderr` become later."""
+    """Return a console that writes to this stream, even if `sys.stdout` and `sys.stderr` are replaced later."""
     console = Console(file=stream, highlight=False, emoji=False, force_terminal=False if is_plain(stream) else None)
     console.width = min(console.width, WIDEST)
     return console
 
 
 class Aside(io.TextIOBase):
-    """A stream whose lines stand above a live display.
+    """A stream whose lines are printed above a live display, each when it is complete.
 
-    A line is printed when it is complete. Of a line that is overwritten after a carriage return, as progress bars do,
-    only the last text is printed.
+    If a line is overwritten after a carriage return, as progress bars do, only its last text is printed.
 
     Args:
-        console: the console of the display. It has a stream of its own (`console_on`): a console that looked its
-            stream up in `sys.stderr` would find this one there, and each frame would ask for another.
+        console: the console of the display, with a stream of its own (`console_on`). A console that looks its stream
+            up in `sys.stderr` would find this one there, and each frame would ask for another.
     """
 
     def __init__(self, console: Console) -> None:
@@ -49,7 +48,7 @@ class Aside(io.TextIOBase):
         self._colours = AnsiDecoder()
 
     def write(self, text: str) -> int:
-        """Print the lines that this completes."""
+        """Print the lines that the text completes."""
         with self._lock:
             *lines, self._open = (self._open + text).split("\n")
             self._open = self._open[self._open.rfind("\r", 0, -1) + 1 :]
@@ -58,7 +57,7 @@ class Aside(io.TextIOBase):
         return len(text)
 
     def end(self) -> None:
-        """Print the line that was not completed."""
+        """Print the line that is not complete."""
         if self._open.strip():
             self._print(self._open)
         self._open = ""
@@ -68,7 +67,7 @@ class Aside(io.TextIOBase):
         return self._console.file.fileno()
 
     def isatty(self) -> bool:
-        """Return whether people watch."""
+        """Return whether the display is on a terminal."""
         return self._console.file.isatty()
 
     @property
@@ -82,7 +81,7 @@ class Aside(io.TextIOBase):
 
 @contextmanager
 def above(console: Console) -> Iterator[None]:
-    """Print what is written to stdout and stderr inside above the live display of this console."""
+    """Print everything that is written to stdout and stderr inside above the live display of this console."""
     aside = Aside(console)
     with redirect_stdout(aside), redirect_stderr(aside):
         try:
@@ -93,13 +92,13 @@ def above(console: Console) -> Iterator[None]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Send what is written to stdout inside to stderr: stdout is for results."""
+    """Send everything that is written to stdout inside to stderr, because stdout is for results."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 def silence_torch() -> None:
-    """Keep torch's own notices from people, who cannot act on them, in this process and those that it starts."""
+    """Hide torch's own notices, on which users cannot act, in this process and those that it starts."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if not sys.warnoptions:
         warnings.filterwarnings("ignore", r"(?s).*Triggered internally at")  # its C++ code, in the name of any line

@@ -1,4 +1,4 @@
-"""A command that torchrun began in several processes: process 0 speaks, judges and writes, the others help it."""
+"""A command that torchrun starts in several processes: process 0 reports, scores and writes, the others help it."""
 
 import atexit
 import os
@@ -10,47 +10,47 @@ from datetime import timedelta
 from gnnrl.errors import ConfigError
 
 LONGEST = timedelta(hours=2)
-"""How long processes wait for one another, as for process 0 to judge the network."""
+"""Longest time that processes wait for one another, such as for process 0 to score the network."""
 
 
 def size() -> int:
-    """How many processes torchrun has begun; 1 without it."""
+    """Return the number of processes that torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def helps() -> bool:
-    """Whether this process is one that computes for process 0."""
+    """Return whether this process only computes for process 0."""
     return size() > 1 and os.environ.get("RANK") != "0"
 
 
 def is_restarted() -> bool:
-    """Whether torchrun has begun the command again, after a process was lost."""
+    """Return whether torchrun restarted the command, after a process was lost."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def refuse(what: str) -> None:
-    """Refuse to do in several processes what one does.
+    """Refuse several processes for something that one process does.
 
     Raises:
-        ConfigError: torchrun has begun several.
+        ConfigError: torchrun started several.
     """
     if size() > 1:
         raise ConfigError(
-            f"{what} is done by one process, not by {size()} of torchrun; call gnnrl without torchrun. A search judges "
+            f"{what} runs in one process, not in {size()} of torchrun; call gnnrl without torchrun. A search scores "
             "plans in several processes with --workers"
         )
 
 
 def take_place(device: str) -> None:
-    """Choose this process's graphics processor, where there is one for each.
+    """Choose the GPU of this process.
 
     Raises:
-        ConfigError: all processes would compute on the same one.
+        ConfigError: all processes would compute on the same device.
     """
     if size() == 1 or not device.startswith("cuda"):
         return
     if device != "cuda":
-        raise ConfigError(f"torchrun gives each process its device: ask for --device cuda, not {device}")
+        raise ConfigError(f"torchrun gives each process its own device: use --device cuda, not {device}")
     import torch
 
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
@@ -58,7 +58,7 @@ def take_place(device: str) -> None:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Be one of the group of processes inside, where torchrun has begun several."""
+    """Join the group of processes inside, if torchrun started several."""
     if size() == 1:
         yield
         return
@@ -73,11 +73,11 @@ def joined() -> Iterator[None]:
 
 @contextmanager
 def parting() -> Iterator[None]:
-    """End the process after what is inside, which ends with `SystemExit`, where torchrun has begun several.
+    """End the process after the block, which ends with `SystemExit`, if torchrun started several.
 
-    The threads by which processes talk (gloo's) live on after `destroy_process_group`, and abort the process, whose
-    work is done, if one of them lets a tensor go while Python is taken down. So Python is not: what was registered
-    for the end is done, and the process ends.
+    The threads of gloo, by which processes communicate, outlive `destroy_process_group`. They abort the process if one
+    of them releases a tensor while Python shuts down. So Python does not shut down: exit handlers run, and the process
+    ends.
     """
     if size() == 1:
         yield

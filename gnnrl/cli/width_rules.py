@@ -1,29 +1,48 @@
-"""The options of width rules, the same for every command: which groups may shrink, and to which widths."""
+"""Width rules as options of the command line."""
 
-from dataclasses import asdict, dataclass
-from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from gnnrl.cli import options
+from gnnrl.cli.options import widths
 from gnnrl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gnnrl.network.structure import Network
     from gnnrl.pruning.rules import WidthRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Widths:
-    """Width rules as a command line writes them."""
+    """The width rules that a user gives; each field is an option."""
 
-    min_width: options.MinWidthOption = 1
-    round_to: options.RoundToOption = "auto"
-    keep: options.KeepOption = ()
-    bounds: options.BoundsOption = ()
-    only: options.OnlyOption = ()
+    min_width: Annotated[int, widths("Channels that every layer keeps at least.", min=1)] = 1
+    round_to: Annotated[
+        str,
+        widths(
+            "Widths are multiples of this; auto: of 16 from 128 channels, of 8 from 64, else of 1.", metavar="N|auto"
+        ),
+    ] = "auto"
+    keep: Annotated[
+        tuple[str, ...],
+        widths("Layers to leave whole, e.g. layer4, features.3 or '*.mlp.*'. Repeatable.", metavar="PATTERN"),
+    ] = ()
+    bounds: Annotated[
+        tuple[str, ...],
+        widths(
+            "Smallest and largest width, as shares ('layer4.*=0.3:0.8') or channels ('layer4=16:64'). Repeatable.",
+            metavar="PATTERN=LOW:HIGH",
+        ),
+    ] = ()
+    only: Annotated[
+        tuple[str, ...],
+        widths(
+            "Kind of group to shrink: heads (of attention), hidden (of feed-forward blocks), stream (residual) or "
+            "channels (others). Repeatable.",
+            metavar="KIND",
+        ),
+    ] = ()
 
     def rules(self) -> "WidthRules":
-        """Read them.
+        """Return the rules of the options.
 
         Raises:
             ConfigError: a number, a pair of bounds or a kind cannot be read.
@@ -36,22 +55,10 @@ class Widths:
             raise ConfigError(f"--round-to must be a number such as 8, or auto; got {self.round_to!r}") from None
         return WidthRules(self.min_width, multiple, self.keep, parse_bounds(self.bounds), self.only)  # type: ignore[arg-type]
 
-    def facts(self, network: "Network") -> dict[str, Any]:
-        """The rules, what widths are multiples of, and which groups stay whole by which rule."""
-        from gnnrl.pruning.rules import describe_rounding
+    def check(self, constraint: str | None) -> None:
+        """Refuse a limit or rules that cannot be read; raises ConfigError."""
+        from gnnrl.network.cost import Constraint
 
-        rules = self.rules()
-        return {
-            **asdict(self),
-            "rounding": describe_rounding(network, rules),
-            "fixed": rules.fixed(network),
-        }
-
-
-def show_rules(facts: dict[str, Any]) -> list[str]:
-    """Lines that say what the rules do."""
-    from gnnrl.network.obstacles import shorten
-
-    lines = [f"Rules: {facts['rounding']}."] if facts["rounding"] else []
-    lines += [f"  {rule} fixes {shorten(groups, 'group')}" for rule, groups in facts["fixed"].items()]
-    return [part for line in lines for part in wrap(line, 80, subsequent_indent="    ", break_on_hyphens=False)]
+        if constraint is not None:
+            Constraint.parse(constraint)
+        self.rules()

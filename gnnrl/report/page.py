@@ -145,14 +145,14 @@ def size_rows(record: Record) -> Iterator[SizeRow]:
         ("MACs", record.macs, ",.0f"),
         ("parameters", record.params, ",.0f"),
         ("file, bytes", record.file_bytes, ",.0f"),
-        (f"ms an input{threads}", record.latency_ms, milliseconds),
+        (f"ms/input{threads}", record.latency_ms, milliseconds),
     )
     for name, change, form in costs:
         if change is not None:
             before, after = format(change.dense, form), format(change.pruned, form)
             yield SizeRow(name, before, after, f"{change.ratio:.1%}", width=f"{100 * min(change.ratio, 1):.1f}")
     if rate := record.images_per_second:
-        yield SizeRow("inputs a second, by 64", f"{rate.dense:,.0f}", f"{rate.pruned:,.0f}", f"×{rate.ratio:.2f}")
+        yield SizeRow("inputs/s, by 64", f"{rate.dense:,.0f}", f"{rate.pruned:,.0f}", f"×{rate.ratio:.2f}")
 
 
 def _search(record: Record) -> str:

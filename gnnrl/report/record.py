@@ -29,8 +29,8 @@ class Part(BaseModel):
 class Change(Part):
     """One quantity of the dense and of the pruned network."""
 
-    dense: float
-    pruned: float
+    dense: int | float
+    pruned: int | float
 
     @property
     def ratio(self) -> float:

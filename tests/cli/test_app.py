@@ -52,7 +52,7 @@ def test_a_fault_of_gnnrl_ends_with_a_traceback(monkeypatch: pytest.MonkeyPatch)
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("gnnrl.zoo.models.resolve_model", fail)
+    monkeypatch.setattr("gnnrl.cli.loading.resolve_model", fail)
     with pytest.raises(RuntimeError, match="a fault"):
         CliRunner().invoke(app, ["inspect", "digits-resnet"], catch_exceptions=False)
 
@@ -101,7 +101,7 @@ def test_json_is_one_object_however_a_command_ends(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("gnnrl.zoo.models.resolve_model", fail)
+    monkeypatch.setattr("gnnrl.cli.loading.resolve_model", fail)
     result = run("inspect", "digits-resnet", "--json")
     assert result.exit_code == code
     assert json.loads(result.stdout)["error"]["type"] == name

@@ -75,7 +75,7 @@ def test_yaml_is_answered_with_the_line_in_toml(yaml: str, toml: str) -> None:
         ("a.toml", "seed = \n", "a.toml cannot be read"),
         ("a.toml", "seed = 1\nseed = 2\n", "a.toml cannot be read: Cannot overwrite a value (at line 2"),
         ("a.json", "{}", "a.json: settings are read from TOML"),
-        ("a.toml", "config = 'b.toml'\n", "'config' is no setting"),
+        ("a.toml", "config = 'b.toml'\n", "'config' is not a setting"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_key(name: str, text: str, said: str) -> None:

@@ -1,11 +1,11 @@
 from typing import Any
 
-from gnnrl.cli.console import Silent
+from gnnrl.cli.console import Narrator
 from gnnrl.cli.follower import Follower, show_score
 from gnnrl.scoring.plans import Trial
 
 
-class Told(Silent):
+class Told(Narrator):
     """Keeps all that is told."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ def test_the_best_plan_so_far_is_shown_and_an_early_end_is_told() -> None:
         (1, 5, "best loss 0.5000"),
         (2, 5, "best loss 0.2500"),
         (3, 5, "best loss 0.2500"),
-        ("ended after 3 of 5 plans: it met only known ones",),
+        ("ended after 3 of 5 plans: it proposes only known ones",),
         ("verifying", ""),
     ]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from gnnrl.cli.console import Silent
-from gnnrl.cli.runs import Found, Session, can_extend, extend, find_run, run_path, running, telling_warnings
+from gnnrl.cli.console import Narrator
+from gnnrl.cli.runs import Found, Session, extend, find_run, run_path, running, showing_warnings
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlWarning
 from gnnrl.runs.directory import RunDirectory
 
 SETTINGS = {"command": "prune", "options": {"searcher": "ppo", "episodes": 5}}
 
 
-class Told(Silent):
+class Told(Narrator):
     """Keeps what is warned of."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def test_an_error_says_how_to_go_on_where_there_is_something_to_go_on_with(tmp_p
     out = tmp_path / "small"
     with (
         pytest.raises(ConfigError) as caught,
-        running(out, SETTINGS, Silent(), force=False, arguments=("--model", "my net.py")) as session,
+        running(out, SETTINGS, Narrator(), force=False, arguments=("--model", "my net.py")) as session,
     ):
         fail_after_work(session)
 
@@ -74,12 +74,12 @@ def test_a_run_that_is_there_is_held_by_its_own_command_or_begun_anew_by_force(t
 
     with (
         pytest.raises(ConfigError, match=r"small\.run holds an interrupted run"),
-        running(out, {}, Silent(), force=False),
+        running(out, {}, Narrator(), force=False),
     ):
         pytest.fail("it is another run")
-    with running(out, {"id": name}, Silent(), force=False) as session:
+    with running(out, {"id": name}, Narrator(), force=False) as session:
         assert session.directory.settings["id"] == name
-    with running(out, SETTINGS, Silent(), force=True) as session:
+    with running(out, SETTINGS, Narrator(), force=True) as session:
         assert session.directory.settings["id"] != name
 
 
@@ -108,7 +108,7 @@ def test_searches_of_the_command_line_alone_can_be_extended(
 ) -> None:
     found = find_run(finish(tmp_path / "small", **changes))
 
-    assert can_extend(found) == expected
+    assert found.can_be_extended == expected
     if expected:
         more = extend(found, 3)
         assert (more.options["episodes"], more.options["force"], more.is_finished) == (8, True, False)
@@ -119,13 +119,13 @@ def test_searches_of_the_command_line_alone_can_be_extended(
 
 
 def test_settings_of_python_have_no_options_of_the_command_line() -> None:
-    with pytest.raises(ArtifactError, match="go on in Python"):
+    with pytest.raises(ArtifactError, match="resume it in Python"):
         _ = Found(Path("small"), {"id": "ab"}, is_finished=True).options
 
 
 def test_what_gnnrl_warns_of_is_narrated_and_other_warnings_are_not() -> None:
     told = Told()
-    with pytest.warns(UserWarning, match="others"), telling_warnings(told):
+    with pytest.warns(UserWarning, match="others"), showing_warnings(told):
         warn_twice()
 
     assert told.warnings == ["careful"]

@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gnnrl.cli.app import app
-from gnnrl.cli.inputs import Fed, Source
+from gnnrl.cli.inputs import Source
+from gnnrl.cli.loading import Fed
 from gnnrl.cli.saved import Given, complete, source_facts
 from gnnrl.errors import ConfigError, DataError
-from gnnrl.zoo.models import resolve_model
+from gnnrl.zoo.models import InputSpec, resolve_model
 
 KNOWN = {"model": "digits-resnet", "input_shape": "1,1,8,8", "mean": "0.305", "std": "0.375", "data": "digits"}
 
@@ -46,7 +47,7 @@ def test_what_is_given_goes_first(saved: Path) -> None:
 def test_what_is_saved_is_what_a_result_says(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(saved.parent)
     (saved.parent / "photos").mkdir()
-    fed = Fed(resolve_model("digits-resnet"), (1, 1, 8, 8), (0.305,), (0.375,))
+    fed = Fed(resolve_model("digits-resnet"), InputSpec((1, 1, 8, 8), (0.305,), (0.375,)))
     found = source_facts(Source(model="digits-resnet"), fed, "photos")
     assert found == KNOWN | {"data": str(saved.parent / "photos")}
 

@@ -64,5 +64,5 @@ def test_inspect_reads_its_limit_before_it_loads_a_network(monkeypatch: pytest.M
     def load(*_: object) -> None:
         raise AssertionError("the network was loaded")
 
-    monkeypatch.setattr("gnnrl.cli.commands.inspect.load_network", load)
+    monkeypatch.setattr("gnnrl.cli.loading.load_network", load)
     assert re.match(r"'macs<=half' is not a limit", said("inspect", "digits-resnet", "--constraint", "macs<=half"))

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import follower
+from gnnrl.cli import follower, preparing
 from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from gnnrl.zoo.models import resolve_model
@@ -49,7 +49,7 @@ def stopped(*arguments: str, limit: int = 2, error: BaseException | None = None)
             super().judged(trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(follower, "Follower", Stopping)
+        patch.setattr(preparing, "Follower", Stopping)
         return run(*arguments)
 
 
@@ -82,7 +82,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("COLUMNS", "200")
         told = stopped(*SWEEP)
     assert told.exit_code == 130, told.output
-    assert told.stderr.count("Go on with: gnnrl resume swept\n") == 1
+    assert told.stderr.count("Resume with: gnnrl resume swept\n") == 1
     assert "resume swept/macs" not in told.stderr
     return folder
 
@@ -109,7 +109,7 @@ def test_an_interrupted_sweep_goes_on_with_the_limit_in_hand_and_the_rest(interr
     assert not list(Path("swept").glob("*.run"))
 
     again = run("resume", "swept")
-    assert (again.exit_code, again.stdout) == (0, "swept is finished, there is nothing to go on with.\n")
+    assert (again.exit_code, again.stdout) == (0, "swept is finished; there is nothing to resume.\n")
     assert run("resume", "swept", "--extend", "2").exit_code == 2
 
 
@@ -117,11 +117,11 @@ def test_the_same_command_says_how_to_go_on_and_a_limit_is_not_gone_on_with_alon
     here(interrupted)
     again = run(*SWEEP)
     assert again.exit_code == 2
-    assert "swept.run holds an interrupted run: go on with `gnnrl resume swept`" in again.stderr
+    assert "swept.run holds an interrupted run: resume it with `gnnrl resume swept`" in again.stderr
     for alone in (("resume", "swept/macs-50"), ("resume", "swept/macs-70", "--extend", "2")):
         refused = run(*alone)
         assert refused.exit_code == 2
-        assert "one limit of a sweep that has not ended; go on with: gnnrl resume swept" in refused.stderr
+        assert "one limit of a sweep that has not ended; resume it with: gnnrl resume swept" in refused.stderr
 
 
 def test_force_begins_an_interrupted_sweep_anew(interrupted: Path, finished: Path) -> None:
@@ -170,7 +170,7 @@ def test_an_error_in_a_limit_tells_how_to_go_on_with_the_sweep(finished: Path) -
 
     failed = stopped(*SWEEP, limit=1, error=ResourceError("the disk is full"))
     assert failed.exit_code == 8
-    assert "Go on with: gnnrl resume swept" in failed.stderr
+    assert "Resume with: gnnrl resume swept" in failed.stderr
     assert run("resume", "swept").exit_code == 0
     assert outcome(Path("swept")) == outcome(finished)
 
@@ -196,7 +196,7 @@ def test_a_point_that_is_none_is_refused(interrupted: Path) -> None:
     journal.close()
     refused = run("resume", "swept")
     assert refused.exit_code == 6, refused.output
-    assert "holds no point" in refused.stderr
+    assert "is not a point" in refused.stderr
 
 
 def test_a_second_sweep_into_the_folder_of_a_finished_one_is_refused(finished: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_run_that_ctrl_c_ends_is_resumed_and_both_screens_are_clean(tmp_path: 
     assert stages(stopped, "✗") == ["searching"]
     end = [line for line in stopped.lines if line][-3:]
     assert end[0].startswith("✗ searching")
-    assert end[1:] == ["error: interrupted by SIGINT", "Go on with: gnnrl resume small"]
+    assert end[1:] == ["error: interrupted by SIGINT", "Resume with: gnnrl resume small"]
     assert "\n".join(stopped.lines).count("gnnrl resume") == 1
     assert_clean(stopped)
 

@@ -52,15 +52,15 @@ def test_two_processes_save_one_result_and_speak_with_one_voice(folder: Path, mo
 def test_a_restarted_command_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `--max-restarts` torchrun gives the same command again: its run is taken up."""
     monkeypatch.chdir(folder)
-    advance = console.Silent.advance
+    advance = console.Narrator.advance
 
-    def stop(self: console.Silent, done: int, total: int, note: str = "") -> None:
+    def stop(self: console.Narrator, done: int, total: int, note: str = "") -> None:
         advance(self, done, total, note)
         if note.startswith("loss") and done == 7:
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(console.Silent, "advance", stop)
+        patch.setattr(console.Narrator, "advance", stop)
         assert run(*TUNE, "--out", "again", "--json").exit_code == 143
     assert "holds an interrupted run" in run(*TUNE, "--out", "again").stderr
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
@@ -78,7 +78,7 @@ def test_commands_of_one_process_say_so(command: list[str], monkeypatch: pytest.
     monkeypatch.setenv("WORLD_SIZE", "2")
     found = run(*command)
     assert found.exit_code == 2
-    assert f"gnnrl {command[0]} is done by one process, not by 2 of torchrun" in found.stderr
+    assert f"gnnrl {command[0]} runs in one process, not in 2 of torchrun" in found.stderr
 
 
 def test_every_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_every_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("WORLD_SIZE", "2")
     company.take_place("cpu")
-    with pytest.raises(ConfigError, match="ask for --device cuda, not cuda:1"):
+    with pytest.raises(ConfigError, match="use --device cuda, not cuda:1"):
         company.take_place("cuda:1")
 
 

@@ -1,13 +1,9 @@
-"""Precision of a training, and what is refused before a result is trained further."""
-
-from pathlib import Path
+"""Settings of a training: the precision, and what belongs to it."""
 
 import pytest
 import torch
 
-from gnnrl.cli.inputs import Source
-from gnnrl.cli.training import Training, Tuning, check_tuning, choose_precision
-from gnnrl.errors import ConfigError
+from gnnrl.cli.training import Training
 
 
 @pytest.mark.parametrize(
@@ -19,24 +15,5 @@ def test_bfloat16_is_chosen_where_the_processor_computes_in_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
 
-    assert choose_precision(Training(precision="auto")) == precision
-    assert choose_precision(Training(precision="float32")) == "float32"
-
-
-def tuning(saved: Path, out: Path, **more: object) -> Tuning:
-    settings = {"source": Source(model="digits-resnet"), "data": "digits", "result": saved, "out": out} | more
-    return Tuning(**settings)  # type: ignore[arg-type]
-
-
-def test_a_teacher_needs_weights_and_a_student_does_not(saved: Path, tmp_path: Path) -> None:
-    check_tuning(tuning(saved, tmp_path / "out"))
-    with pytest.raises(ConfigError, match="--distill needs the dense network's weights"):
-        check_tuning(tuning(saved, tmp_path / "out", distill=0.5))
-
-
-def test_a_place_that_is_taken_is_refused_before_anything_is_read(saved: Path, tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "mine.txt").touch()
-
-    with pytest.raises(ConfigError, match="not empty"):
-        check_tuning(tuning(saved, tmp_path / "taken"))
+    assert Training(precision="auto").exact_precision() == precision
+    assert Training(precision="float32").exact_precision() == "float32"

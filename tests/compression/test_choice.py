@@ -117,13 +117,8 @@ def test_a_function_of_ones_own_may_lose_a_share_of_what_pruning_changed() -> No
 
 
 def test_the_table_marks_the_network_that_was_saved() -> None:
-    facts: dict[str, Any] = {
-        "score": {"dense": 0.9, "pruned": 0.1, "repaired": 0.8, "finetuned": 0.2},
-        "kept": "repaired",
-        "test_images": 100,
-        "threads": 1,
-    } | {name: {"dense": 2.0, "pruned": 1.0} for name in ("macs", "params", "file_bytes", "latency_ms")}
-    facts["images_per_second"] = {"dense": 1.0, "pruned": 2.0}
-    table = changes(facts, [])
+    score = {"dense": 0.9, "pruned": 0.1, "repaired": 0.8, "finetuned": 0.2}
+    known = {"score": score, "kept": "repaired", "test_images": 100, "metric": "top1", "limits": ()}
+    table = changes(compressed(finetune=None).record(known))
     assert [column.style for column in table.columns[1:5]] == ["", "", "bold", ""]
-    assert str(next(iter(table.columns[5].cells))) == "-10.0 points"
+    assert str(next(iter(table.columns[5].cells))) == "−10.0 points"

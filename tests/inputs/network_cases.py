@@ -237,7 +237,7 @@ CASES = (
         "a network that is larger than memory",
         huge,
         8,
-        ("memory is short", "less"),
-        foreign=r"(?<=short: ).*(?=\. Smaller)",
+        ("not enough memory", "smaller batches"),
+        foreign=r"(?<=memory: ).*(?=\. Use)",
     ),
 )

@@ -19,21 +19,7 @@ def test_the_page_says_it_first_and_gives_no_advice() -> None:
 
 
 def test_the_terminal_repeats_it_at_the_end() -> None:
-    pair = {"dense": 2.0, "pruned": 1.0}
-    facts = dict.fromkeys(("macs", "params", "file_bytes", "latency_ms", "images_per_second"), pair)
     console = Console(width=200, record=True, quiet=False)
     with console.capture() as captured:
-        shown = {
-            "threads": 1,
-            "test_images": 10,
-            "layers": [],
-            "limits": [],
-            "score": {"dense": 0.1, "repaired": 0.1},
-            "model": "m",
-            "constraint": "macs<=50%",
-            "verified_difference": None,
-            "out": "x",
-            "seconds": 1.0,
-        }
-        show_result(console, {**facts, **shown, "doubt": DOUBT}, [])
+        show_result(console, result().record({"doubt": DOUBT}), "x", 1.0)
     assert f"These numbers say little: {DOUBT}" in captured.get()

@@ -79,17 +79,10 @@ def test_a_result_knows_what_its_limits_come_to() -> None:
 
 
 def test_a_terminal_shows_the_limit_in_the_first_row(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = {
-        "score": {"dense": 0.99, "pruned": 0.1, "repaired": 0.98},
-        "test_images": 500,
-        "macs": {"dense": 1000, "pruned": 596},
-        "params": {"dense": 1000, "pruned": 596},
-        "file_bytes": {"dense": 1000, "pruned": 596},
-        "latency_ms": {"dense": 1.0, "pruned": 0.5},
-        "images_per_second": {"dense": 1.0, "pruned": 2.0},
-        "threads": 1,
-    }
-    table = changes(facts, [KINDS[0][0]], ascii_only=True)
+    sizes = {name: {"dense": 1000, "pruned": 596} for name in ("macs", "params", "file_bytes")}
+    score = {"dense": 0.99, "pruned": 0.1, "repaired": 0.98}
+    known = {"limits": [asdict(KINDS[0][0])], "score": score, "test_images": 500, "metric": "top1"}
+    table = changes(result().record({**known, **sizes}), ascii_only=True)
     change = next(cell for cell in list(table.columns[-1].cells) if "points" in str(cell) and "met" not in str(cell))
     Console(width=80).print(table)
     rows = [line for line in capsys.readouterr().out.splitlines() if "%" in line]

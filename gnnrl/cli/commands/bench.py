@@ -1,97 +1,118 @@
-"""`gnnrl bench`: a saved result against its dense network, on this machine: latency, throughput, memory."""
+"""`gnnrl bench`: compare a saved result with its dense network on this machine: latency, throughput, memory."""
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Annotated, Any, get_args
 
-import typer
-from rich import box
 from rich.table import Table
 
-from gnnrl.cli import options
 from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
+from gnnrl.cli.command import command
 from gnnrl.cli.completion import each_of
-from gnnrl.cli.console import Narrator, narration, say, stdout
-from gnnrl.cli.fields import takes_fields
-from gnnrl.cli.inputs import load_network
+from gnnrl.cli.console import Narrator, say, stdout
+from gnnrl.cli.options import DeviceOption, ThreadsOption, option, suggestion
+from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.saved import Given, ResultArgument, complete
 from gnnrl.errors import ConfigError, GnnrlError
 from gnnrl.imports import install_command
-
-EnginesOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME,NAME",
-        autocompletion=each_of(get_args(Engine)),
-        help="eager: PyTorch as it is; onnxruntime: exported as ONNX (the extra onnx); compile: torch.compile, "
-        "which needs a C++ compiler, and minutes. What is not there is told and left out.",
-    ),
-]
-GiveUpOption = Annotated[
-    int, typer.Option("--give-up", min=1, metavar="SECONDS", help="Leave an engine out that is silent for so long.")
-]
-RoundsOption = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Turns that each network takes; more for a busy machine.")
-]
-BatchesOption = Annotated[
-    int, typer.Option("--batch", min=2, metavar="N", help="Inputs in a batch of which throughput is measured.")
-]
+from gnnrl.report.names import plural
 
 
-@takes_fields(without={"mean", "std", "data"})
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Measurements of one network in one engine: medians, and the 5th and 95th percentiles."""
+
+    latency_ms: Mapping[str, float]
+    images_per_second: float
+    images_per_second_spread: Mapping[str, float]
+    peak_memory_mb: float
+    calls: int
+
+    @classmethod
+    def of(cls, one: Sequence[float], many: Sequence[float], batch: int, megabytes: float) -> "Speed":
+        """Summarise seconds of calls with one input, and with a batch."""
+        low, high = (round(1e3 * seconds, 4) for seconds in _tails(one))
+        slow, fast = (round(batch / seconds, 1) for seconds in reversed(_tails(many)))
+        latency = {"median": round(1e3 * median(one), 4), "p5": low, "p95": high}
+        return cls(latency, round(batch / median(many), 1), {"p5": slow, "p95": fast}, round(megabytes, 1), len(one))
+
+    def cells(self) -> list[str]:
+        """Return the numbers as text."""
+        latency, spread = self.latency_ms, self.images_per_second_spread
+        times = [f"{latency[key]:.2f}" for key in ("median", "p5", "p95")]
+        rates = [f"{rate:,.0f}" for rate in (self.images_per_second, spread["p5"], spread["p95"])]
+        return [*times, *rates, f"{self.peak_memory_mb:,.0f}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Benched(Outcome):
+    """Speeds of the `dense` and of the `pruned` network in each engine, and why other engines were skipped."""
+
+    result: str
+    model: str
+    batch: int
+    device: str
+    threads: int
+    engines: Mapping[str, Mapping[str, Speed]]
+    missing: Mapping[str, str]
+
+    def show(self) -> None:
+        """Print a table, and the engines that were skipped."""
+        stdout().print(tabulate(self))
+        for engine, reason in self.missing.items():
+            say(f"{engine} was skipped: {reason}")
+
+
+@command(without={"mean", "std", "data"})
 def bench(
+    narrator: Narrator,
     result: ResultArgument,
     given: Given,
-    engines: EnginesOption = "eager,onnxruntime,compile",
-    batch: BatchesOption = 64,
-    rounds: RoundsOption = 8,
-    give_up: GiveUpOption = 600,
-    device: options.DeviceOption = "cpu",
-    threads: options.ThreadsOption = None,
-    as_json: options.JsonOption = False,
-) -> None:
+    engines: Annotated[
+        str,
+        option(
+            "eager: PyTorch; onnxruntime: exported as ONNX (the extra onnx); compile: torch.compile, which needs a C++ "
+            "compiler, and minutes. Engines that are not installed are skipped with a message.",
+            metavar="NAME,NAME",
+            autocompletion=each_of(get_args(Engine)),
+        ),
+    ] = "eager,onnxruntime,compile",
+    batch: Annotated[int, option("Inputs in the batch that measures throughput.", "--batch", min=2)] = 64,
+    rounds: Annotated[int, option("Turns of each network; more for a busy machine.", min=1)] = 8,
+    give_up: Annotated[
+        int, option("Skip an engine after this time without a response.", metavar="SECONDS", min=1)
+    ] = 600,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> Benched:
     """Compare a saved result with its dense network: distribution of the latency, throughput and peak memory.
 
-    Every network runs in a process of its own in every engine; they measure in turns.
+    Every network runs in a process of its own in every engine; the processes measure in turns.
 
     gnnrl bench small --threads 1
     gnnrl bench small --engines eager,onnxruntime
     """
     chosen = _engines(engines)
-    with narration(quiet=as_json) as narrator:
-        narrator.begin("loading PyTorch")
-        import torch
+    narrator.begin("loading PyTorch")
+    source, _ = complete(result, given, with_data=False, device=device)
+    import torch
 
-        from gnnrl.artifacts.bundle import load
+    from gnnrl.artifacts.bundle import load
+    from gnnrl.cli.loading import load_network
 
-        source, _ = complete(result, given, with_data=False)
-        load(load_network(source, "cpu", narrator).model, result)  # what is wrong with the result is said once
-        count = threads or torch.get_num_threads()
-        dense = Contestant(source=source, batches=(1, batch), device=device, threads=count)
-        pair = {"dense": dense, "pruned": replace(dense, result=result)}
-        measured, missing = _measure(pair, chosen, rounds, give_up, narrator)
-    facts = {
-        "result": str(result),
-        "model": source.model,
-        "batch": batch,
-        "device": device,
-        "threads": count,
-        "engines": measured,
-        "missing": missing,
-    }
-    if as_json:
-        typer.echo(json.dumps(facts))
-        return
-    stdout().print(tabulate(facts))
-    for engine, reason in missing.items():
-        say(f"{engine} was left out: {reason}")
+    load(load_network(source, "cpu", narrator).model, result)  # so that a wrong result is reported once
+    count = threads or torch.get_num_threads()
+    dense = Contestant(source=source, batches=(1, batch), device=device, threads=count)
+    measured, missing = _measure(
+        {"dense": dense, "pruned": replace(dense, result=result)}, chosen, rounds, give_up, narrator
+    )
+    return Benched(str(result), source.model, batch, device, count, measured, missing)
 
 
 def _engines(text: str) -> list[Engine]:
@@ -99,9 +120,7 @@ def _engines(text: str) -> list[Engine]:
     names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names:
         if name not in known:
-            raise ConfigError(
-                f"there is no engine {name!r}{options.suggestion(name, known)}. There are {', '.join(known)}"
-            )
+            raise ConfigError(f"there is no engine {name!r}{suggestion(name, known)}. There are {', '.join(known)}")
     if not names:
         raise ConfigError(f"--engines names none; there are {', '.join(known)}")
     return [engine for engine in known if engine in names]
@@ -109,18 +128,18 @@ def _engines(text: str) -> list[Engine]:
 
 def _measure(
     pair: Mapping[str, Contestant], engines: Sequence[Engine], rounds: int, most_seconds: float, narrator: Narrator
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return facts of the engines that run, and why the others do not.
+) -> tuple[dict[str, dict[str, Speed]], dict[str, str]]:
+    """Return the speeds in the engines that run, and why the others do not.
 
     Args:
         pair: the dense and the pruned network.
-        rounds: turns that each network takes.
+        rounds: number of turns of each network.
         most_seconds: the longest time for one answer of a process.
 
     Raises:
-        ConfigError: none of them runs.
+        ConfigError: no engine runs.
     """
-    measured: dict[str, Any] = {}
+    measured: dict[str, dict[str, Speed]] = {}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="gnnrl-bench-") as scratch:
         for engine in engines:
@@ -136,7 +155,7 @@ def _measure(
                         name: stack.enter_context(ready(one, most_seconds, partial(_note, narrator, name)))
                         for name, one in running.items()
                     }
-                    measured[engine] = _turns(asked, rounds, pair["dense"].batches, narrator)
+                    measured[engine] = _turns(asked, rounds, pair["dense"].batches[1], narrator)
             except GnnrlError as error:
                 missing[engine] = str(error)
     if not measured:
@@ -151,6 +170,7 @@ def _note(narrator: Narrator, name: str, text: str) -> None:
 def _export(pair: Mapping[str, Contestant], narrator: Narrator) -> None:
     from gnnrl.artifacts.bundle import load
     from gnnrl.artifacts.onnx import export_onnx
+    from gnnrl.cli.loading import load_network
 
     if pair["dense"].device != "cpu":
         raise ConfigError("it is measured on the processor only; give --device cpu")
@@ -165,59 +185,37 @@ def _export(pair: Mapping[str, Contestant], narrator: Narrator) -> None:
             raise ConfigError(f"the network's code fixes the batch: {record.static_reason}")
 
 
-def _turns(
-    asked: Mapping[str, Callable[..., Any]], rounds: int, batches: tuple[int, int], narrator: Narrator
-) -> dict[str, Any]:
-    """Let the networks measure in turns, and collect what they say."""
+def _turns(asked: Mapping[str, Callable[..., Any]], rounds: int, batch: int, narrator: Narrator) -> dict[str, Speed]:
+    """Let the networks measure in turns, one input and a batch alternately."""
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in asked}
     for turn in range(2 * rounds):
         for name, ask in asked.items():
             found[name][turn % 2].extend(ask(measure, turn % 2))
         narrator.advance(turn + 1, 2 * rounds)
-    facts = {}
-    for name, (one, many) in found.items():
-        low, high = _tails(one)
-        slow, fast = (round(batches[1] / seconds, 1) for seconds in reversed(_tails(many)))
-        facts[name] = {
-            "latency_ms": {"median": _ms(median(one)), "p5": _ms(low), "p95": _ms(high)},
-            "images_per_second": round(batches[1] / median(many), 1),
-            "images_per_second_spread": {"p5": slow, "p95": fast},
-            "peak_memory_mb": round(asked[name](peak_memory), 1),
-            "calls": len(one),
-        }
-    return facts
+    return {name: Speed.of(*found[name], batch, ask(peak_memory)) for name, ask in asked.items()}
 
 
 def _tails(seconds: Sequence[float]) -> tuple[float, float]:
-    """The 5th and the 95th percentile."""
+    """Return the 5th and the 95th percentile."""
     if len(seconds) < 2:
         return seconds[0], seconds[0]
     cuts = quantiles(seconds, n=20, method="inclusive")
     return cuts[0], cuts[-1]
 
 
-def _ms(seconds: float) -> float:
-    return round(1e3 * seconds, 4)
+def tabulate(found: Benched) -> Table:
+    """Tabulate a row for each network in each engine, and the ratios of the two networks."""
+    from gnnrl.cli.tables import new_table
 
-
-def tabulate(facts: Mapping[str, Any]) -> Table:
-    """Tabulate a row for each network in each engine, and how much faster the pruned one is."""
-    threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=f"{facts['device']}, {threads}")
-    table.add_column("", no_wrap=True)
-    for title in ("ms", "p5", "p95", f"by {facts['batch']}, /s", "p5", "p95", "peak MB"):
-        table.add_column(title, justify="right")
-    for engine, networks in facts["engines"].items():
-        for name, row in networks.items():
-            latency = row["latency_ms"]
-            times = (f"{latency[key]:.2f}" for key in ("median", "p5", "p95"))
-            spread = row["images_per_second_spread"]
-            rates = (f"{rate:,.0f}" for rate in (row["images_per_second"], spread["p5"], spread["p95"]))
-            table.add_row(f"{engine}, {name}", *times, *rates, f"{row['peak_memory_mb']:,.0f}")
+    title = f"{found.device}, {plural(found.threads, 'thread')}"
+    table = new_table("", "ms", "p5", "p95", f"by {found.batch}, /s", "p5", "p95", "peak MB", title=title)
+    for engine, networks in found.engines.items():
+        for name, speed in networks.items():
+            table.add_row(f"{engine}, {name}", *speed.cells())
         dense, pruned = networks["dense"], networks["pruned"]
-        faster = dense["latency_ms"]["median"] / pruned["latency_ms"]["median"]
-        rate = pruned["images_per_second"] / dense["images_per_second"]
-        memory = pruned["peak_memory_mb"] / max(dense["peak_memory_mb"], 0.1)
+        faster = dense.latency_ms["median"] / pruned.latency_ms["median"]
+        rate = pruned.images_per_second / dense.images_per_second
+        memory = pruned.peak_memory_mb / max(dense.peak_memory_mb, 0.1)
         shares = (f"x{faster:.2f}", "", "", f"x{rate:.2f}", "", "", f"{memory:.0%}")
         table.add_row("pruned to dense", *(f"[green]{share}[/]" for share in shares), end_section=True)
     return table

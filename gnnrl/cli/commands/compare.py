@@ -1,22 +1,19 @@
-"""`gnnrl compare`: searchers side by side on a network and data of the user's own."""
+"""`gnnrl compare`: run several searchers on the user's network and data."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich import box
 from rich.table import Table
 
-from gnnrl.cli import options
+from gnnrl.cli.command import command, engine
 from gnnrl.cli.completion import each_of
-from gnnrl.cli.console import Narrator, narration, stdout
-from gnnrl.cli.fields import takes_fields
-from gnnrl.cli.jobs import Job, check_written, executor_of, prepare
-from gnnrl.cli.startup import import_engine, limited_threads
+from gnnrl.cli.console import Narrator, stdout
+from gnnrl.cli.jobs import Job, Metric, check_written
+from gnnrl.cli.options import SEARCHERS, check_searcher, option
+from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.training import Training
 from gnnrl.errors import ConfigError
 from gnnrl.runs.interruption import Interrupted, Interruption
@@ -25,112 +22,105 @@ if TYPE_CHECKING:
     from gnnrl.compression.comparison import Comparison
 
 _FILE, _FIGURE = "comparison.json", "comparison.svg"
-
-SearchersOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME,NAME",
-        autocompletion=each_of(options.SEARCHERS),
-        help=f"Any of {', '.join(options.SEARCHERS)} (cma and tpe need the extra search), and your own as "
-        "file.py:name.",
-    ),
-]
-SeedsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each searcher, with the seeds 0, 1, ...")]
-FolderOption = Annotated[
-    Path,
-    typer.Option(
-        "--out", metavar="DIR", help=f"Folder of {_FILE} and {_FIGURE}; runs that are there are not repeated."
-    ),
-]
-
-
-_ALONE = {each.name for each in fields(Training)} - {"precision", "device", "threads"} | {"searcher", "force"}
+_ALONE = {each.name for each in fields(Training)} - {"precision", "device", "threads"}
+_WITHOUT = _ALONE | {"searcher", "force", "keep_finetuned"}
 """Options of `gnnrl prune` that a comparison does not have."""
 
 
-@takes_fields(without=_ALONE)
-def compare(
-    job: Job,
-    searchers: SearchersOption = "ppo,ddpg,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
-    seeds: SeedsOption = 3,
-    out: FolderOption = Path("gnnrl-compare"),
-    as_json: options.JsonOption = False,
-) -> None:
-    """Run several searchers with equal numbers of evaluations: a table, best-so-far as a figure, all numbers as JSON.
+@dataclass(frozen=True, slots=True)
+class Compared(Outcome):
+    """A comparison, and where it is written."""
 
-    Nothing is fine-tuned. The test images are read once for the best plan of each run, after all runs. Interrupted, it
-    goes on with the same command.
+    model: str
+    data: str
+    out: Path
+    metric: Metric
+    comparison: "Comparison"
+
+    def facts(self) -> Mapping[str, object]:
+        """Return all runs, the missing ones, and a row for each searcher."""
+        found = self.comparison
+        rows = [asdict(row) for row in found.rows()]
+        own = {"model": self.model, "data": self.data, "out": str(self.out), "missing": found.missing}
+        return {**own, **asdict(found), "rows": rows}
+
+    def show(self) -> None:
+        """Print a table."""
+        stdout().print(tabulate(self.comparison, self.metric))
+        stdout().print(f"Written to {self.out / _FILE} and {self.out / _FIGURE}.")
+
+
+@command(without=_WITHOUT)
+def compare(
+    narrator: Narrator,
+    job: Job,
+    searchers: Annotated[
+        str,
+        option(
+            f"Any of {', '.join(SEARCHERS)} (cma and tpe need the extra search), and your own as file.py:name.",
+            metavar="NAME,NAME",
+            autocompletion=each_of(SEARCHERS),
+        ),
+    ] = "ppo,ddpg,evolution,annealing,greedy,random,random-prior,curves,ranked,uniform",
+    seeds: Annotated[int, option("Number of runs of each searcher, with the seeds 0, 1, ...", min=1)] = 3,
+    out: Annotated[
+        Path, option(f"Folder for {_FILE} and {_FIGURE}; the runs in it are not repeated.", "--out", metavar="DIR")
+    ] = Path("gnnrl-compare"),
+) -> Compared:
+    """Run several searchers with the same number of evaluations. Get a table, a figure of the best so far, and JSON.
+
+    Nothing is fine-tuned. The test images are read once for the best plan of each run, after all runs. If interrupted,
+    the same command resumes.
     """
     names, asked = _read_names(searchers), replace(job, finetune_epochs=0)
-    with narration(quiet=as_json) as narrator:
-        check_written(asked)
-        import_engine(narrator)
-        with limited_threads(job.threads), _telling(out / _FILE):
-            comparison = _work(asked, names, range(seeds), narrator)
-    known = {"model": job.source.model, "data": job.data, "out": str(out), "missing": comparison.missing}
-    facts = known | asdict(comparison)
-    facts["rows"] = [asdict(row) for row in comparison.rows()]
-    if as_json:
-        typer.echo(json.dumps(facts))
-    else:
-        _show(facts, job.metric, out)
-
-
-def _show(facts: dict[str, Any], metric: options.MetricOption, out: Path) -> None:
-    stdout().print(_table(facts, metric))
-    stdout().print(f"Written to {out / _FILE} and {out / _FIGURE}.")
+    check_written(asked)
+    with engine(narrator, job.threads), _explained(out / _FILE):
+        comparison = _work(asked, names, range(seeds), narrator)
+    return Compared(job.source.model, job.data, out, job.metric, comparison)
 
 
 def _read_names(text: str) -> list[str]:
-    names = [options.check_searcher(name.strip()) for name in text.split(",")]
+    names = [check_searcher(name.strip()) for name in text.split(",")]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"--searchers names {twice[0]} twice; give each searcher once")
     return names
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Say what is kept, and how to go on, where the command is told to end."""
+def _explained(path: Path) -> Iterator[None]:
+    """Say what is kept, and how to resume, if the command is interrupted."""
     try:
         with Interruption().handled():
             yield
     except Interrupted as error:
         kept = f"Finished runs are kept in {path}" if path.exists() else "No run was finished"
-        error.add_note(f"{kept}; the same command goes on with the others.")
+        error.add_note(f"{kept}; the same command resumes with the others.")
         raise
 
 
 def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
+    from gnnrl.cli.preparing import prepare
     from gnnrl.compression.contest import Contest
     from gnnrl.compression.figures import draw_comparison
-    from gnnrl.searchers.table import find_searcher
 
-    for name in names:
-        find_searcher(name)
     contest = Contest.of(names, seeds, job.episodes, job.out / _FILE)
     work = prepare(job, narrator, [job.constraint])
     test = work.test
-    comparison = work.study.compare(work.goal, contest, test=test, executor=executor_of(job))
+    comparison = work.study.compare(work.goal, contest, test=test, executor=job.place.find())
     draw_comparison(comparison, job.out / _FIGURE)
     return comparison
 
 
-def _table(facts: Mapping[str, Any], metric: options.Metric) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("searcher", no_wrap=True)
-    for title in ("seeds", "plans", "best reward", "spread", "test top-1", "spread", "seconds"):
-        table.add_column(title, justify="right")
+def tabulate(comparison: "Comparison", metric: Metric) -> Table:
+    """Tabulate the dense network, and a row for each searcher."""
+    from gnnrl.cli.tables import new_table
+
+    table = new_table("searcher", "seeds", "plans", "best reward", "spread", "test top-1", "spread", "seconds")
     shown = ("{:.2%}" if metric == "top1" else "{:.4f}").format
-    table.add_row("dense", "", "", shown(facts["dense"]["reward"]), "", f"{facts['dense']['test']:.2%}", "", "")
-    for row in facts["rows"]:
-        table.add_row(
-            row["searcher"],
-            str(row["seeds"]),
-            str(row["evaluations"]),
-            shown(row["reward"]),
-            shown(row["reward_spread"]) if row["seeds"] > 1 else "",
-            f"{row['test']:.2%}",
-            f"{row['test_spread']:.2%}" if row["seeds"] > 1 else "",
-            f"{row['seconds']:.1f}",
-        )
+    dense = comparison.dense
+    table.add_row("dense", "", "", shown(dense["reward"]), "", f"{dense['test']:.2%}", "", "")
+    for row in comparison.rows():
+        spreads = [shown(row.reward_spread), f"{row.test_spread:.2%}"] if row.seeds > 1 else ["", ""]
+        counts = (str(row.seeds), str(row.evaluations), shown(row.reward))
+        table.add_row(row.searcher, *counts, spreads[0], f"{row.test:.2%}", spreads[1], f"{row.seconds:.1f}")
     return table

@@ -1,42 +1,41 @@
-"""`gnnrl evaluate`: how good a saved result is."""
+"""`gnnrl evaluate`: the score of a saved result."""
 
-import json
+from dataclasses import dataclass, replace
 
-import typer
-
-from gnnrl.cli import options
-from gnnrl.cli.console import narration, say
-from gnnrl.cli.fields import takes_fields
-from gnnrl.cli.inputs import check_named, load_network, load_splits
+from gnnrl.cli.command import command
+from gnnrl.cli.console import Narrator, say
+from gnnrl.cli.options import DeviceOption
+from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.saved import Given, ResultArgument, complete
 
 
-@takes_fields()
-def evaluate(
-    result: ResultArgument,
-    given: Given,
-    device: options.DeviceOption = "cpu",
-    as_json: options.JsonOption = False,
-) -> None:
-    """Load a saved result into a fresh network and measure its top-1 on the test images.
+@dataclass(frozen=True, slots=True)
+class Evaluated(Outcome):
+    """Top-1 of a saved result."""
+
+    score: float
+    test_images: int
+    result: str
+
+    def show(self) -> None:
+        """Print one sentence."""
+        say(f"{self.result}: top-1 {self.score:.2%} on {self.test_images:,} test images")
+
+
+@command(quiet=True)
+def evaluate(narrator: Narrator, result: ResultArgument, given: Given, device: DeviceOption = "cpu") -> Evaluated:
+    """Load a saved result into a fresh network, and measure its top-1 on the test images.
 
     gnnrl evaluate small
     """
-    with narration(quiet=True) as narrator:
-        narrator.begin("loading PyTorch")
-        source, data = complete(result, given, with_data=True)
-        check_named(source, data, device)
-        from dataclasses import replace
+    narrator.begin("loading PyTorch")
+    source, data = complete(result, given, with_data=True, device=device)
+    from gnnrl.artifacts.bundle import load
+    from gnnrl.cli.loading import load_network, load_splits
+    from gnnrl.training import evaluator
 
-        from gnnrl.artifacts.bundle import load
-        from gnnrl.training import evaluator
-
-        fed = load_network(source, device, narrator)
-        small = load(fed.model, result)
-        splits = load_splits(data, replace(fed, model=small), narrator)
-        narrator.begin("testing")
-        score = evaluator(splits.test, device=device)(small)
-    if as_json:
-        typer.echo(json.dumps({"score": score, "test_images": len(splits.test), "result": str(result)}))
-    else:
-        say(f"{result}: top-1 {score:.2%} on {len(splits.test):,} test images")
+    fed = load_network(source, device, narrator)
+    small = load(fed.model, result)
+    splits = load_splits(data, replace(fed, model=small), narrator)
+    narrator.begin("testing")
+    return Evaluated(evaluator(splits.test, device=device)(small), len(splits.test), str(result))

@@ -1,39 +1,54 @@
-"""`gnnrl prune`: a network and data of the user's own."""
+"""`gnnrl prune`: shrink the user's network."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Annotated
 
 import typer
 
-from gnnrl.cli import options
+from gnnrl.cli.command import command, engine
 from gnnrl.cli.config_file import ConfigOption, PrintConfigOption, show_settings
-from gnnrl.cli.console import Narrator, Stopwatch, narration, plain, stdout
-from gnnrl.cli.dry_run import rehearse, show_rehearsal
-from gnnrl.cli.fields import takes_fields
-from gnnrl.cli.jobs import Job, Sweep, check_settings, check_written
-from gnnrl.cli.results import next_commands, run_job
-from gnnrl.cli.run_settings import naming, written
-from gnnrl.cli.runs import running
-from gnnrl.cli.startup import import_engine, limited_threads
-from gnnrl.cli.sweeps import read_limits, run_sweep, show_sweep
-from gnnrl.cli.tables import show_result
+from gnnrl.cli.console import Narrator
+from gnnrl.cli.jobs import Job, Sweep, check_written, read_limits
+from gnnrl.cli.options import option
+from gnnrl.cli.outcome import Outcome
+from gnnrl.cli.runs import Found, run_path
 from gnnrl.errors import ConfigError
-from gnnrl.storage.layout import check_target
+from gnnrl.storage.layout import check_sweep, check_target
 
 
-@takes_fields()
+@dataclass(frozen=True, slots=True)
+class Settings(Outcome):
+    """All settings of a command, as text in TOML."""
+
+    settings: str
+
+    def show(self) -> None:
+        """Print the text."""
+        typer.echo(self.settings)
+
+
+@command()
 def prune(
     context: typer.Context,
+    narrator: Narrator,
     job: Job,
-    sweep: options.SweepOption = None,
-    dry_run: options.DryRunOption = False,
-    as_json: options.JsonOption = False,
+    sweep: Annotated[
+        str | None,
+        option(
+            "Several limits on the metric of --constraint, with a folder for each in --out, and a report of all.",
+            metavar="30%,50%,70%",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        option("Do all but search and fine-tuning: report what can shrink, a score, and the time.", "--dry-run"),
+    ] = False,
     config: ConfigOption = None,
     print_config: PrintConfigOption = False,
-) -> None:
-    r"""Shrink a network of yours to a size limit: search, prune, repair, fine-tune, verify, save.
+) -> Outcome:
+    r"""Shrink your network to a size limit: search, prune, repair, fine-tune, verify, save.
 
     gnnrl prune --model digits-resnet --pretrained --data digits --dry-run
     gnnrl prune --model torchvision:resnet18 --pretrained --data photos
@@ -41,53 +56,37 @@ def prune(
         --data photos --constraint "latency<=60%" --searcher curves
     """
     if print_config:
-        typer.echo(show_settings(context))
-        return
+        return Settings(show_settings(context))
     if sweep and dry_run:
-        raise ConfigError("--dry-run looks at one limit; leave --sweep out")
-    with narration(quiet=as_json) as narrator:
-        if sweep:
-            shared = {each.name: getattr(job, each.name) for each in fields(job)}
-            facts = run_sweep(Sweep(**shared, limits=read_limits(sweep, job.constraint)), narrator)
-        else:
-            facts = rehearse(job, narrator) if dry_run else work_on(job, narrator)
-    if as_json:
-        typer.echo(json.dumps(facts))
-    elif sweep:
-        show_sweep(facts)
-    elif dry_run:
-        typer.echo(plain(show_rehearsal(facts)))
-    else:
-        show_pruned(facts, job)
+        raise ConfigError("--dry-run checks one limit; leave --sweep out")
+    if sweep:
+        job = Sweep.of(job, read_limits(sweep, job.constraint))
+    return work_on(job, narrator, dry_run=dry_run)
 
 
 def work_on(
-    job: Job, narrator: Narrator, settings: Mapping[str, Any] | None = None, *, repair: bool = False
-) -> dict[str, Any]:
-    """Do a job in a run that survives interruptions, new or begun before; return all facts that `--json` prints.
+    job: Job,
+    narrator: Narrator,
+    found: Found | None = None,
+    *,
+    dry_run: bool = False,
+    commands: Sequence[Sequence[str]] | None = None,
+) -> Outcome:
+    """Check a job before PyTorch is loaded, then do it; see `run_job`, `run_sweep` and `rehearse`."""
+    start = perf_counter()
+    for each in job.jobs():
+        check_written(each)
+    if not isinstance(job, Sweep):
+        check_target(job.out, force=job.force)
+    elif found is None and (job.force or not run_path(job.out).exists()):
+        check_sweep(job.out, [each.out for each in job.jobs()], force=job.force)
+    with engine(narrator, job.threads):
+        from gnnrl.cli.dry_run import rehearse
+        from gnnrl.cli.results import run_job
+        from gnnrl.cli.sweeps import run_sweep
 
-    Args:
-        settings: those of the run that was begun.
-        repair: go on before the first damaged line of its journal.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`.
-        Interrupted: the command was told to end; `gnnrl resume` goes on.
-    """
-    watch = Stopwatch()
-    check_written(job)
-    check_target(job.out, force=job.force)
-    import_engine(narrator)
-    with limited_threads(job.threads):
-        if settings is None:
-            check_settings(job)
-        with running(
-            job.out, settings or written(job), narrator, force=job.force, arguments=naming(job), repair=repair
-        ) as session:
-            facts = run_job(job, narrator, session)
-    return {**facts, "seconds": round(watch.seconds(), 2)}
-
-
-def show_pruned(facts: Mapping[str, Any], job: Job) -> None:
-    """Print the result, and what to do with it."""
-    show_result(stdout(), facts, next_commands(job))
+        if dry_run:
+            return rehearse(job, narrator, start)
+        if isinstance(job, Sweep):
+            return run_sweep(job, narrator, start, found)
+        return run_job(job, narrator, start, found, commands)

@@ -1,37 +1,77 @@
-"""`gnnrl report`: the report of a saved result, written again, or a running search in the browser."""
+"""`gnnrl report`: write the report of a saved result again, or show a running search in the browser."""
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gnnrl.cli import options
-from gnnrl.cli.console import narration
+from gnnrl.cli.command import command
+from gnnrl.cli.options import option
+from gnnrl.cli.outcome import Outcome
+from gnnrl.errors import ConfigError
 
 
+@dataclass(frozen=True, slots=True)
+class Reported(Outcome):
+    """A report, and its size."""
+
+    report: str
+    bytes: int
+
+    def show(self) -> None:
+        """Print the path."""
+        typer.echo(f"{self.report}: open it in a browser")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(Outcome):
+    """A running search, and the page that shows it."""
+
+    result: Path
+    page: Path
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the address of the page."""
+        return {"address": self.page.absolute().as_uri()}
+
+    def show(self) -> None:
+        """Print the address."""
+        typer.echo(f"{self.page.absolute().as_uri()}: open it in a browser; Ctrl-C stops updates")
+
+    def deliver(self, *, as_json: bool) -> None:
+        """Print the address, then write the page until the run ends, or Ctrl-C."""
+        from gnnrl.report.live import follow
+
+        super(Followed, self).deliver(as_json=as_json)  # slots make another class of this one
+        follow(self.result, self.page)
+
+
+@command()
 def report(
     result: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="What demo or prune saved, a sweep too; with --live, their --out.", show_default=False
+            metavar="DIR",
+            help="The directory that demo or prune saved, also a sweep's. With --live, the --out of the search.",
+            show_default=False,
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Page to write. Default: DIR/report.html; with --live, DIR.live.html.",
             "--out",
             metavar="FILE",
-            help="The page to write. Default: DIR/report.html; with --live, DIR.live.html.",
             show_default=False,
         ),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Show a running search in the browser: a page that refreshes itself.")
+        bool, option("Show a running search in the browser, on a page that refreshes itself.", "--live")
     ] = False,
-    port: Annotated[int | None, typer.Option(hidden=True, help="No longer used.")] = None,
-    as_json: options.JsonOption = False,
-) -> None:
+    port: Annotated[int | None, option("No longer used.", hidden=True)] = None,
+) -> Reported | Followed:
     """Write the report of a saved result or sweep again: one HTML file that needs nothing else.
 
     gnnrl report gnnrl-demo
@@ -39,36 +79,20 @@ def report(
     if port is not None:
         typer.echo("warning: --port has no effect any more: the live page is a file, not a server", err=True)
     if live:
-        _follow(result, out, as_json=as_json)
-        return
-    with narration(quiet=True) as narrator:
-        narrator.begin("reading the result")
-        from gnnrl.errors import ConfigError
-        from gnnrl.report.page import render
-        from gnnrl.report.record import read_record
-        from gnnrl.report.sweep import read_sweep, render_sweep
-        from gnnrl.storage.layout import REPORT, SWEEP
+        from gnnrl.report.live import find_run, page_path
 
-        path = out or result / REPORT
-        swept = (result / SWEEP).is_file()
-        page = render_sweep(read_sweep(result)) if swept else render(read_record(result), str(result))
-        try:
-            path.write_text(page)
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another with --out") from error
-    typer.echo(
-        json.dumps({"report": str(path), "bytes": len(page.encode())}) if as_json else f"{path}: open it in a browser"
-    )
+        find_run(result)
+        return Followed(result, out or page_path(result))
+    from gnnrl.report.page import render
+    from gnnrl.report.record import read_record
+    from gnnrl.report.sweep import read_sweep, render_sweep
+    from gnnrl.storage.layout import REPORT, SWEEP
 
-
-def _follow(result: Path, out: Path | None, *, as_json: bool) -> None:
-    """Write the page of a run until the run ends or Ctrl-C."""
-    from gnnrl.report.live import find_run, follow, page_path
-
-    find_run(result)
-    page = out or page_path(result)
-    address = page.absolute().as_uri()
-    typer.echo(
-        json.dumps({"address": address}) if as_json else f"{address}: open it in a browser; Ctrl-C stops updates"
-    )
-    follow(result, page)
+    path = out or result / REPORT
+    is_sweep = (result / SWEEP).is_file()
+    page = render_sweep(read_sweep(result)) if is_sweep else render(read_record(result), str(result))
+    try:
+        path.write_text(page)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another file with --out") from error
+    return Reported(str(path), len(page.encode()))

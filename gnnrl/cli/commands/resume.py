@@ -1,113 +1,94 @@
-"""`gnnrl resume`: a run that was interrupted goes on, and ends as if it had never stopped."""
+"""`gnnrl resume`: resume an interrupted run, to the result of an uninterrupted one."""
 
-import json
-import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gnnrl.cli import options
-from gnnrl.cli import torchrun as company
-from gnnrl.cli.commands.finetune import show_tuned, tune_on
-from gnnrl.cli.commands.prune import show_pruned, work_on
-from gnnrl.cli.console import narration, say
-from gnnrl.cli.jobs import Job, Sweep
-from gnnrl.cli.run_settings import read_job
-from gnnrl.cli.runs import Found, can_extend, extend, find_run, refuse_part, run_path, tidy
-from gnnrl.cli.sweeps import run_sweep, show_sweep
+from gnnrl.cli import torchrun
+from gnnrl.cli.command import command
+from gnnrl.cli.commands.finetune import tune_on
+from gnnrl.cli.commands.prune import work_on
+from gnnrl.cli.console import Narrator, say
+from gnnrl.cli.jobs import Place
+from gnnrl.cli.options import option
+from gnnrl.cli.outcome import Outcome
+from gnnrl.cli.run_settings import Again, read_job
+from gnnrl.cli.runs import Found, extend, find_run, refuse_part, resume_command, run_path, tidy
 from gnnrl.cli.training import Tuning
 from gnnrl.errors import ConfigError
 from gnnrl.storage.layout import SWEEP
 
 
-def resume(
-    result: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The --out of the command that was interrupted.", show_default=False)
-    ],
-    more: Annotated[
-        int, typer.Option("--extend", min=0, metavar="N", help="Judge so many more plans, also after the end.")
-    ] = 0,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Go on before the first damaged line of the journal.")
-    ] = False,
-    as_json: options.JsonOption = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="The network again, where it is code of yours: a run is never trusted to name code."
-        ),
-    ] = None,
-    searcher: Annotated[str | None, typer.Option(metavar="NAME", help="The searcher likewise.")] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="The weights, where they were moved.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="PATH", help="The images, where they were moved.")] = None,
-    executor: options.ExecutorOption = "serial",
-    workers: options.WorkersOption = None,
-    address: options.AddressOption = None,
-) -> None:
-    """Go on with a run that was interrupted: Ctrl-C, a crash, a full disk. The result is that of the unbroken run.
+@dataclass(frozen=True, slots=True)
+class Finished(Outcome):
+    """A result that is complete already.
 
-    A sweep goes on as a whole: finished limits are kept.
+    Attributes:
+        manifest: facts of its manifest; a sweep has none.
+        advice: a command that extends its search, empty if it cannot be extended.
+    """
+
+    out: Path
+    manifest: Mapping[str, object] = field(default_factory=dict)
+    advice: str = ""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the place of the result, its scores and its number of evaluations."""
+        known = {name: self.manifest[name] for name in ("score", "evaluations") if name in self.manifest}
+        return {"finished": True, "out": str(self.out), **known}
+
+    def show(self) -> None:
+        """Print that there is nothing to do, and how to extend the search."""
+        advice = f"\nExtend it with: {self.advice}" if self.advice else ""
+        say(f"{self.out} is finished; there is nothing to resume.{advice}")
+
+
+@command()
+def resume(
+    narrator: Narrator,
+    result: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The --out of the interrupted command.", show_default=False)
+    ],
+    again: Again,
+    place: Place,
+    more: Annotated[int, option("Score this many more plans, also after the end.", "--extend", min=0)] = 0,
+    repair: Annotated[bool, option("Resume before the first damaged line of the journal.", "--repair")] = False,
+) -> Outcome | None:
+    """Resume an interrupted run, after Ctrl-C, a crash or a full disk. The result is that of an uninterrupted run.
+
+    A sweep is resumed as a whole: finished limits are kept.
 
     gnnrl resume small
     """
     if (result / SWEEP).is_file() and not run_path(result).exists():
-        _tell_swept(result, more, as_json=as_json)
-        return
+        if more:
+            raise ConfigError(f"{result} is a sweep; extend its results one by one: gnnrl resume {result}/macs-50")
+        return Finished(result)
     found = find_run(result)
     if more or not found.is_finished:
         refuse_part(found)
-    if found.is_finished and company.helps():
-        return
     if found.is_finished:
-        tidy(found)
+        if torchrun.helps():
+            return None
+        tidy(found.out)
         if not more:
-            _tell_finished(found, as_json=as_json)
-            return
+            return _finished(found)
         found = extend(found, more)
     elif more:
-        raise ConfigError(f"the run of {found.out} has not ended yet; go on with it first, then give --extend")
-    given = {"model": model, "searcher": searcher, "weights": weights, "data": data}
-    job = read_job(found, {**given, "executor": executor, "workers": workers, "address": address})
-    _go_on(job, found, repair=repair, as_json=as_json)
-
-
-def _go_on(job: Job | Tuning, found: Found, *, repair: bool, as_json: bool) -> None:
-    """Do what is left of a job, and show what came of it."""
-    with narration(quiet=as_json) as narrator:
-        if isinstance(job, Tuning):
-            facts = tune_on(job, narrator, found.settings, repair=repair)
-        else:
-            company.refuse("a search")
-            if isinstance(job, Sweep):
-                facts = run_sweep(job, narrator, found.settings, repair=repair)
-            else:
-                facts = work_on(job, narrator, found.settings, repair=repair)
+        raise ConfigError(f"the run of {found.out} has not ended yet; resume it first, then give --extend")
+    found = replace(found, repair=repair)
+    job = read_job(found, again, place)
     if isinstance(job, Tuning):
-        show_tuned(facts, as_json=as_json)
-    elif as_json:
-        typer.echo(json.dumps(facts))
-    elif isinstance(job, Sweep):
-        show_sweep(facts)
-    else:
-        show_pruned(facts, job)
+        return tune_on(job, narrator, found)
+    torchrun.refuse("a search")
+    return work_on(job, narrator, found)
 
 
-def _tell_swept(out: Path, more: int, *, as_json: bool) -> None:
-    if more:
-        raise ConfigError(f"{out} is a sweep; extend the results in it one by one, as gnnrl resume {out}/macs-50")
-    told = f"{out} is finished, there is nothing to go on with."
-    typer.echo(json.dumps({"finished": True, "out": str(out)}) if as_json else told)
-
-
-def _tell_finished(found: Found, *, as_json: bool) -> None:
+def _finished(found: Found) -> Finished:
     from gnnrl.artifacts.bundle import read_manifest
 
-    facts = read_manifest(found.out)
-    if as_json:
-        told = {"finished": True, "out": str(found.out)}
-        typer.echo(json.dumps(told | {name: facts[name] for name in ("score", "evaluations") if name in facts}))
-    else:
-        command = shlex.join(["gnnrl", "resume", str(found.out), "--extend", "50"])
-        more = f"\nMore: {command}" if can_extend(found) else ""
-        say(f"{found.out} is finished, there is nothing to go on with.{more}")
+    advice = resume_command(found.out, "--extend", "50") if found.can_be_extended else ""
+    return Finished(found.out, read_manifest(found.out), advice)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from gnnrl.artifacts import bundle
-from gnnrl.cli import follower
+from gnnrl.cli import follower, preparing
 from gnnrl.storage.files import digest
 from gnnrl.zoo.digits import DIGITS_WEIGHTS
 from tests.cli.running import run
@@ -33,7 +33,7 @@ def interrupted(after: int, number: int, *arguments: str) -> Result:
             super().judged(trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(follower, "Follower", Signalled)
+        patch.setattr(preparing, "Follower", Signalled)
         return run(*arguments)
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from gnnrl.cli.app import app
 from gnnrl.cli.commands import bench
-from gnnrl.cli.commands.bench import tabulate
-from gnnrl.cli.console import Silent, stdout
+from gnnrl.cli.commands.bench import Benched, Speed, tabulate
+from gnnrl.cli.console import Narrator, stdout
 from gnnrl.errors import ConfigError
 from tests.cli.contestants import EAGER
 
@@ -24,7 +24,7 @@ def test_a_missing_engine_is_told_and_left_out(saved: Path, monkeypatch: pytest.
         ConfigError,
         match=r"nothing could be measured: onnxruntime: it is not installed; run: .*pip install 'onnx",
     ):
-        bench._measure(pair, ["onnxruntime"], 1, 600, Silent())
+        bench._measure(pair, ["onnxruntime"], 1, 600, Narrator())
 
 
 def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,14 +48,13 @@ def test_percentiles_are_those_of_all_calls() -> None:
 
 
 def test_the_table_has_a_row_for_each_network_and_how_much_faster_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    def row(milliseconds: float, rate: float, memory: float) -> dict[str, Any]:
+    def row(milliseconds: float, rate: float, memory: float) -> Speed:
         latency = {"median": milliseconds, "p5": milliseconds - 1, "p95": milliseconds + 1}
         spread = {"p5": 0.9 * rate, "p95": 1.1 * rate}
-        rates = {"images_per_second": rate, "images_per_second_spread": spread}
-        return {"latency_ms": latency, **rates, "peak_memory_mb": memory, "calls": 9}
+        return Speed(latency, rate, spread, memory, 9)
 
     engines = {"eager": {"dense": row(10, 100, 200), "pruned": row(5, 150, 100)}}
-    stdout().print(tabulate({"engines": engines, "batch": 64, "device": "cpu", "threads": 2}))
+    stdout().print(tabulate(Benched("small", "digits-resnet", 64, "cpu", 2, engines, {})))
 
     shown = capsys.readouterr().out
     for text in ("cpu, 2 threads", "eager, dense", "11.00", "x2.00", "x1.50", "90", "110", "pruned to dense", "50%"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnrl.cli import follower
+from gnnrl.cli import follower, preparing
 from gnnrl.scoring.plans import Trial
 from tests.cli.running import prune, refused, run
 
@@ -41,10 +41,10 @@ def test_compare_says_what_is_kept_when_it_is_interrupted(monkeypatch: pytest.Mo
 
     settings = ("compare", *prune()[1:], "--metric", "loss", "--episodes", "3", "--seeds", "1", "--out", "arms")
     settings = (*settings, "--searchers", "random,annealing", "--calibration-images", "32")
-    monkeypatch.setattr(follower, "Follower", Stopping)
+    monkeypatch.setattr(preparing, "Follower", Stopping)
     told = [" ".join(stopped.stderr.split()) for stopped in (run(*settings), run(*settings))]
-    assert "No run was finished; the same command goes on with the others." in told[0]
-    assert "Finished runs are kept in arms/comparison.json; the same command goes on with the others." in told[1]
+    assert "No run was finished; the same command resumes with the others." in told[0]
+    assert "Finished runs are kept in arms/comparison.json; the same command resumes with the others." in told[1]
     assert json.loads(run(*settings, "--json").stdout)["missing"] == []
 
 

@@ -23,15 +23,15 @@ def test_a_result_is_trained_further_and_goes_on_after_an_interruption(finished:
     whole = run("finetune", "small", *network, *options, "--out", "whole", "--json")
     assert whole.exit_code == 0, whole.output
 
-    advance = console.Silent.advance
+    advance = console.Narrator.advance
 
-    def stop(self: console.Silent, done: int, total: int, note: str = "") -> None:
+    def stop(self: console.Narrator, done: int, total: int, note: str = "") -> None:
         advance(self, done, total, note)
         if note.startswith("loss") and done > 0.7 * total:
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(console.Silent, "advance", stop)
+        patch.setattr(console.Narrator, "advance", stop)
         stopped = run("finetune", "small", *network, *options, "--json")
     assert stopped.exit_code == 143, stopped.output
     assert "gnnrl resume small-finetuned" in json.loads(stopped.stdout)["error"]["message"]

@@ -57,7 +57,7 @@ def test_prune_refuses_before_it_reads_the_data(
     Path("taken").mkdir()
     Path("taken/precious.txt").touch()
     save_file({"conv1.weight": torch.zeros(3, 3)}, "other.safetensors")
-    monkeypatch.setattr("gnnrl.zoo.data.load_data", lambda *_, **__: pytest.fail("the data was read"))
+    monkeypatch.setattr("gnnrl.cli.loading.load_data", lambda *_, **__: pytest.fail("the data was read"))
     assert message in refused(code, *prune("--out", "small", *arguments))
 
 

@@ -24,7 +24,7 @@ def test_a_run_that_was_told_to_end_goes_on_as_if_it_never_had(name: str, code: 
     stopped = interrupted(2, getattr(signal, name), *SMALL)
     assert stopped.exit_code == code, stopped.output
     assert f"interrupted by {name}" in stopped.stderr
-    assert stopped.stderr.count("Go on with: gnnrl resume small") == 1
+    assert stopped.stderr.count("Resume with: gnnrl resume small") == 1
     assert [path.name for path in Path().iterdir()] == ["small.run"]
 
     resumed = run("resume", "small", "--json")
@@ -38,7 +38,7 @@ def test_the_next_command_says_that_there_is_a_run_and_force_begins_anew(finishe
     interrupted(1, signal.SIGINT, *SMALL)
     again = run(*SMALL)
     assert again.exit_code == 2
-    assert "small.run holds an interrupted run: go on with `gnnrl resume small`, or begin anew" in again.stderr
+    assert "small.run holds an interrupted run: resume it with `gnnrl resume small`, or start again" in again.stderr
     assert run(*SMALL, "--force").exit_code == 0
     assert outcome() == outcome(str(finished))
 
@@ -79,7 +79,7 @@ def test_force_leaves_a_result_alone_that_holds_files_of_the_user(finished: Path
 
 def test_extend_is_offered_where_it_works(finished: Path) -> None:
     shutil.copytree(finished, "small")
-    assert run("resume", "small").stdout.endswith("More: gnnrl resume small --extend 50\n")
+    assert run("resume", "small").stdout.endswith("Extend it with: gnnrl resume small --extend 50\n")
     path = Path("small/run/settings.json")
     search = json.loads(path.read_text())
     tuning = {name: value for name, value in search["options"].items() if name not in ("searcher", "episodes")}
@@ -87,10 +87,10 @@ def test_extend_is_offered_where_it_works(finished: Path) -> None:
         settings = {name: value for name, value in search.items() if name != "options"}
         path.write_text(json.dumps(settings if options is None else settings | {"options": options}))
         told = run("resume", "small")
-        assert (told.exit_code, told.stdout) == (0, "small is finished, there is nothing to go on with.\n")
+        assert (told.exit_code, told.stdout) == (0, "small is finished; there is nothing to resume.\n")
         refused = run("resume", "small", "--extend", "50")
         assert refused.exit_code == (6 if options is None else 2)
-        assert ("go on in Python" if options is None else "only a search can be extended") in refused.stderr
+        assert ("resume it in Python" if options is None else "only a search can be extended") in refused.stderr
 
 
 def test_a_kill_after_the_very_last_step_is_no_harm(finished: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_kill_after_the_very_last_step_is_no_harm(finished: Path) -> None:
 def test_where_there_is_no_run_it_says_how_to_begin_one() -> None:
     found = run("resume", "small")
     assert found.exit_code == 2
-    assert "begin one with `gnnrl prune --out small`" in found.stderr
+    assert "start one with `gnnrl prune --out small`" in found.stderr
 
 
 def test_code_that_a_run_names_is_not_imported(finished: Path) -> None:

@@ -113,7 +113,7 @@ def test_samples_of_another_size_than_the_network_was_traced_for_are_told() -> N
     result = prune("of_images", shape="1,1,16,16")
 
     assert result.exit_code == 0, result.output
-    assert "samples of shape [1, 8, 8]" in " ".join(result.stderr.split())
+    assert "have shape [1, 8, 8]" in " ".join(result.stderr.split())
 
 
 def test_a_network_without_data_is_refused() -> None:

@@ -1,0 +1,65 @@
+"""What all commands share: their options, the narrator, PyTorch, and the print of their outcome."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
+from typing import Annotated, Any
+
+from gnnrl.cli.console import Narrator, narration
+from gnnrl.cli.fields import takes_fields
+from gnnrl.cli.options import option
+from gnnrl.cli.outcome import Outcome
+
+JsonOption = Annotated[bool, option("Print one JSON object on stdout, and nothing else.", "--json")]
+
+
+def command(
+    *, quiet: bool = False, without: Collection[str] = ()
+) -> Callable[[Callable[..., Outcome | None]], Callable[..., None]]:
+    """Make a command of a function that returns its outcome.
+
+    The command has the fields of the function's dataclasses as options, and `--json`. A parameter `narrator` is not an
+    option: it gets a narrator, which ends with the function.
+
+    Args:
+        quiet: never report stages without a terminal; by default only `--json` is quiet.
+        without: fields that are not options of this command.
+    """
+
+    def make(function: Callable[..., Outcome | None]) -> Callable[..., None]:
+        signature = inspect.signature(function)
+        own = [parameter for name, parameter in signature.parameters.items() if name != "narrator"]
+        is_told = len(own) < len(signature.parameters)
+
+        @wraps(function)
+        def run(*, as_json: bool, **given: Any) -> None:
+            if not is_told:
+                outcome = function(**given)
+            else:
+                with narration(quiet=quiet or as_json) as narrator:
+                    outcome = function(narrator=narrator, **given)
+            if outcome is not None:
+                outcome.deliver(as_json=as_json)
+
+        json = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption)
+        run.__signature__ = signature.replace(parameters=[*own, json])  # type: ignore[attr-defined]
+        return takes_fields(without=without)(run)
+
+    return make
+
+
+@contextmanager
+def engine(narrator: Narrator, threads: int | None = None) -> Iterator[None]:
+    """Load PyTorch, which takes seconds, and compute on this many threads inside; None leaves the choice to PyTorch."""
+    narrator.begin("loading PyTorch")
+    import_module("gnnrl.compression.pipeline")
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
