@@ -36,6 +36,7 @@ class Operation:
         axes: dimensions of the first result that a plan can shorten.
         others: the same, shape and axes, of each further result.
         operands: the same of each computed tensor that it reads, if the operation has multiply-accumulates.
+        is_filled: whether the result is filled with one number, so that its size may follow any other tensor.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Operation:
     axes: tuple["Axis", ...] = ()
     others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
     operands: Mapping[str, tuple[tuple[int, ...], tuple["Axis", ...]]] = field(default_factory=dict)
+    is_filled: bool = False
 
     @property
     def is_layer(self) -> bool:

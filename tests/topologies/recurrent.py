@@ -74,3 +74,27 @@ def recurrent_cells() -> tuple[nn.Module, Any]:
     cells = {"gru": nn.GRUCell(6, 8), "lstm": nn.LSTMCell(8, 7), "plain": nn.RNNCell(7, 9, nonlinearity="relu")}
     start = nn.Parameter(torch.randn(1, 8))
     return Module(run, stem=nn.Linear(4, 6), **cells, start=start, head=nn.Linear(9, 3)), torch.randn(2, 3, 4)
+
+
+class ConvolutionalCell(nn.Module):
+    """Convolutions with gates in a loop, which start from zeros that a method makes (ConvLSTM)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width, self.gates, self.out = 8, nn.Conv2d(2 + 8, 32, 3, padding=1), nn.Conv2d(8, 3, 1)
+
+    def start(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), self.width, *x.shape[3:], dtype=x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = output = self.start(x)
+        for step in range(x.shape[1]):
+            i, f, o, g = self.gates(torch.cat([x[:, step], output], 1)).chunk(4, 1)
+            state = f.sigmoid() * state + i.sigmoid() * g.tanh()
+            output = o.sigmoid() * state.tanh()
+        return self.out(output)
+
+
+@fixture
+def recurrent_convolutions() -> tuple[nn.Module, Any]:
+    return ConvolutionalCell(), torch.randn(2, 3, 2, 5, 5)

@@ -107,6 +107,20 @@ def class_token() -> tuple[nn.Module, Any]:
 
 
 @fixture
+def added_token() -> tuple[nn.Module, Any]:
+    """A learned token that zeros spread over the batch, as in CLIP."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.patch(x).flatten(2).transpose(1, 2)
+        token = m.token + torch.zeros(x.shape[0], 1, x.shape[-1], dtype=x.dtype)
+        x = torch.cat([token, x], 1)
+        return m.head((x + m.down(F.gelu(m.up(x))))[:, 0])
+
+    layers = {"patch": nn.Conv2d(3, 8, 4, stride=4), "up": nn.Linear(8, 12), "down": nn.Linear(12, 8)}
+    return Module(run, **layers, token=nn.Parameter(torch.randn(8)), head=nn.Linear(8, 4)), images()
+
+
+@fixture
 def registers() -> tuple[nn.Module, Any]:
     """Several learned tokens before the others; sizes are read from a position that is not used otherwise."""
 

@@ -21,7 +21,7 @@ from gnnrl.network.labelling.liveness import find_buffers
 from gnnrl.network.labelling.operations import indexing, reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.labelling.operations.registry import RULES
-from gnnrl.network.labelling.operations.zeros import is_labelled, leaves_zero
+from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
 from gnnrl.network.labelling.regions import flattened
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
 from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed, wide
@@ -51,6 +51,7 @@ class Labelling:
         self.zeros: set[fx.Node] = set()
         self.weights: set[fx.Node] = set()
         self.tables: set[fx.Node] = set()
+        self.filled: set[fx.Node] = set()
         self.operations: list[Operation] = []
         self.nodes: list[fx.Node] = []
         self.operands: list[dict[str, Value]] = []
@@ -87,10 +88,13 @@ class Labelling:
             replace(
                 operation,
                 axes=_axes(first, found),
+                is_filled=node in self.filled,
                 others=tuple((other.shape, _axes(other, found)) for other in others),
                 operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
             )
-            for operation, (first, *others), read in zip(self.operations, results, self.operands, strict=True)
+            for operation, node, (first, *others), read in zip(
+                self.operations, self.nodes, results, self.operands, strict=True
+            )
         )
         share = macs_shares(found, operations, self._stored_weights(), self.tensors)
         read = {value for node in self.weights if node.users and isinstance(value := self.values[node], str)}
@@ -145,7 +149,7 @@ class Labelling:
             source, position = node.args
             self.values[node] = self.values[source][position]  # type: ignore[index]
             self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
-            for known in (self.zeros, self.weights, self.tables):
+            for known in (self.zeros, self.weights, self.tables, self.filled):
                 if source in known:
                     known.add(node)
             return
@@ -171,6 +175,8 @@ class Labelling:
         sources = [source for source in call.node.all_input_nodes if self.values.get(source) is not None]
         if self.weights.issuperset(sources):
             self.weights.add(call.node)
+        if is_filled(call.node, self.filled):
+            self.filled.add(call.node)
         labelled = [source for source in sources if is_labelled(self.values[source])]
         if labelled and self.tables.issuperset(labelled) and "weight" not in call.arguments:
             self.tables.add(call.node)
@@ -189,6 +195,7 @@ class Labelling:
             works=self.works,
             zeros=self.zeros,
             weights=self.weights,
+            filled=self.filled,
         )
 
     def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:

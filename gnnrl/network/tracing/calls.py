@@ -27,12 +27,16 @@ def shapes_of(output: Any) -> list[_Shape]:
 
 
 def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str, _Shape], set[_Shape]]:
-    """Return the shapes of results in a narrower network, by name of the operation and dense shape."""
+    """Return the shapes of results in a narrower network, by name of the operation and dense shape.
+
+    The sizes of results that are filled with one number are not known; an operation that reads them checks them.
+    """
     found: dict[tuple[str, _Shape], set[_Shape]] = {}
     for operation in network.operations:
         after = _after(operation.shape, operation.axes, alive)
         found.setdefault((operation.name, operation.shape), set()).add(after)
-    return found
+    filled = {(operation.name, operation.shape) for operation in network.operations if operation.is_filled}
+    return {key: after for key, after in found.items() if key not in filled}
 
 
 def _after(shape: _Shape, axes: Sequence[Axis], alive: NDArray[np.bool_]) -> _Shape:
@@ -66,7 +70,7 @@ def _key(operation: Operation) -> Cut:
 def _cuts_after(network: Network, alive: NDArray[np.bool_]) -> dict[Cut, list[Cut]]:
     """Return the shapes of the parts of cut tensors in a narrower network, by their dense shapes, in order."""
     found: dict[Cut, list[Cut]] = {}
-    for *_, last in _cuts(network):
+    for *_, last in (chain for chain in _cuts(network) if not chain[-1].is_filled):
         found.setdefault(_key(last), []).append(tuple(_after(*result, alive) for result in last.results))
     return found
 

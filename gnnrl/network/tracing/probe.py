@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from functools import cached_property
 from traceback import walk_tb
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -250,8 +251,14 @@ def _running(error: BaseException, model: nn.Module) -> _Running:
             modules[owner] = None
         for path in (owner, *outer):
             if path is not None:
-                read[path] = read.get(path, frozenset()) | frozenset(code.co_names)
+                read[path] = read.get(path, frozenset()) | _names(code, model.get_submodule(path))
     return tuple(modules), read
+
+
+def _names(code: CodeType, module: nn.Module) -> frozenset[str]:
+    """Return the names that code reads, and those that functions of the module read which the code names."""
+    called = (getattr(getattr(module, name, None), "__code__", None) for name in code.co_names)
+    return frozenset(code.co_names).union(*(inner.co_names for inner in called if inner))
 
 
 def _axes_by_module(network: Network) -> dict[str, list[Axis]]:

@@ -34,6 +34,7 @@ class Tensors:
     shapes: dict[str, tuple[int, ...]]
     space: LabelSpace
     labels: dict[tuple[str, int], Component] = field(default_factory=dict)
+    made: list[Component] = field(default_factory=list)
     _uses: dict[str, list[set[int]]] = field(default_factory=dict)
 
     def value(self, name: str, dims: Sequence[int]) -> Value:
@@ -49,10 +50,15 @@ class Tensors:
         return Value(shape, tuple(components))
 
     def freeze_disagreements(self) -> None:
-        """Freeze the dimensions that can shrink in one use of a parameter but not in another."""
+        """Freeze dimensions that can shrink in one use of a parameter but not in another, and those of no parameter."""
         for (name, dim), labels in self.labels.items():
             if any(dim not in use for use in self._uses[name]):
                 self.space.freeze(labels, Reason(Kind.SEVERAL_USES, detail=name))
+        if self.made:
+            units = self.space.units()
+            stored = units[np.concatenate([np.empty(0, np.int64), *self.labels.values()])]
+            for labels in self.made:
+                self.space.freeze(labels[~np.isin(units[labels], stored)], Reason(Kind.FIXED_PART))
 
 
 @dataclass(slots=True)
@@ -62,6 +68,7 @@ class Call:
     Attributes:
         zeros: results that are zero in removed channels, see `zeros`.
         weights: parameters, buffers, and results that are computed from only these.
+        filled: results that are filled with one number. Their sizes follow other tensors if probes confirm it.
     """
 
     node: fx.Node
@@ -75,6 +82,7 @@ class Call:
     works: list[Work]
     zeros: set[fx.Node]
     weights: set[fx.Node]
+    filled: set[fx.Node]
 
     @property
     def space(self) -> LabelSpace:
@@ -129,6 +137,20 @@ class Call:
     def stored(self, argument: str | fx.Node) -> bool:
         """Return whether a tensor argument is a parameter or buffer, or computed from only these."""
         return self._node(argument) in self.weights
+
+    def is_sizeless(self, node: fx.Node) -> bool:
+        """Return whether a tensor is filled with one number and has no use yet that states its size."""
+        return node in self.filled and not self.value(node).components
+
+    def adopt(self, node: fx.Node, value: Value) -> None:
+        """Give a tensor that is filled with one number the labels of its first use, which state its size."""
+        shape = self.shape_of(node)
+        skipped = len(value.shape) - len(shape)
+        known = {dim for dim, size in enumerate(shape, skipped) if size == value.shape[dim]}
+        components = (component for component in value.components if wide(component) <= known)
+        self.values[node] = Value(
+            shape, tuple(component.reshape(component.shape[skipped:]) for component in components)
+        )
 
     def vanishes(self, argument: str | fx.Node) -> bool:
         """Return whether a tensor argument is zero in removed channels."""

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 from torch import fx
 
-from gnnrl.network.labelling.operations.call import Call, Rule, passed
+from gnnrl.network.labelling.operations.call import Call, Rule, passed, vector
 from gnnrl.network.labels import Component, Value, wide
 from gnnrl.network.reasons import Kind
 
@@ -43,10 +43,15 @@ def gate(call: Call) -> Value:
 def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Sequence[Value] = ()) -> Value:
     """Tie the labels of tensors (and of `others`) broadcast to one shape. A fixed size freezes the others' labels.
 
+    A tensor that is filled with one number has no size of its own: it takes over the others', or gets new labels.
+
     If a component varies along several dimensions, as heads and their channels do, and a stored tensor has a size along
     the last one, as the angles of a rotary embedding have, then that dimension is kept: whole heads are removed.
     """
     rank = len(shape)
+    sizeless = [node for node in nodes if call.is_sizeless(node)]
+    filled = sizeless if len(sizeless) < len(nodes) else []
+    nodes = [node for node in nodes if node not in filled]
     computed = [node for node in nodes if call.parameter(node) is None]
     known = [value.aligned(rank) for value in (*others, *map(call.value, computed))]
     # Find the last dimensions of components that vary along several, and freeze stored tensors along them.
@@ -75,7 +80,21 @@ def unify(call: Call, nodes: Sequence[fx.Node], shape: Sequence[int], others: Se
     for value in known:
         for component in value.components:
             merged = merge(call, merged, component)
-    return Value(tuple(shape), tuple(merged))
+    result = (
+        Value(tuple(shape), (*merged, *_made(call, known, shape))) if filled else Value(tuple(shape), tuple(merged))
+    )
+    for node in filled:
+        call.adopt(node, result)
+    return result
+
+
+def _made(call: Call, known: Sequence[Value], shape: Sequence[int]) -> list[Component]:
+    """Return new labels for the dimensions that only tensors filled with one number have."""
+    sizes = {dim for value in known for dim, size in enumerate(value.shape) if size > 1}
+    missing = [dim for dim, size in enumerate(shape) if size > 1 and dim not in sizes]
+    labels = {dim: call.space.fresh(shape[dim]) for dim in missing}
+    call.tensors.made += labels.values()
+    return [component for dim in missing for component in vector(labels[dim], dim, shape).components]
 
 
 def _fixed(value: Value) -> set[int]:

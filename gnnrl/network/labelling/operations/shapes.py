@@ -122,10 +122,12 @@ def concatenate(call: Call) -> Value:
     nodes: list[fx.Node] = call["tensors"]
     dim = int(call.arguments.get("dim", 0)) % len(call.shape)
     values = [call.value(node) for node in nodes]
-    if not any(value.varying(dim) for value in values):
+    varying = [component for value in values for component in value.varying(dim)]
+    filled = not any(value.labelled() - {dim} for value in values) and any(map(call.is_sizeless, nodes))
+    if not filled and not varying:
         # Along a dimension of fixed size the other dimensions are unified.
         return unify(call, [node for node in nodes if prod(call.shape_of(node))], call.shape)
-    if all(component.size > component.shape[dim] for value in values for component in value.varying(dim)):
+    if varying and all(component.size > component.shape[dim] for component in varying):
         return _stacked_rows(call, values, dim)
     # Stored tokens next to computed ones stay, because this dimension is not one of channels.
     tokens = any(not value.varying(dim) and not call.stored(node) for node, value in zip(nodes, values, strict=True))
@@ -134,7 +136,11 @@ def concatenate(call: Call) -> Value:
         labels = call.along(value, dim)
         if labels is None or (tokens and call.stored(node)):
             labels = call.space.fresh(value.shape[dim]) if labels is None else labels
-            call.space.freeze(labels, call.reason(Kind.FIXED_PART))
+            if filled and call.is_sizeless(node):
+                call.tensors.made.append(labels)
+                call.adopt(node, vector(labels, dim, value.shape))
+            else:
+                call.space.freeze(labels, call.reason(Kind.FIXED_PART))
         parts.append(labels)
         kept = tuple(component for component in value.components if component.shape[dim] == 1)
         rest.append(Value(tuple(1 if d == dim else size for d, size in enumerate(value.shape)), kept))

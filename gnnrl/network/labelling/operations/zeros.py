@@ -7,10 +7,13 @@ masked network: `(q * k).sum(1)` can, `x.sigmoid().sum(1)` cannot, because sigmo
 
 from torch import fx
 
-from gnnrl.network.labelling.operations import indexing, recurrent, reductions, shapes
-from gnnrl.network.labelling.operations.call import Call
+from gnnrl.network.labelling.operations import indexing, pointwise, recurrent, reductions, shapes
+from gnnrl.network.labelling.operations.call import Call, operation_name
 from gnnrl.network.labels import Value
 
+_FILLS = {"zeros", "ones", "full", "new_zeros", "new_ones", "new_full"}
+_UNEVEN = {"cat", "concat", "concatenate", "stack", "pad", "constant_pad_nd"}
+_KEEP_FILLED = {*pointwise.RULES, *indexing.RULES, *shapes.RULES} - _UNEVEN
 _FUNCTIONS = """
     relu relu6 gelu silu hardswish tanh leaky_relu elu selu celu mish hardshrink softshrink tanhshrink rrelu
     expm1 log1p sqrt abs neg sign square sin erf ceil floor round trunc frac prelu positive
@@ -57,6 +60,18 @@ def leaves_zero(call: Call) -> bool:
         return (low is None or low <= 0) and (high is None or high >= 0) and _zero(call, tensors[0])
     constants = [value for key, value in call.arguments.items() if key == "other" and isinstance(value, int | float)]
     return (name in _KEEP_ZERO or (name in _ALL and not any(constants))) and all(_zero(call, node) for node in tensors)
+
+
+def is_filled(node: fx.Node, known: set[fx.Node]) -> bool:
+    """Return whether a result is filled with one number, and nothing is written into it."""
+    name, sources = operation_name(node), [source for source in node.all_input_nodes if "val" in source.meta]
+    made = name in _FILLS or (name in _KEEP_FILLED and bool(sources) and known.issuperset(sources))
+    return made and not _is_written(node)
+
+
+def _is_written(node: fx.Node) -> bool:
+    names = {user: operation_name(user) for user in node.users}
+    return any(name.endswith("_") or (name in _KEEP_FILLED and _is_written(user)) for user, name in names.items())
 
 
 def is_labelled(value: str | Value | list[Value]) -> bool:

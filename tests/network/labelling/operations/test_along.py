@@ -16,6 +16,7 @@ CASES = {
     "topk of space": Case(lambda x: x.flatten(2).topk(3, 2).values.mean(2), 8),
     "sort inside heads": Case(lambda x: x.unflatten(1, (-1, 4)).sort(2).values.flatten(1, 2), 2),
     "gather of space": Case(lambda x: x.gather(2, torch.zeros_like(x, dtype=torch.long)), 8),
+    "gather at one position": Case(lambda x: x.gather(3, torch.zeros(1, 1, 1, 2).long().expand(*x.shape[:3], 2)), 8),
     "diagonal of space": Case(lambda x: x.diagonal(0, 2, 3).mean(2), 8),
     "index_add in space": Case(lambda x: x.index_add(2, torch.tensor([1]), x[:, :, :1]), 8),
     "index_add of channels": Case(lambda x: x.index_add(1, torch.tensor([1]), x[:, :1]), 0, Kind.PUT_AT_POSITIONS),

@@ -13,6 +13,12 @@ from tests.topologies import images
 CONSTANT = torch.rand(1, 8, 1, 1) + 0.5
 GRID = torch.rand(4, 4)
 
+
+def written(zeros: Tensor, x: Tensor) -> Tensor:
+    zeros[:, 0] = x[:, 0]
+    return zeros
+
+
 CASES = {
     "relu": Case(torch.relu, 8),
     "in place": Case(lambda x: x.relu_().mul_(2), 8),
@@ -20,6 +26,12 @@ CASES = {
     "scalar": Case(lambda x: 1.0 / (x.abs() + 1) - 3, 8),
     "itself": Case(lambda x: x * x + x, 8),
     "a new tensor": Case(lambda x: x + x.new_ones(2, 1, 4, 4), 8),
+    "zeros of its shape": Case(lambda x: x + torch.zeros(x.shape), 8),
+    "ones for each channel": Case(lambda x: x * (2 * torch.ones(x.shape[1], dtype=x.dtype)[:, None, None]), 8),
+    "new zeros, expanded": Case(lambda x: x - x.new_zeros(1).expand(x.shape), 8),
+    "zeros of a stated shape": Case(lambda x: x + torch.zeros(2, 8, 4, 4), 0, Kind.STATED_SIZE),
+    "a ramp over channels": Case(lambda x: x * torch.arange(x.shape[1])[:, None, None], 0, Kind.FIXED_OPERAND),
+    "zeros that are written": Case(lambda x: x + written(torch.zeros(x.shape), x), 0),
     "where": Case(lambda x: torch.where(x > 0, x, -x), 8),
     "masked": Case(lambda x: x.masked_fill(x < 0, 0.5), 8),
     "pixels": Case(lambda x: x * GRID, 8),
