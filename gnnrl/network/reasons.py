@@ -41,6 +41,11 @@ class Kind(Enum):
         "the code states this size itself ({detail})",
         "take the size from the tensor (x.shape[1]) or from an attribute of the module",
     )
+    COMPARED_SIZE = (
+        "compared-size",
+        "the code takes another path if this size equals another one",
+        "decide by an attribute of the module instead of by shapes (self.project is not None)",
+    )
     TRAINING_ONLY = (
         "training-only",
         "a part that only training runs reads these channels ({detail})",

@@ -26,6 +26,7 @@ from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, shapes_of
 from gnnrl.network.tracing.states import run_watched
+from gnnrl.network.tracing.user_code import reads_mode
 
 _Shape = tuple[int, ...]
 _Run = tuple[tuple[Any, ...], dict[str, Any], list[_Shape]]
@@ -112,6 +113,7 @@ class Probe:
         self.model = rehearsal.model
         self.with_data = True
         self._stop = stop
+        self._calls = CallLog()
         self._failing: Sequence[str] = ()
         self.axes = _axes_by_module(network)
         self._cut = cut_groups(network)
@@ -127,7 +129,9 @@ class Probe:
             self._narrow[id(tensor), shape] = FakeTensor(self.rehearsal.fakes[0], element, tensor.device)
         return self._narrow[id(tensor), shape]
 
-    def kept(self, narrowed: Sequence[int], narrowest: bool = False, variant: int = 0) -> list[Component]:
+    def kept(
+        self, narrowed: Sequence[int], *, narrowest: bool = False, equal: bool = False, variant: int = 0
+    ) -> list[Component]:
         """Return the kept units of each group in a probe that is narrower in some groups.
 
         Every group loses another share (a golden sequence from a fifth to a half), so that two sizes are not equal by
@@ -135,6 +139,7 @@ class Probe:
 
         Args:
             narrowest: whether groups in parts of cut channels keep one unit only.
+            equal: whether all groups keep the same number of units instead.
             variant: number of another sequence of shares.
         """
         chosen = set(narrowed)
@@ -146,6 +151,8 @@ class Probe:
                 else 0.2 + 0.3 * ((group.index * 0.618034 + variant * 0.37) % 1)
             )
             loss = min(max(1, round(group.size * share)), group.size - 1) if group.index in chosen else 0
+            if equal and loss:
+                loss = max(0, group.size - max(2, min(self.network.widths) - 1))
             kept.append(np.arange(group.size - loss))
         return kept
 
@@ -163,13 +170,24 @@ class Probe:
         self._failing = failure.modules if failure else ()
         return failure
 
+    def run_equal(self, narrowed: Sequence[int], bindings: Sequence[Binding]) -> bool:
+        """Return whether a probe in which all groups are equally wide makes the calls of the dense network."""
+        failure = self._run(self.kept(narrowed, equal=True), bindings)
+        made, dense = ([name for name, _ in log.shapes] for log in (self._calls, self._reference))
+        return failure is None and made == dense
+
+    @property
+    def _reference(self) -> CallLog:
+        """Calls of the dense network, with data or on fake tensors as the probes are."""
+        return self.rehearsal.calls if self.with_data else self.rehearsal.fake_calls or self.rehearsal.calls
+
     @cached_property
     def _training(self) -> _Run | None:
         """Inputs in training mode and shapes of the outputs; None if the code ignores the mode or does not run in it.
 
         The code may need targets, which are unknown here, or more than one sample for its normalisation.
         """
-        if not self.network.unrun and not _asks_for_training(self.model):
+        if not self.network.unrun and not reads_mode(self.model):
             return None
         mode, model, args, kwargs = self.rehearsal.fakes
         with _quiet(), mode, training(model):
@@ -186,7 +204,7 @@ class Probe:
         self._stop(self._failing)
         network = replace(self.network, bindings=tuple(bindings))
         dense = self.rehearsal
-        reference = dense.calls if self.with_data else dense.fake_calls or dense.calls
+        reference = self._reference
         mode: AbstractContextManager[Any] = nullcontext()
         if self.with_data and not in_training:
             small, args, kwargs = remove(self.model, network, kept), dense.args, dense.kwargs
@@ -195,7 +213,7 @@ class Probe:
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
         args, kwargs, expected = in_training or (args, kwargs, dense.shapes)
-        calls = CallLog() if in_training else CallCheck(reference, network, network.alive(kept))
+        calls = self._calls = CallLog() if in_training else CallCheck(reference, network, network.alive(kept))
         before, where = (len(reference.shapes), "in training mode, ") if in_training else (0, "")
 
         def failed(message: str, running: _Running, location: str = "") -> Failure:
@@ -215,14 +233,6 @@ class Probe:
 def _doubled(value: Tensor) -> Tensor:
     """Repeat a single sample."""
     return torch.cat([value, value]) if value.ndim and len(value) == 1 else value
-
-
-def _asks_for_training(model: nn.Module) -> bool:
-    """Return whether code of the user's modules reads the mode."""
-    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
-    own = [kind for kind in kinds if not kind.__module__.startswith(("torch.", "builtins"))]
-    functions = [getattr(value, "__code__", None) for kind in own for value in vars(kind).values()]
-    return any(code is not None and "training" in code.co_names for code in functions)
 
 
 @contextmanager

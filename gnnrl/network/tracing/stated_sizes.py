@@ -7,6 +7,7 @@ attribute, the groups that the module touches are tried one by one. Those that f
 line of the user's code.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from gnnrl.network.structure import Binding, Network
 from gnnrl.network.surgery import stated_sizes
 from gnnrl.network.tracing.calls import unfollowed
 from gnnrl.network.tracing.probe import Failure, Probe, Rehearsal
+from gnnrl.network.tracing.user_code import comparison
 
 _ROUNDS = 200
 
@@ -46,8 +48,16 @@ def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str
     found = Findings(frozen=unfollowed(network, rehearsal.calls))
     if found.frozen:
         return found
-    if attempt.run([group.index for group in network.groups], ()) is None:
-        return found
+    if attempt.run([group.index for group in network.groups], ()) is not None:
+        _search(attempt, found)
+    if not found.frozen:
+        _compare(attempt, found)
+    return found
+
+
+def _search(attempt: Probe, found: Findings) -> None:
+    """Bind attributes and freeze groups until a probe runs to the end."""
+    rehearsal, network = attempt.rehearsal, attempt.network
     rehearsal.run()
     attempt.with_data = rehearsal.fake_calls is None
     for _ in range(_ROUNDS):
@@ -56,12 +66,27 @@ def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str
             break
         failure = attempt.run(everything, found.bindings)
         if failure is None and (attempt.with_data or found.frozen):
-            return found
+            break
         if failure is None:
             attempt.with_data = True
         elif not _bind(attempt, found, everything, failure):
             _settle(attempt, found, everything, failure)
-    return found
+
+
+def _compare(attempt: Probe, found: Findings) -> None:
+    """Freeze a group if the code takes another path where two groups are equally wide (`if x.shape != y.shape`)."""
+    module, location = comparison(attempt.model)
+    sizes = attempt.network.widths.tolist()
+    groups = sorted(range(len(sizes)), key=sizes.__getitem__)
+    if not location or attempt.run_equal(groups, found.bindings):
+        return
+    # Find the fewest groups, from narrow to wide, that fail. The last one is compared with a narrower one, which can
+    # never be as wide as the last one in the dense network.
+    count = bisect_left(
+        range(len(groups) + 1), True, key=lambda count: not attempt.run_equal(groups[:count], found.bindings)
+    )
+    if count:
+        found.frozen[groups[count - 1]] = Reason(Kind.COMPARED_SIZE, "", module, location)
 
 
 def _bind(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Failure) -> bool:

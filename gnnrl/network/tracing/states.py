@@ -3,9 +3,7 @@
 A narrower network would start from the state of the dense one, in the dense shapes.
 """
 
-import dis
 from contextlib import AbstractContextManager
-from types import CodeType
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import TraceError
 from gnnrl.modules.copies import copied
+from gnnrl.network.tracing.user_code import assignment
 
 _State = dict[tuple[str, str], tuple[Tensor, int]]
 
@@ -40,7 +39,8 @@ def run_watched(
         again = model(*copied(args), **copied(kwargs))
     if all(_is_equal(a, b) for a, b in zip(tree_leaves(kept), tree_leaves(again), strict=False)):
         return kept
-    named = ", ".join(f"{name}{_line(model.get_submodule(path), name)}" for path, name in changed)
+    lines = [(name, assignment(type(model.get_submodule(path)), name)) for path, name in changed]
+    named = ", ".join(f"{name} ({line})" if line else name for name, line in lines)
     owner = changed[0][0] or type(model).__name__
     raise TraceError(
         f"{type(model).__name__} cannot be traced: {owner} keeps a state between calls in {named}, and a second call "
@@ -66,15 +66,3 @@ def _is_equal(a: Any, b: Any) -> bool:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return True
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
-
-
-def _line(module: nn.Module, attribute: str) -> str:
-    """Return where the code of a module outside `__init__` assigns an attribute, as " (file:line)"."""
-    for kind in type(module).__mro__:
-        for name, function in vars(kind).items():
-            code = getattr(function, "__code__", None)
-            if name != "__init__" and isinstance(code, CodeType):
-                for step in dis.get_instructions(code):
-                    if step.opname == "STORE_ATTR" and step.argval == attribute and step.positions:
-                        return f" ({code.co_filename}:{step.positions.lineno})"
-    return ""

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -142,3 +143,33 @@ def test_an_attribute_follows_the_stream_though_the_heads_keep_as_many_channels_
 def test_a_search_for_stated_sizes_ends_when_its_time_is_over() -> None:
     with pytest.raises(TraceError, match=r"tracing Constant takes more than 0 s: .* still fail in the network itself"):
         trace(Constant().eval(), images(), trace_seconds=0)
+
+
+class Compared(nn.Module):
+    """A residual block that projects its input if the shapes differ."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.body, self.last = conv(before, after), conv(after, after)
+        self.project = nn.Conv2d(before, after, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.last(self.body(x))
+        if x.shape != y.shape:
+            x = self.project(x)
+        return x + y
+
+
+def test_a_path_that_depends_on_two_widths_is_the_same_for_all_plans() -> None:
+    model = nn.Sequential(conv(3, 6), Compared(6, 8), Compared(8, 8), conv(8, 4), Head(4)).eval()
+    network = trace(model, images())
+
+    (frozen,) = [group for group in network.frozen if group.reasons[0].kind is Kind.COMPARED_SIZE]
+    assert frozen.size == 8
+    assert str(frozen.reasons[0]).startswith("the code takes another path if this size equals another one in 1 at ")
+    line = inspect.getsourcelines(Compared.forward)[1] + 2
+    assert frozen.reasons[0].location == f"{__file__}:{line}"
+    assert {group.name for group in network.groups} >= {"0.0", "1.body.0", "2.body.0", "3.0"}
+    for widths in ([2] * len(network.groups), network.widths - 1, np.minimum(network.widths, 6)):
+        kept = [range(int(width)) for width in widths]
+        verify(model, remove(model, network, kept), network, kept, images())
