@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from gnnrl.errors import ConfigError, ResourceError
@@ -97,19 +98,20 @@ class _Actor:
         return function(*arguments)
 
 
+@dataclass(frozen=True, eq=False)
 class _RayWorker:
     """A handle to an actor; see `scheduling.Worker`."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
+    ray: Any
+    actor: Any
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
-        found: Future[Any] = self._actor.call.remote(function, *arguments).future()
+        found: Future[Any] = self.actor.call.remote(function, *arguments).future()
         return found
 
     def end(self, error: BaseException | None = None) -> str:
         with suppress(Exception):
-            self._ray.kill(self._actor, no_restart=True)
+            self.ray.kill(self.actor, no_restart=True)
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 

@@ -6,6 +6,7 @@ the order of `forward`, and the labels, int64 [n], at the end.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -24,30 +25,27 @@ LabelledData = Dataset[Any] | Batches
 MAX_BATCHES = 1_000_000
 
 
+@dataclass(frozen=True, eq=False)
 class IndexedBatches:
     """Batches of a dataset that returns several samples at once.
 
-    Args:
+    Attributes:
         fetch: returns (inputs, labels) for int64 [n] indices.
         size: number of samples in the dataset.
         batch_size: samples in every batch but the last.
         shuffle: draw a new order from torch's global generator in every iteration.
     """
 
-    def __init__(
-        self, fetch: Callable[[Tensor], tuple[Tensor, ...]], size: int, batch_size: int, *, shuffle: bool
-    ) -> None:
-        self.fetch = fetch
-        self.size = size
-        self.batch_size = batch_size
-        self.shuffle = shuffle
+    fetch: Callable[[Tensor], tuple[Tensor, ...]]
+    size: int
+    batch_size: int
+    shuffle: bool
 
     def __len__(self) -> int:
         return math.ceil(self.size / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for indices in self.indices():
-            yield self.fetch(indices)
+        return map(self.fetch, self.indices())
 
     def indices(self) -> Iterator[Tensor]:
         """Yield the indices of the samples of each batch."""

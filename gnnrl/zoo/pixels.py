@@ -6,6 +6,7 @@ N = images, C = 1 (grey) or 3 (colour), H and W = the requested size. Pixels are
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -33,13 +34,13 @@ CORRUPT_SHARE = 0.01
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
+@dataclass(frozen=True, eq=False)
 class PixelsOnDemand:
     """Encoded images, which are decoded each time they are read."""
 
-    def __init__(self, names: list[str], contents: list[Content], shape: Shape) -> None:
-        self.names = names
-        self.contents = contents
-        self.shape = shape
+    names: list[str]
+    contents: list[Content]
+    shape: Shape
 
     def __call__(self, positions: Tensor) -> Tensor:
         """Return uint8 [n, C, H, W].
