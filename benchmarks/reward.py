@@ -35,7 +35,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.pruning.reconstruction import Repair, repair
 from gnnrl.searchers.wishes import plan_of
 from gnnrl.training import TEMPERATURE, finetune, softened_divergence
-from gnnrl.zoo.batches import batched, on_device
+from gnnrl.zoo.batches import batched, placed
 
 REPAIRS: dict[str, Repair | None] = {
     "raw": None,
@@ -129,7 +129,7 @@ def repaired(study: Study, widths: Component, settings: Repair | None) -> nn.Mod
 def logits(model: nn.Module, data: Any, bfloat16: bool) -> tuple[Tensor, Tensor]:
     """Logits, float32 [N, classes], and labels [N] of all images."""
     found, labels = list[Tensor](), list[Tensor]()
-    for (images, *_), wanted in on_device(batched(data, 250), "cpu"):
+    for (images, *_), wanted in (placed(batch, "cpu") for batch in batched(data, 250)):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             found.append(model.eval()(images).float())
         labels.append(wanted)

@@ -39,7 +39,7 @@ class Memory:
             getattr(self, name).clear()
 
 
-State = Observation | Sequence[Observation] | Memory | ObservationBatch
+State = Observation | Sequence[Observation] | Memory
 
 
 class MultiStageGraphEncoder(nn.Module):
@@ -76,8 +76,6 @@ class MultiStageGraphEncoder(nn.Module):
 
 
 def _joined(state: State) -> ObservationBatch:
-    if isinstance(state, ObservationBatch):
-        return state
     if isinstance(state, Memory):
         state = state.states
     states = [state] if isinstance(state, Observation) else state
