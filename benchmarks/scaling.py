@@ -30,7 +30,7 @@ from gnnrl.executors.ray_cluster import RayExecutor
 from gnnrl.executors.scheduling import Patience, WorkerExecutor
 from gnnrl.executors.serial import SerialExecutor
 from gnnrl.network.tracing.tracer import trace
-from gnnrl.scoring.plans import Executor, Judgement, Scorer, Seconds, Widths
+from gnnrl.scoring.plans import Executor, Scored, Scorer, Seconds, Widths
 from gnnrl.zoo.networks import digits_resnet
 
 ROOT = Path(__file__).parents[1]
@@ -46,10 +46,10 @@ REAL, BATCHES = 24, 4
 class Sleeping:
     """A judge that sleeps as many milliseconds as the first number of a plan says."""
 
-    def __call__(self, widths: Widths) -> Judgement:
+    def __call__(self, widths: Widths) -> Scored:
         """Sleep."""
         time.sleep(widths[0] / 1e3)
-        return Judgement(0.0, 0, widths[0] / 1e3, Seconds())
+        return Scored(0.0, 0, widths[0] / 1e3, Seconds())
 
 
 class SleepingThread(ThreadPoolExecutor):

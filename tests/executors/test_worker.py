@@ -24,7 +24,7 @@ def refuse(model: object) -> float:
 
 @pytest.fixture(autouse=True)
 def _no_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_JUDGES", [])
+    monkeypatch.setattr(worker, "_SCORERS", [])
 
 
 def test_a_plan_is_judged_by_the_judge_that_was_loaded(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_an_error_that_cannot_be_sent_becomes_one_that_can(monkeypatch: pytest.M
     def fails(plan: tuple[int, ...]) -> float:
         raise Unsendable("no", "score")
 
-    monkeypatch.setattr(worker, "_JUDGES", [fails])
+    monkeypatch.setattr(worker, "_SCORERS", [fails])
     failure = worker.judge((3, 5, 3))
     assert isinstance(failure, Failure)
 
