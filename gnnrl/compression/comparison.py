@@ -97,11 +97,7 @@ class Comparison:
 
     @classmethod
     def load(cls, path: str | Path) -> "Comparison":
-        """Read a comparison that `save` wrote.
-
-        Raises:
-            ArtifactError: the file is not a comparison.
-        """
+        """Read a comparison that `save` wrote; raise ArtifactError if the file is not one."""
         try:
             document = json.loads(Path(path).read_text())
             check_format(path, document, FORMAT)

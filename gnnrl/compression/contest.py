@@ -49,11 +49,7 @@ class Contest:
         episodes: int = 150,
         path: str | Path | None = None,
     ) -> "Contest":
-        """Check the arguments.
-
-        Raises:
-            ConfigError: two searchers have the same name, or a seed is given twice.
-        """
+        """Check the arguments; raise ConfigError if two searchers have the same name, or a seed is given twice."""
         check_search(episodes)
         found = {name_of(searcher): searcher for searcher in searchers}
         for searcher in searchers:
@@ -63,11 +59,7 @@ class Contest:
         return cls(found, tuple(seeds), episodes, None if path is None else Path(path))
 
     def before(self, settings: Mapping[str, Any]) -> Comparison | None:
-        """Read the comparison that the file holds, if any.
-
-        Raises:
-            ConfigError: it was made under other settings; refused before any work.
-        """
+        """Read the comparison that the file holds, if any; raise ConfigError if it has other settings."""
         if self.path is None or not self.path.exists():
             return None
         before = Comparison.load(self.path)
@@ -75,11 +67,7 @@ class Contest:
         return before
 
     def begin(self, settings: Mapping[str, Any], dense: float, before: Comparison | None) -> Comparison:
-        """Return the comparison, with the runs that the file holds.
-
-        Raises:
-            ConfigError: the runs are of another network.
-        """
+        """Return the comparison, with the runs that the file holds; raise ConfigError if of another network."""
         budgets = {name: evaluations_of(searcher, self.episodes) for name, searcher in self.searchers.items()}
         asked = [(name, seed) for seed in self.seeds for name in budgets if budgets[name] > 1 or seed == self.seeds[0]]
         fresh = Comparison(json.loads(json.dumps(dict(settings))), {"reward": dense}, tuple(asked))
@@ -96,12 +84,7 @@ class Contest:
     def fill(
         self, comparison: Comparison, task: Callable[[int, int], Task], executor: Executor, observer: Observer
     ) -> None:
-        """Do the missing runs.
-
-        Args:
-            task: function that makes a task of a number of plans and a seed.
-            executor: a started executor.
-        """
+        """Do the missing runs on a started executor; `task` makes a task of a number of plans and a seed."""
         for name, seed in comparison.missing:
             observer.begin(f"{name}, seed {seed}")
             searcher = self.searchers[name]

@@ -66,11 +66,7 @@ class Criteria:
         }
 
     def check(self, calibration: Iterable[Any] | None) -> None:
-        """Refuse missing calibration data if they are needed.
-
-        Raises:
-            ConfigError: calibration data are needed, but missing.
-        """
+        """Raise ConfigError if calibration data are needed, but missing."""
         if calibration is None and (self.importance in ("curves", "taylor") or self.repair != "none"):
             raise ConfigError(
                 f"importance {self.importance!r} and repair {self.repair!r} need calibration data; give "
@@ -127,11 +123,7 @@ class Evidence:
         criteria: Criteria,
         clock: Clock,
     ) -> "Evidence":
-        """Calibrate, score the dense network, and compute the error curves.
-
-        Raises:
-            GnnrlError: see `gnnrl.errors`.
-        """
+        """Calibrate, score the dense network, and compute the error curves."""
         by_curves = criteria.importance == "curves"
         with clock.timed("calibrate"):
             record = None

@@ -27,11 +27,7 @@ class Goal:
 
     @classmethod
     def of(cls, constraint: str, limits: tuple[Constraint, ...], network: Network, rules: WidthRules) -> "Goal":
-        """Check that the limits can be met.
-
-        Raises:
-            NothingToPrune, UnreachableConstraint: they cannot; the message names the smallest possible limit.
-        """
+        """Check that the limits can be met; the error names the smallest possible limit."""
         latency = next((limit for limit in limits if limit.metric == "latency"), None)
         return cls(constraint, Projection.build(network, limits, rules), latency)
 
@@ -46,11 +42,7 @@ class Goal:
         return explain_met(self.network, self.projection.budget) if is_met else None
 
     def check(self, network: Network) -> None:
-        """Refuse a network that the goal was not made for; warn if the dense network is within the limit already.
-
-        Raises:
-            ConfigError: the goal was made for another network.
-        """
+        """Refuse a network that the goal was not made for; warn if it is within the limit already."""
         if network.fingerprint != self.network.fingerprint:
             raise ConfigError(
                 f"the goal {self.constraint} was made for another network ({self.network.model_class}); make it with "

@@ -154,11 +154,7 @@ class CompressionResult:
 
 
 def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
-    """Collect the record of a result.
-
-    Args:
-        facts: further facts, by the names of a record's fields; they override the result's own.
-    """
+    """Collect the record of a result; further facts, by the names of its fields, override the result's own."""
     known = {
         "model": result.network.model_class,
         "network_class": result.network.model_class,

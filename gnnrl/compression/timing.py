@@ -59,11 +59,7 @@ class Timing:
         return goal.onto(self._agreed(goal, lambda onto: Allocation.build(onto, curves).widths(), orders).projection)
 
     def on_time(self, goal: Goal, widths: Component, orders: Plans) -> Agreement | None:
-        """Measure a plan; if it does not meet the limit, find the nearest plan that does.
-
-        Returns:
-            None if latency is not limited.
-        """
+        """Measure a plan; if it misses the limit, find the nearest that meets it. None if latency is not limited."""
         if goal.latency is None:
             return None
         return self._agreed(goal, lambda onto: widths if onto is goal.projection else scaled_onto(onto, widths), orders)

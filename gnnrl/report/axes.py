@@ -50,11 +50,7 @@ class Axes:
         return [f"{self.x(at):.1f},{self.y(value):.1f}" for at, value in corners]
 
     def draw(self, marks: Sequence[float] = ()) -> Markup:
-        """Draw the grid, the numbers and the names.
-
-        Args:
-            marks: numbers below the chart; round ones by default.
-        """
+        """Draw the grid, the names and the numbers, which are round ones below the chart if no `marks` are given."""
         levels = [self._level(value) for value in ticks(*self.y_range)]
         below = [
             element("text", show(value, self.x_share), x=self.x(value), y=HEIGHT - _BOTTOM + 18, text_anchor="middle")

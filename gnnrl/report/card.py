@@ -45,9 +45,5 @@ def _plain(text: str) -> str:
 
 
 def write_documents(record: Record, place: str) -> dict[str, str]:
-    """Return the text of each file for people that is saved with a network, by its name.
-
-    Args:
-        place: the directory, as the user's own code will name it.
-    """
+    """Return the texts for people that are saved with a network, by file name; `place` is the directory."""
     return {HISTORY: write_record(record), REPORT: render(record, place), CARD: write_card(record, place)}

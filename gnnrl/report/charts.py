@@ -19,11 +19,7 @@ _MOST_POINTS = 1500
 
 
 def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
-    """Draw all plans as points and the best so far as a line, against evaluations.
-
-    Args:
-        reward: what the scores are: "top1", "loss", "kl" or "score".
-    """
+    """Draw all plans as points and the best so far as a line, against evaluations."""
     scores = [trial.score for trial in trials]
     best = list(accumulate(scores, max))
     last = max(len(trials), 2)

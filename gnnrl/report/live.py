@@ -53,11 +53,7 @@ def page_path(path: str | Path) -> Path:
 
 
 def find_run(path: str | Path) -> Path:
-    """Find the run directory of a result: the directory itself, `PATH.run` during the run, or `PATH/run` afterwards.
-
-    Raises:
-        ConfigError: there is neither a run nor a result.
-    """
+    """Find a run: the directory itself, `PATH.run` during the run, or `PATH/run` afterwards."""
     given = Path(path).absolute()
     for candidate in (given, given.with_name(f"{given.name}.run"), given / "run"):
         if (candidate / JOURNAL).is_file():

@@ -53,11 +53,7 @@ class SizeRow:
 
 
 def render(record: Record, place: str) -> str:
-    """Write the page.
-
-    Args:
-        place: the directory of the result, as the user's own code will name it.
-    """
+    """Write the page; `place` is the directory of the result, as the user's own code will name it."""
     trials, layers = record.trials, [layer for run in record.runs for layer in run.layers]
     images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
     several = len(trials) >= FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)

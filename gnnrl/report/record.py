@@ -167,11 +167,7 @@ def write_record(record: Record) -> str:
 
 
 def read_record(directory: str | Path) -> Record:
-    """Read the record of a saved result.
-
-    Raises:
-        ArtifactError: the result has no record, or the record is damaged.
-    """
+    """Read the record of a saved result; raise ArtifactError if there is none, or a damaged one."""
     folder = Path(directory)
     manifest = bundle.read_manifest(folder)
     if HISTORY not in manifest["sha256"] or not (folder / HISTORY).is_file():

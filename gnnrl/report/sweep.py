@@ -82,11 +82,7 @@ def common_metric(metrics: list[str]) -> str:
 
 
 def read_sweep(directory: str | Path) -> Sweep:
-    """Read the sweep of a directory.
-
-    Raises:
-        ArtifactError: the directory has no sweep, or the sweep is damaged.
-    """
+    """Read the sweep of a directory; raise ArtifactError if it has none, or a damaged one."""
     path = Path(directory) / SWEEP
     try:
         return parse_sweep(path.read_text())
@@ -95,11 +91,7 @@ def read_sweep(directory: str | Path) -> Sweep:
 
 
 def parse_sweep(text: str) -> Sweep:
-    """Read the text of a `sweep.json`.
-
-    Raises:
-        ValueError: it is not a sweep.
-    """
+    """Read the text of a `sweep.json`; raise ValueError if it is not a sweep."""
     sweep = Sweep.model_validate(json.loads(text))
     first = sweep.points[0]
     for point in sweep.points:

@@ -38,11 +38,7 @@ class Interruption:
         self._is_over = threading.Event()
 
     def check(self) -> None:
-        """End the command here if it received a signal.
-
-        Raises:
-            Interrupted: it did.
-        """
+        """Raise Interrupted here if the command received a signal."""
         if self._number is not None:
             raise Interrupted(self._number)
 

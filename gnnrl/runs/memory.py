@@ -37,11 +37,7 @@ class SearchMemory:
         self.trials = read_trials(run.journal)
 
     def budgets(self, evaluations: int) -> list[int]:
-        """Return the numbers of evaluations of the run: the first one, and each number that it was raised to.
-
-        Raises:
-            ConfigError: the run was started with more evaluations.
-        """
+        """Return the number of evaluations of the run and those that it was raised to; it cannot be lowered."""
         found = [_whole(record, "evaluations") for record in self._run.journal.records if record["kind"] == _SEARCH]
         if found and evaluations < found[-1]:
             raise ConfigError(
@@ -54,11 +50,7 @@ class SearchMemory:
         return found
 
     def recall(self, number: int, widths: tuple[int, ...]) -> Trial | None:
-        """Return the trial of this number, None if there is none yet.
-
-        Raises:
-            ArtifactError: the trial has another plan.
-        """
+        """Return the trial of this number, None if there is none yet; raise ArtifactError if it has another plan."""
         if number >= len(self.trials):
             return None
         trial = self.trials[number]
@@ -84,11 +76,7 @@ class SearchMemory:
         self._run.journal.append(_FAILURE, number=number, widths=list(widths), error=str(error))
 
     def check_used(self, scored: int) -> None:
-        """Refuse a search that ended before it used every trial in the journal.
-
-        Raises:
-            ArtifactError: the search ended too early.
-        """
+        """Raise ArtifactError if the search ended before it used every trial in the journal."""
         if scored < len(self.trials):
             raise ArtifactError(f"{self._run.path}: the search ended before the journal's {self._why(scored)}")
 
@@ -99,11 +87,7 @@ class SearchMemory:
 
 
 def read_trials(journal: Journal) -> list[Trial]:
-    """Return all trials of a journal.
-
-    Raises:
-        ArtifactError: an entry does not belong to a search, or trials are not numbered in order.
-    """
+    """Return all trials of a journal; raise ArtifactError if it is not the journal of a search."""
     trials: list[Trial] = []
     for line, record in enumerate(journal.records, 1):
         if record["kind"] == _TRIAL:

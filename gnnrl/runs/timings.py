@@ -37,11 +37,7 @@ def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledge
 
 
 def read_times(journal: Journal) -> list[Measured]:
-    """Return all measured times of a journal.
-
-    Raises:
-        ArtifactError: an entry is not a list of times.
-    """
+    """Return all measured times of a journal; raise ArtifactError if an entry is not a list of times."""
     found = []
     for line, record in enumerate(journal.records, 1):
         if record["kind"] == TIMES:

@@ -62,11 +62,7 @@ def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: An
 
 
 def as_tally(evaluate: Evaluate) -> ClassTally | None:
-    """Return top-1 on the labelled batches that a function scores networks on.
-
-    Returns:
-        None for a function of the user's own: what it reads is not known.
-    """
+    """Return top-1 on the labelled batches that a function reads; None for a function of the user's own."""
     if not isinstance(evaluate, partial) or evaluate.func not in (_top1_of, score_batches):
         return None
     bound = evaluate.keywords

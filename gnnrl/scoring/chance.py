@@ -21,11 +21,7 @@ def is_guess(share: float, samples: int, classes: int) -> bool:
 
 
 def doubt_of(tally: ClassTally, share: float) -> str:
-    """Say that a network only guesses; empty if it does not.
-
-    Args:
-        tally: a measure of top-1 that has just measured `share`.
-    """
+    """Say that a network only guesses, whose share of recognised samples a tally has just measured; else ""."""
     samples, classes = sum(tally.images), len(tally.images)
     if not is_guess(share, samples, classes):
         return ""

@@ -127,11 +127,7 @@ class Scorer:
         return small
 
     def __call__(self, widths: Widths) -> Scored:
-        """Build and score the plan of these widths.
-
-        Raises:
-            EvaluationError, ResourceError: see `score_network`.
-        """
+        """Build and score the plan of these widths; raise the errors of `score_network`."""
         begin, spent = perf_counter(), Seconds()
         small = self.build(self.plan(widths), spent)
         start = perf_counter()

@@ -43,11 +43,7 @@ def check_file(path: str | Path, *, force: bool = False) -> Path:
 
 
 def check_home(target: Path) -> None:
-    """Refuse a place in a directory that cannot be written.
-
-    Raises:
-        ConfigError: the name is not valid, or there is no write permission for the nearest existing directory.
-    """
+    """Raise ConfigError if a name is not valid, or its directory cannot be written."""
     try:
         target.exists()
         home = next(parent for parent in target.absolute().parents if parent.exists())
@@ -64,11 +60,7 @@ def _short(path: Path) -> str:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Replace the error of a full, read-only or broken disk by one with a remedy; let other errors pass.
-
-    Raises:
-        ResourceError: something inside could not be written.
-    """
+    """Replace the error of a full, read-only or broken disk by a ResourceError; let other errors pass."""
     try:
         yield
     except OSError as error:

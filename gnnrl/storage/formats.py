@@ -23,11 +23,7 @@ def stamp(number: int) -> dict[str, Any]:
 
 
 def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
-    """Return a document of the known format; refuse any other.
-
-    Raises:
-        ArtifactError: the format differs.
-    """
+    """Return a document of the known format; raise ArtifactError for any other."""
     found = document.get("format") if isinstance(document, dict) else None
     if not isinstance(document, dict) or found != known:
         remedy = _remedy(document, found)
@@ -36,11 +32,7 @@ def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
 
 
 def check_resumable(name: object, settings: dict[str, Any]) -> None:
-    """Refuse to resume a run of a version whose searchers propose other plans.
-
-    Raises:
-        ArtifactError: the run is of such a version.
-    """
+    """Raise ArtifactError for a run of a version whose searchers propose other plans."""
     if settings.get("search", 1) != SEARCH:
         writer = _writer(settings) or _FIRST
         raise ArtifactError(

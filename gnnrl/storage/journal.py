@@ -52,11 +52,7 @@ class Journal:
                 flush(path.parent)
 
     def append(self, kind: str, **values: Any) -> None:
-        """Add an entry and force it to the disk.
-
-        Raises:
-            ResourceError: the disk is full; the journal is unchanged.
-        """
+        """Add an entry and force it to the disk; the journal is unchanged if the disk is full."""
         record = {"kind": kind, **values}
         line = encode(len(self.records), record)
         end = os.fstat(self._descriptor).st_size

@@ -45,11 +45,7 @@ def check_target(target: str | Path, *, force: bool = False) -> None:
 
 
 def check_place(target: str | Path) -> None:
-    """Refuse a place that cannot be written, or within a result or a run, which are replaced and removed as a whole.
-
-    Raises:
-        ConfigError: the place is one of these.
-    """
+    """Raise ConfigError for a place that cannot be written, or within a result or a run."""
     path = Path(target)
     check_home(path)
     for is_taken, what in ((_is_result, "a saved result"), (_is_run, "a run")):

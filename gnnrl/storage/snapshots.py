@@ -52,11 +52,7 @@ class Snapshots:
         self.folder = Path(folder)
 
     def save(self, number: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Write a snapshot, then remove all but the last two.
-
-        Raises:
-            ResourceError: the disk is full or read-only; older snapshots are intact.
-        """
+        """Write a snapshot, then remove all but the last two; older ones are intact if the disk is full."""
         target = self.folder / f"{number:06}.json"
         remove_remains(target)
         with staged(target) as staging:

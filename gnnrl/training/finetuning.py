@@ -221,11 +221,7 @@ class _Training:
         return Computed(weighted, loss.item() * share.own, correct, share.own, share.mark)
 
     def _together(self, here: Computed) -> tuple[float, int, int]:
-        """Return loss, number of recognised samples and number of samples of the whole batch.
-
-        Raises:
-            DataError: the processes were given different batches.
-        """
+        """Return loss, number of recognised samples and number of samples of the whole batch."""
         told = (here.value, here.correct, here.samples, here.mark, here.mark**2)
         value, correct, samples, marks, squares = self.team.total(*told)
         if marks**2 != self.team.size * squares:

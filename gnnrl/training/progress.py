@@ -88,11 +88,7 @@ class Progress:
             self.best_loss, self.best_number, self.best = loss, epoch.number, copy_state(self.state)
 
     def save(self, snapshots: Snapshots, start: str) -> None:
-        """Save the state; `start` is the digest of the training's initial weights and settings, from `beginning`.
-
-        Raises:
-            ResourceError: the disk is full or read-only.
-        """
+        """Save the state; `start` is the digest of the training's initial weights and settings, from `beginning`."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, entry in self.optimizer.state_dict()["state"].items():
             tensors[f"momentum.{index}"] = entry["momentum_buffer"]
@@ -114,11 +110,7 @@ class Progress:
         snapshots.save(len(self.history), {name: tensor.clone() for name, tensor in tensors.items()}, facts)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore the state of a snapshot.
-
-        Raises:
-            ArtifactError: the snapshot does not fit this network.
-        """
+        """Restore the state of a snapshot; raise ArtifactError if it does not fit this network."""
         try:
             self._restore(snapshot)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -157,11 +149,7 @@ def beginning(model: nn.Module, recipe: Recipe, steps: int) -> str:
 
 
 def check_beginning(snapshot: Snapshot, start: str) -> None:
-    """Check that the training of a snapshot started with these weights and settings.
-
-    Raises:
-        ConfigError: the training started with others.
-    """
+    """Raise ConfigError if the training of a snapshot started with other weights or settings."""
     if snapshot.facts.get("begun") != start:
         raise ConfigError(
             "the snapshots are of a fine-tuning that started with other weights or settings; give the same ones, or "

@@ -62,11 +62,7 @@ class Team:
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Report in the user's words that another process has ended.
-
-        Raises:
-            ResourceError: another process has ended.
-        """
+        """Raise ResourceError, in the user's words, if another process has ended."""
         try:
             yield
         except RuntimeError as error:
@@ -78,12 +74,7 @@ class Team:
             raise
 
     def total(self, *values: float) -> tuple[float, ...]:
-        """Sum values over the processes; raise the error of one process in all.
-
-        Raises:
-            GnnrlError: the error of a process.
-            KeyboardInterrupt: a process was interrupted.
-        """
+        """Sum values over the processes; raise the error, or the interruption, of one process in all."""
         if self.size == 1:
             return values
         numbers = torch.tensor([*values, float(self._failure is not None)], dtype=torch.float64, device=self._device)
