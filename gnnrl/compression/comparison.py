@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gnnrl.errors import ArtifactError
+from gnnrl.storage.files import write_whole
 from gnnrl.storage.formats import check_format, stamp
 
 FORMAT = 1
@@ -91,9 +92,7 @@ class Comparison:
         """Write the comparison; a reader never sees half of it."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps({**stamp(FORMAT), **asdict(self)}, indent=1) + "\n")
-        partial.replace(target)
+        write_whole(target, (json.dumps({**stamp(FORMAT), **asdict(self)}, indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Comparison":

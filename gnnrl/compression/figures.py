@@ -41,7 +41,7 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None
     """Draw score against size: a line for each stage that all points have, and the dense network as a level.
 
     Args:
-        points: see `gnnrl.compression.points.point`.
+        points: see `gnnrl.compression.result.point`.
     """
     metric, score = common_metric([point["metric"] for point in points]), points[0]["score"]
     places = [(point["shares"][metric], point["score"]) for point in points]
@@ -54,7 +54,7 @@ def _places(found: Run, unit: str) -> Sequence[float]:
     return [max(second, 1e-3) for second in found.seconds] if unit == "seconds" else range(1, len(found.scores) + 1)
 
 
-def _look(at: int, runs: Sequence[Run]) -> dict[str, Any]:
+def _look(at: int, runs: Sequence[Run]) -> Mapping[str, object]:
     """Return colour and dashes of a searcher; a searcher that does not search is dotted."""
     dashes = "2 4" if len(runs[0].scores) == 1 else "7 3" if at >= len(_COLOURS) else None
     return {"fill": "none", "stroke": _COLOURS[at % len(_COLOURS)], "stroke_width": 1.8, "stroke_dasharray": dashes}

@@ -23,7 +23,10 @@ from gnnrl.report.card import write_documents
 from gnnrl.report.limits import Asked
 from gnnrl.report.notebook import show_result, tell_result
 from gnnrl.report.record import Record
+from gnnrl.scoring.classes import Change
 from gnnrl.scoring.plans import Seconds, Trial
+
+_COUNTED = ("macs", "params", "bytes", "activations")
 
 
 class Settings(TypedDict):
@@ -67,7 +70,7 @@ class CompressionResult:
     seconds: dict[str, float]
     search_seconds: Seconds
     settings: Settings
-    classes: dict[str, Any] | None = None
+    classes: Change | None = None
     latency: LatencyCheck | None = None
     kept: str = "repaired"
     doubt: str = ""
@@ -87,7 +90,7 @@ class CompressionResult:
         dense, pruned = (float(getattr(self.cost[name], limit.metric) or 0) for name in ("dense", "pruned"))
         return Asked(str(limit), dense * limit.limit / 100 if limit.relative else limit.limit, dense, pruned)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Mapping[str, object]:
         """Return the facts for the manifest of a saved result."""
         return {
             "constraint": self.settings["constraint"],
@@ -134,7 +137,7 @@ class CompressionResult:
             ConfigError: the directory is there and not empty.
         """
         documents = write_documents(self.record(about), str(directory))
-        facts = self.facts() | ({} if source is None else {"source": dict(source)})
+        facts = {**self.facts(), **({} if source is None else {"source": dict(source)})}
         return bundle.save(directory, self.model, self.plan, facts, documents=documents, records=records, force=force)
 
     def _repr_html_(self) -> str:
@@ -153,67 +156,59 @@ class CompressionResult:
         return export(self.model, path, example_inputs=example_inputs, dense=dense, **settings)
 
 
-def record_of(result: CompressionResult, facts: Mapping[str, Any]) -> Record:
+def record_of(result: CompressionResult, about: Mapping[str, Any]) -> Record:
     """Collect the record of a result; further facts, by the names of its fields, override the result's own."""
+    network, cost = result.network, result.cost
+    rules = {group: rule for rule, groups in about.get("rules", {}).get("fixed", {}).items() for group in groups}
     known = {
-        "model": result.network.model_class,
-        "network_class": result.network.model_class,
-        "constraint": result.settings["constraint"],
-        "limits": result.limits,
+        "model": network.model_class,
+        "network_class": network.model_class,
         "searcher": result.settings["searcher"],
-        "score": result.score,
-        "kept": result.kept,
         "doubt": result.doubt,
         "metric": "score" if result.classes is None else "top1",
         "test_images": None if result.classes is None else sum(result.classes["images"]),
-        "macs": _change(result, "macs"),
-        "params": _change(result, "params"),
-        "file_bytes": _change(result, "bytes"),
-        "widths": _widths(result, facts.get("rules", {}).get("fixed", {})),
-        "runs": find_runs(result.network, result.plan),
-        "obstacles": _obstacles(result.network),
-        "frozen_macs_share": sum(group.macs_share for group in result.network.frozen),
-        "unrun": result.network.unrun,
-        "trials": [{"score": t.score, "seconds": t.seconds, "widths": t.widths} for t in result.history],
+        "file_bytes": {stage: size.bytes for stage, size in cost.items()},
+        "widths": [
+            {"name": group.name, "kind": group.kind, "dense": group.size, "pruned": width}
+            | {"rule": rules.get(group.name, "")}
+            for group, width in zip(network.groups, result.plan.widths, strict=True)
+        ],
+        "runs": find_runs(network, result.plan),
+        "obstacles": [
+            {**asdict(found), "location": show_location(found.location, [str(Path.cwd())])}
+            for found in find_obstacles(network)
+        ],
+        "frozen_macs_share": sum(group.macs_share for group in network.frozen),
+        "unrun": network.unrun,
+        "trials": [asdict(trial) for trial in result.history],
         "classes": result.classes,
         "verified_difference": result.verification.difference,
         "stage_seconds": result.seconds,
-        "settings": result.settings,
-        "versions": result.facts()["versions"],
     }
-    reward = facts.get("reward")
-    told = {**facts, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(facts)
-    return Record.model_validate({**known, **told})
+    reward = about.get("reward")
+    told = {**about, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(about)
+    return Record.model_validate({**result.facts(), **known, **told})
 
 
-def _change(result: CompressionResult, name: str) -> dict[str, float]:
-    return {stage: getattr(cost, name) for stage, cost in result.cost.items()}
+def point(result: CompressionResult) -> Mapping[str, object]:
+    """Return one point of the curve of a sweep as JSON values: limit, size as a share of the dense network, and scores.
 
-
-def _widths(result: CompressionResult, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rules = {group: rule for rule, groups in fixed.items() for group in groups}
-    return [
-        {
-            "name": group.name,
-            "kind": group.kind,
-            "dense": group.size,
-            "pruned": width,
-            "rule": rules.get(group.name, ""),
-        }
-        for group, width in zip(result.network.groups, result.plan.widths, strict=True)
-    ]
-
-
-def _obstacles(network: Network) -> list[dict[str, Any]]:
-    found = find_obstacles(network)
-    return [
-        {
-            "kind": obstacle.kind,
-            "reason": obstacle.reason,
-            "remedy": obstacle.remedy,
-            "location": show_location(obstacle.location, [str(Path.cwd())]),
-            "macs_share": obstacle.macs_share,
-            "groups": obstacle.groups,
-        }
-        for obstacle in found
-    ]
+    `size` is the share of the metric that is limited first; `shares` has all metrics, and measured latency if limited.
+    """
+    constraint, dense, pruned = result.settings["constraint"], result.cost["dense"], result.cost["pruned"]
+    metric = Constraint.parse(constraint)[0].metric
+    shares = {name: getattr(pruned, name) / max(getattr(dense, name), 1) for name in _COUNTED}
+    if result.latency is not None:
+        shares["latency"] = result.latency.pruned_ms / result.latency.dense_ms
+    return {
+        "constraint": constraint,
+        "metric": metric,
+        "size": round(shares[metric], 4),
+        "shares": {name: round(share, 4) for name, share in shares.items()},
+        "macs": pruned.macs,
+        "params": pruned.params,
+        "reward": result.reward,
+        "score": dict(result.score),
+        "kept": result.kept,
+        "evaluations": len(result.history),
+    }

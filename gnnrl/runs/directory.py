@@ -173,7 +173,7 @@ def held(run: "str | Path | RunDirectory | None") -> "Iterator[RunDirectory | No
         yield directory
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> Mapping[str, Any]:
     """Return the settings of a run, without locking it.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,15 @@ from torch import Tensor, nn
 from gnnrl.modules.copies import device_of
 from gnnrl.scoring.measures import Precision, mean_of
 from gnnrl.zoo.batches import LabelledData, batched
+
+
+class Change(TypedDict):
+    """The accuracy of each class in two passes, as JSON values."""
+
+    names: list[str]
+    images: list[int]
+    dense: list[float]
+    final: list[float]
 
 
 @dataclass(slots=True)
@@ -48,18 +57,13 @@ class ClassTally:
         self.passes.append(tuple(found.tolist()))
         return score
 
-    def change(self, first: int, last: int) -> dict[str, Any]:
-        """Return the accuracy of each class that has images in two passes, as JSON: names, images, dense, final."""
-        rows = [
-            (self.names[number] if number < len(self.names) else str(number), images, before, after)
-            for number, (images, before, after) in enumerate(
-                zip(self.images, self.passes[first], self.passes[last], strict=True)
-            )
-            if images
-        ]
+    def change(self, first: int, last: int) -> Change:
+        """Return the accuracy of each class that has images in two passes."""
+        counts = zip(self.images, self.passes[first], self.passes[last], strict=True)
+        rows = [(number, *row) for number, row in enumerate(counts) if row[0]]
         return {
-            "names": [name for name, *_ in rows],
-            "images": [images for _, images, *_ in rows],
+            "names": [self.names[row[0]] if row[0] < len(self.names) else str(row[0]) for row in rows],
+            "images": [images for _, images, _, _ in rows],
             "dense": [before / images for _, images, before, _ in rows],
             "final": [after / images for _, images, _, after in rows],
         }

@@ -4,6 +4,7 @@ A file of another format is refused in one sentence that names the version to in
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from gnnrl.errors import ArtifactError
@@ -17,12 +18,12 @@ _FIRST = "0.1.0"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-def stamp(number: int) -> dict[str, Any]:
+def stamp(number: int) -> Mapping[str, int | str]:
     """Return the format of a new file and the version that writes it."""
     return {"format": number, "gnnrl": __version__}
 
 
-def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
+def check_format(name: object, document: Any, known: int) -> Mapping[str, Any]:
     """Return a document of the known format; raise ArtifactError for any other."""
     found = document.get("format") if isinstance(document, dict) else None
     if not isinstance(document, dict) or found != known:
@@ -31,7 +32,7 @@ def check_format(name: object, document: Any, known: int) -> dict[str, Any]:
     return document
 
 
-def check_resumable(name: object, settings: dict[str, Any]) -> None:
+def check_resumable(name: object, settings: Mapping[str, Any]) -> None:
     """Raise ArtifactError for a run of a version whose searchers propose other plans."""
     if settings.get("search", 1) != SEARCH:
         writer = _writer(settings) or _FIRST

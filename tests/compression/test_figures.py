@@ -9,7 +9,7 @@ import pytest
 
 from gnnrl.compression.comparison import Comparison, Run
 from gnnrl.compression.figures import draw_comparison, draw_tradeoff
-from gnnrl.compression.points import point
+from gnnrl.compression.result import point
 from tests.compression.tiny import LIMITS, compared, swept
 
 
