@@ -93,6 +93,10 @@ class Clock(Observer):
         for observer in self.observers:
             observer.expect(plans)
 
+    def add(self, stage: str, seconds: float) -> None:
+        """Add the time of a stage that somebody else measured, such as the loading of the data."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Time a stage that ends with the block."""

@@ -23,6 +23,10 @@ def test_prune_meets_several_limits_with_the_rules_of_the_user() -> None:
     widths = {layer["name"]: layer for layer in facts["layers"]}
     assert widths["layer1.0.conv1"]["pruned"] == widths["layer1.0.conv1"]["dense"] == 16
     assert all(layer["pruned"] % 4 == 0 for layer in facts["layers"])
+    stages = facts["stage_seconds"]
+    assert [*stages] == ["load", "trace", "calibrate", "curves", "weigh", "search", "verify", "test", "speed"]
+    assert min(stages["load"], stages["speed"]) > 0
+    assert sum(stages.values()) <= facts["seconds"] + 0.01 * len(stages)
 
 
 def test_prune_judges_by_the_divergence_on_a_few_images() -> None:
