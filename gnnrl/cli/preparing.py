@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 from torch import nn
@@ -65,8 +66,9 @@ class Prepared:
     @cached_property
     def data(self) -> DataSplits:
         """The images; the study gets them as its data."""
-        job = self.job
+        job, start = self.job, perf_counter()
         data = load_splits(job.data, self.fed, self.narrator, self._doubt)
+        self.study.clock.add("load", perf_counter() - start)
         teacher = self.fed.model if job.metric == "kl" else None
         reward = evaluator(data.first_reward(job.reward_images), job.metric, teacher=teacher, **self._measuring)
         self.study.provide(reward, batched(data.train, EVALUATION_BATCH), " ".join(self.doubts))
@@ -114,6 +116,7 @@ def prepare(
         ConfigError, TraceError, UnreachableConstraint: the network, a limit or a rule is wrong.
     """
     check_settings(job, trained=trained)
+    start = perf_counter()
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
         raise ConfigError(
@@ -130,6 +133,7 @@ def prepare(
         seed=job.seed,
         observer=Follower(narrator, job.metric, job.episodes, session),
     )
+    study.clock.add("load", perf_counter() - start)
     if session is not None:
         study.timing.use(ledger_of(session.directory))
     goals = study.goals(limits)

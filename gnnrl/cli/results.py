@@ -127,6 +127,7 @@ def save_result(
 def _about(job: Job, work: Prepared, result: CompressionResult) -> Mapping[str, object]:
     """Measure the speed of both networks; return what only the command line knows of a result."""
     work.narrator.begin("measuring speed")
+    start = perf_counter()
     models = {"dense": work.fed.model, "pruned": result.model}
     latency, throughput = measure_speed(models, work.fed.example_inputs[0], job.device)
     return {
@@ -140,6 +141,7 @@ def _about(job: Job, work: Prepared, result: CompressionResult) -> Mapping[str, 
         "latency_ms": latency,
         "images_per_second": throughput,
         "threads": torch.get_num_threads(),
+        "stage_seconds": {**result.seconds, "speed": perf_counter() - start},
     }
 
 

@@ -23,7 +23,7 @@ from gnnrl.cli.run_settings import running_job, written
 from gnnrl.cli.runs import Found, Session, is_part, run_path, running_part, tidy
 from gnnrl.cli.tables import new_table
 from gnnrl.compression.figures import draw_tradeoff
-from gnnrl.compression.points import point
+from gnnrl.compression.result import point
 from gnnrl.errors import ArtifactError
 from gnnrl.report.names import STAGES
 from gnnrl.report.sweep import Sweep as Points
@@ -149,7 +149,7 @@ def _work(
         _write(jobs, points)
 
 
-def _note(found: Point, points: dict[str, Point], session: Session, pruned: Pruned) -> None:
+def _note(found: Mapping[str, object], points: dict[str, Point], session: Session, pruned: Pruned) -> None:
     """Record a point before its result is saved: a limit with a result and no point is searched again."""
     facts = pruned.facts()
     whole = {**found, "latency_ms": facts["latency_ms"], "facts": facts}

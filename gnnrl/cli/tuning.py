@@ -132,7 +132,7 @@ def help_tuning(job: Tuning) -> int:
     return 0
 
 
-def _documents(job: Tuning, score: float, classes: dict[str, Any]) -> dict[str, str]:
+def _documents(job: Tuning, score: float, classes: Mapping[str, Any]) -> dict[str, str]:
     """Return the updated report and card; none if the result was saved without a history."""
     if not (job.result / HISTORY).is_file():
         return {}

@@ -185,9 +185,7 @@ def record_of(result: CompressionResult, about: Mapping[str, Any]) -> Record:
         "verified_difference": result.verification.difference,
         "stage_seconds": result.seconds,
     }
-    reward = about.get("reward")
-    told = {**about, "reward": reward.get("metric", "score")} if isinstance(reward, Mapping) else dict(about)
-    return Record.model_validate({**result.facts(), **known, **told})
+    return Record.model_validate({**result.facts(), **known, **about})
 
 
 def point(result: CompressionResult) -> Mapping[str, object]:
