@@ -154,7 +154,7 @@ def _note(found: Mapping[str, object], points: dict[str, Point], session: Sessio
     facts = pruned.facts()
     whole = {**found, "latency_ms": facts["latency_ms"], "facts": facts}
     session.directory.journal.append(_POINT, point=whole)
-    points[found["constraint"]] = whole
+    points[str(found["constraint"])] = whole
 
 
 def _write(jobs: Sequence[Job], points: Mapping[str, Point]) -> list[Point]:
