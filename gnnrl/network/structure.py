@@ -6,7 +6,7 @@ of units stands for frozen channels.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.reasons import Reason
 from gnnrl.views import show
 
+T = TypeVar("T")
 PRODUCTS = ("matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention")
 """Operations that multiply two computed tensors."""
 
@@ -140,6 +141,8 @@ class Network:
         batch_size: samples in the example inputs; costs are given for one sample.
         unrun: modules with parameters that the example inputs do not run. They are left unchanged, so inputs that run
             them may no longer fit.
+        outputs: positions of the outputs that must keep their shapes, among all tensors that the network returns; None
+            for all.
     """
 
     model_class: str
@@ -154,6 +157,7 @@ class Network:
     fingerprint: str
     bindings: tuple[Binding, ...] = ()
     unrun: tuple[str, ...] = ()
+    outputs: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         """Describe groups, costs, and reasons of frozen groups as a text for people."""
@@ -171,6 +175,10 @@ class Network:
     def group(self, name: str) -> Group:
         """Return the group of this name."""
         return next(group for group in self.groups if group.name == name)
+
+    def counted(self, outputs: Sequence[T]) -> list[T]:
+        """Return those of all outputs that must keep their shapes."""
+        return list(outputs) if self.outputs is None else [outputs[place] for place in self.outputs]
 
     def groups_along(self, owners: Iterable[Component]) -> set[int]:
         """Return the indices of the groups that have units in arrays of global units."""

@@ -53,8 +53,8 @@ def verify(
         VerificationError: any of the three differs.
     """
     predicted = network.cost.measure(np.array([np.size(units) for units in kept]))
-    dense_output = run(model, example_inputs)
-    output = run(small, example_inputs)
+    dense_output = network.counted(run(model, example_inputs))
+    output = network.counted(run(small, example_inputs))
     shapes, expected = [tuple(x.shape) for x in output], [tuple(x.shape) for x in dense_output]
     if shapes != expected:
         raise VerificationError(f"the pruned network returns {shapes}, the dense one {expected}")
@@ -66,9 +66,9 @@ def verify(
         )
     if any(_normalises_over_channels(network, operation) for operation in network.operations):
         return Verification(macs, params, None)
-    masked = run(mask(model, network, kept), example_inputs)
+    masked = network.counted(run(mask(model, network, kept), example_inputs))
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
-    if not difference <= TOLERANCE and not difference <= _noise(model, example_inputs, dense_output):
+    if not difference <= TOLERANCE and not difference <= _noise(model, network, example_inputs, dense_output):
         raise VerificationError(
             f"the pruned network differs from the masked dense one by {difference:.2g} of its largest output"
         )
@@ -129,9 +129,9 @@ def _divisors(network: Network) -> set[str]:
     return found
 
 
-def _noise(model: nn.Module, example_inputs: Any, output: list[Tensor]) -> float:
+def _noise(model: nn.Module, network: Network, example_inputs: Any, output: list[Tensor]) -> float:
     """Return the difference of outputs between random seeds, with a warning if the network draws random numbers."""
-    others = [run(model, example_inputs, seed) for seed in range(1, 4)]
+    others = [network.counted(run(model, example_inputs, seed)) for seed in range(1, 4)]
     noise = max(_difference(a, b) for other in others for a, b in zip(other, output, strict=True))
     if noise > 0:
         warnings.warn(

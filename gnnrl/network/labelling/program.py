@@ -2,22 +2,21 @@
 
 import hashlib
 import operator
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 
 from gnnrl.modules.layers import find_unrun
 from gnnrl.modules.locations import last_user_line
 from gnnrl.network.labelling.groups import Grouping, find_groups
 from gnnrl.network.labelling.kinds import kinds_of
 from gnnrl.network.labelling.liveness import find_buffers
+from gnnrl.network.labelling.nodes import arguments_of, enclosing_modules
 from gnnrl.network.labelling.operations import indexing, reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.labelling.operations.registry import RULES
@@ -36,7 +35,14 @@ _UNREAD = {*reductions.RULES, *shapes.RULES, *indexing.RULES}
 class Labelling:
     """The result of running a program on labels."""
 
-    def __init__(self, model: nn.Module, program: torch.export.ExportedProgram, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        program: torch.export.ExportedProgram,
+        batch_size: int,
+        outputs: tuple[int, ...] | None = None,
+    ) -> None:
+        self.outputs = outputs
         self.model = model
         self.program = program
         self.batch_size = batch_size
@@ -112,13 +118,14 @@ class Labelling:
             offsets=found.offsets,
             cost=found.cost,
             batch_size=self.batch_size,
+            outputs=self.outputs,
             fingerprint=self._fingerprint(),
             unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
         )
 
     def _stored_weights(self) -> dict[int, str]:
         """Return the stored weight of each operation that has one."""
-        found = {index: _weight(_arguments(node)) for index, node in enumerate(self.nodes)}
+        found = {index: _weight(arguments_of(node)) for index, node in enumerate(self.nodes)}
         nodes = {index: weight for index, weight in found.items() if isinstance(weight, fx.Node)}
         return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
 
@@ -136,7 +143,12 @@ class Labelling:
                 self.weights.add(node)
 
     def _output(self, node: fx.Node) -> None:
-        for source in node.all_input_nodes:
+        specs = self.program.graph_signature.output_specs
+        returned = [spec.kind is OutputKind.USER_OUTPUT for spec in specs]
+        first, results = returned.index(True) if True in returned else 0, cast("Sequence[Any]", node.args[0])
+        tensors = [source for source in results[first:] if isinstance(source, fx.Node)]
+        counted = tensors if self.outputs is None else [tensors[place] for place in self.outputs]
+        for source in (*results[:first], *counted):
             value = self.values[source]
             if isinstance(value, str):
                 value = self.tensors.value(value, range(len(self.tensors.shapes[value])))
@@ -189,7 +201,7 @@ class Labelling:
             name=operation_name(node),
             module=module,
             location=last_user_line(node.meta.get("stack_trace") or ""),
-            arguments=_arguments(node),
+            arguments=arguments_of(node),
             values=self.values,
             tensors=self.tensors,
             works=self.works,
@@ -224,6 +236,8 @@ class Labelling:
             digest.update(f"{name}{shape};".encode())
         for operation in self.operations:
             digest.update(f"{operation.name}{operation.inputs};".encode())
+        if self.outputs is not None:
+            digest.update(f"{self.outputs}".encode())
         return digest.hexdigest()[:16]
 
 
@@ -252,32 +266,9 @@ def _without_rule(call: Call) -> Value | list[Value]:
     return call.results()
 
 
-def _arguments(node: fx.Node) -> dict[str, Any]:
-    """Return the arguments of an operation by the names of its schema, with defaults."""
-    if getattr(node.target, "_schema", None) is None:
-        return {str(position): value for position, value in enumerate(node.args)} | dict(node.kwargs)
-    arguments = _schema_arguments(node.target)
-    given = dict(zip((name for name, _ in arguments), node.args, strict=False))
-    return {name: given[name] if name in given else node.kwargs.get(name, default) for name, default in arguments}
-
-
 def _weight(arguments: Mapping[str, Any]) -> Any:
     """Return the weight that makes an operation's channels: for a recurrent layer the first one of its inputs."""
     return arguments.get("weight") or arguments.get("w_ih") or (arguments.get("params") or [None])[0]
-
-
-@cache
-def _schema_arguments(target: Any) -> tuple[tuple[str, Any], ...]:
-    """Return names and defaults of an operator's arguments."""
-    return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
-
-
-def enclosing_modules(node: fx.Node) -> tuple[tuple[str, str], ...]:
-    """Return (path, class name) of the modules that contain an operation, outermost first."""
-    stack = node.meta.get("nn_module_stack") or {}
-    entries = [(path, name if isinstance(name, str) else name.__name__) for path, name in stack.values()]
-    plain = ((re.sub(r"@\d+$", "", path) if "@" in path else path, name) for path, name in entries)
-    return tuple((path, name.rpartition(".")[2]) for path, name in plain)
 
 
 def _unread(graph: fx.Graph) -> set[fx.Node]:

@@ -5,8 +5,8 @@ from torch import nn
 
 from gnnrl.errors import ConfigError, TraceError
 from gnnrl.modules.locations import last_user_line
+from gnnrl.network.labelling.nodes import enclosing_modules
 from gnnrl.network.labelling.operations.call import operation_name
-from gnnrl.network.labelling.program import enclosing_modules
 from gnnrl.network.structure import Network
 
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized")

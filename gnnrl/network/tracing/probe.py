@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import first_line
+from gnnrl.errors import ConfigError, first_line
 from gnnrl.modules.attention import narrow_all
 from gnnrl.modules.copies import copied, copy_network
 from gnnrl.modules.locations import user_location
 from gnnrl.modules.modes import drop_caches, training
+from gnnrl.modules.outputs import Outputs, chosen_outputs
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
@@ -60,8 +61,10 @@ class Rehearsal:
     A copy is run that shares the parameters. So the user's network gets no new caches, and the copy has no old ones.
     """
 
-    def __init__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.model, self.args, self.kwargs = model, args, kwargs
+    def __init__(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Outputs | None = None
+    ) -> None:
+        self.model, self.args, self.kwargs, self.outputs = model, args, kwargs, outputs
         buffers = {id(buffer): buffer.clone() for buffer in model.buffers()}
         self.dense = copy_network(model, {**buffers, **{id(parameter): parameter for parameter in model.parameters()}})
         narrow_all(self.dense)
@@ -71,7 +74,18 @@ class Rehearsal:
         """Run and log the dense network. A later run logs what every run calls, without tables made only once."""
         drop_caches(self.dense)
         self.calls = CallLog()
-        self.shapes = shapes_of(run_watched(self.dense, self.args, self.kwargs, self.calls))
+        self.result = run_watched(self.dense, self.args, self.kwargs, self.calls)
+        self.counted = None if self.outputs is None else chosen_outputs(self.result, self.outputs)
+        self.shapes = self.shapes_of(self.result)
+
+    def shapes_of(self, result: Any) -> list[_Shape]:
+        """Return the shapes of the outputs that count. In training mode, a network may not return all of them."""
+        shapes = shapes_of(result)
+        if self.outputs is None:
+            return shapes
+        with suppress(ConfigError):
+            return [shapes[place] for place in chosen_outputs(result, self.outputs)]
+        return []
 
     @cached_property
     def fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
@@ -93,7 +107,7 @@ class Rehearsal:
         drop_caches(dense)
         narrow_all(dense)
         with suppress(Exception), _quiet(), mode, CallLog() as calls:
-            return calls if shapes_of(dense(*copied(args), **copied(kwargs))) == self.shapes else None
+            return calls if self.shapes_of(dense(*copied(args), **copied(kwargs))) == self.shapes else None
         return None
 
 
@@ -194,7 +208,7 @@ class Probe:
             for double in (False, True):
                 given, named = tree_map_only(Tensor, _doubled, (args, kwargs)) if double else (args, kwargs)
                 with suppress(Exception):
-                    return given, named, shapes_of(model(*given, **named))
+                    return given, named, self.rehearsal.shapes_of(model(*given, **named))
         return None
 
     def _run(
@@ -224,7 +238,7 @@ class Probe:
             # an instance normalisation without weights only warns about a wrong size
             warnings.filterwarnings("error", ".*does not match num_features")
             try:
-                shapes = shapes_of(small(*copied(args), **copied(kwargs)))
+                shapes = dense.shapes_of(small(*copied(args), **copied(kwargs)))
             except Exception as error:
                 return failed(first_line(error), _running(error, small), user_location(error))
         return None if shapes == expected else failed(f"the outputs get the shapes {shapes}", (("",), {}))

@@ -21,6 +21,7 @@ from torch.nn.modules import transformer
 from gnnrl.errors import ConfigError, GnnrlError, InputsError, TraceError, first_line
 from gnnrl.modules.locations import last_user_line, user_location
 from gnnrl.modules.modes import evaluating
+from gnnrl.modules.outputs import Outputs, returning_tensors
 from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_network, check_sizes
@@ -32,7 +33,9 @@ _ONE_AT_A_TIME = RLock()
 """`torch.export` is not thread-safe."""
 
 
-def trace(model: nn.Module, example_inputs: Inputs, *, trace_seconds: float = 120) -> Network:
+def trace(
+    model: nn.Module, example_inputs: Inputs, *, outputs: Outputs | None = None, trace_seconds: float = 120
+) -> Network:
     """Trace a network: find its operations, the groups of channels that belong together, and its costs.
 
         network = gnnrl.trace(model, torch.randn(1, 3, 224, 224))
@@ -42,9 +45,13 @@ def trace(model: nn.Module, example_inputs: Inputs, *, trace_seconds: float = 12
         example_inputs: a tensor, a tuple of positional arguments or a dictionary of keyword arguments, with the batch
             dimension first. Modules that they do not run keep their widths (`Network.unrun`), so give all inputs that
             the network will read.
+        outputs: outputs that must keep their shapes and meaning; by default all. Names or positions in what the network
+            returns, or a function that takes it and returns some of its tensors. Give `["logits"]` if a network also
+            returns hidden states. The result is passed on with `network=`.
         trace_seconds: time after which the search for lines that need the dense sizes stops with an error.
 
     Raises:
+        ConfigError: `outputs` chooses something that the network does not return.
         InputsError: the network does not run on these inputs.
         TraceError: the network cannot be exported, sizes depend on data, or the time is over. The message names the
             module, the parameter or the line.
@@ -56,10 +63,11 @@ def trace(model: nn.Module, example_inputs: Inputs, *, trace_seconds: float = 12
         raise InputsError(f"the example inputs hold no samples: their batch size is 0 ({shapes})")
     check_network(model)
     with _ONE_AT_A_TIME, evaluating(model), torch.no_grad(), _unread_masks():
-        rehearsal = _rehearse(model, args, kwargs)
-        program = _export(rehearsal.dense, args, kwargs)
+        rehearsal = _rehearse(model, args, kwargs, outputs)
+        with returning_tensors(rehearsal.dense, rehearsal.result, always=outputs is not None):
+            program = _export(rehearsal.dense, args, kwargs)
         check_sizes(model, program)
-        labelling = Labelling(model, program, _batch_size(args, kwargs))
+        labelling = Labelling(model, program, _batch_size(args, kwargs), rehearsal.counted)
         network = labelling.network()
         stop = _stop_after(trace_seconds, type(model).__name__)
         while (findings := try_out(rehearsal, network, stop)).frozen:
@@ -167,10 +175,10 @@ def _unprinted() -> Iterator[None]:
         del vars(_trace)["print"]
 
 
-def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rehearsal:
+def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Outputs | None) -> Rehearsal:
     """Run the model once, so that wrong inputs are not taken for limits of the export."""
     try:
-        return Rehearsal(model, args, kwargs)
+        return Rehearsal(model, args, kwargs, outputs)
     except GnnrlError:
         raise
     except Exception as error:
