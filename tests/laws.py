@@ -38,7 +38,9 @@ class LeaveOut(TorchFunctionMode):
         dim = -1 if func is F.layer_norm else 1
         scale = value.movedim(dim, -1).flatten(0, -2).abs().amax(0) if weight is None else weight
         keep = (scale != 0).nonzero().flatten()
-        size = (len(keep),) if func is F.layer_norm else given.get("num_groups", given.get("size"))
+        size = given.get("num_groups", given.get("size"))
+        if func is F.layer_norm or size == value.shape[dim]:
+            size = len(keep) if func is F.group_norm else (len(keep),)
         affine = (None, None) if weight is None else (weight[keep], bias[keep])
         kept = func(value.index_select(dim, keep), size, *affine, eps)
         return torch.zeros_like(value).index_copy(dim, keep, kept)

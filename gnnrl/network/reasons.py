@@ -74,7 +74,6 @@ class Kind(Enum):
     TAKEN_OVER = "taken-over", "{operation} is taken over these channels", _NEEDS_ALL
     COUNTED = "counted", "{operation} sums these channels, and a channel of zeros changes its result", _FOLLOW
     NORMALISED_TOGETHER = "normalised-together", "normalises over several dimensions at once", _NORMALISE
-    NORMALISED_ALONE = "normalised-alone", "normalises each channel as a group of its own", _NORMALISE
     NORMALISED_FIXED = "normalised-fixed", "{operation} normalises a fixed number of channels", _NORMALISE
     INSIDE_GROUPS = (
         "inside-groups",
@@ -100,7 +99,7 @@ class Kind(Enum):
     OTHER_DIMENSIONS = "other-dimensions", "concatenates tensors that vary along other dimensions", _FOLLOW
     SEVERAL_DIMENSIONS = "several-dimensions", "{operation} needs these channels in one dimension", _FOLLOW
     REPEATED = "repeated", "repeats channels a variable number of times", _FOLLOW
-    EQUATION = "equation", "has an equation with more than two operands, or with repeated letters", _FOLLOW
+    EQUATION = "equation", "has an equation with repeated letters", _FOLLOW
     PACKED = "packed", "{operation} reads packed sequences", _FOLLOW
     PROJECTED = "projected", "{operation} projects its outputs", _FOLLOW
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.modules.copies import copied
 from gnnrl.modules.modes import evaluating
-from gnnrl.network.labelling.operations.products import letters_of
+from gnnrl.network.labelling.operations.products import letters_of, pairs_of
 from gnnrl.network.labelling.operations.recurrent import RULES
 from gnnrl.network.tracing.tracer import as_arguments, plain_attention
 
@@ -78,8 +79,7 @@ class _Uncounted(TorchFunctionMode):
         if func is torch.functional.einsum:
             equation, *operands = args
             operands = tree_leaves(operands)
-            if len(operands) == 2:
-                self.macs += _of_equation(equation, operands, output)
+            self.macs += _of_equation(equation, operands)
         return output
 
 
@@ -95,8 +95,16 @@ def _plain_kernels() -> Iterator[None]:
         set_flags(onednn, None, None, None)
 
 
-def _of_equation(equation: str, operands: Sequence[Tensor], output: Tensor) -> int:
-    terms, kept = letters_of(equation, [operand.ndim for operand in operands])
+def _of_equation(equation: str, operands: Sequence[Tensor]) -> int:
+    """Multiply-accumulates of products of an equation that torch computes element by element."""
+    terms, output = letters_of(equation, [operand.ndim for operand in operands])
     sizes = [dict(zip(term, operand.shape, strict=True)) for term, operand in zip(terms, operands, strict=True)]
-    summed = [size for letter, size in sizes[0].items() if letter not in kept and sizes[1].get(letter) == size]
-    return output.numel() if summed and max(summed) == 1 else 0
+    known = {letter: max(size.get(letter, 1) for size in sizes) for letter in "".join(terms)}
+    macs = 0
+    for (i, j), _, result in pairs_of(terms, output):
+        left, right = sizes[i], sizes[j]
+        sizes = [size for at, size in enumerate(sizes) if at not in (i, j)]
+        sizes.append({letter: known[letter] for letter in result})
+        summed = [size for letter, size in left.items() if letter not in result and right.get(letter) == size]
+        macs += prod(sizes[-1].values()) if summed and max(summed) == 1 else 0
+    return macs

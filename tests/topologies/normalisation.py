@@ -11,6 +11,12 @@ from tests.topologies.layers import Head, Module, conv, images
 
 
 @fixture
+def group_norm_of_single_channels() -> tuple[nn.Module, Any]:
+    """As in the first layer of wav2vec 2.0."""
+    return nn.Sequential(nn.Conv2d(3, 12, 3), nn.GroupNorm(12, 12), nn.ReLU(), nn.Conv2d(12, 8, 3), Head(8)), images()
+
+
+@fixture
 def group_norm() -> tuple[nn.Module, Any]:
     body = [nn.Conv2d(3, 12, 3), nn.GroupNorm(3, 12), nn.ReLU(), nn.Conv2d(12, 8, 3), nn.GroupNorm(1, 8), Head(8)]
     return nn.Sequential(*body), images()

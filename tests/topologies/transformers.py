@@ -131,3 +131,46 @@ def registers() -> tuple[nn.Module, Any]:
 
     layers = {"patch": nn.Conv2d(3, 8, 4, stride=4), "up": nn.Linear(8, 12), "down": nn.Linear(12, 8)}
     return Module(run, **layers, registers=nn.Parameter(torch.randn(1, 3, 8)), head=nn.Linear(8, 4)), images()
+
+
+def experts(run: Any) -> tuple[nn.Module, Any]:
+    """Hidden layers of three experts in one parameter each, weighted by a router."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        x = m.stem(x).flatten(0, 1)
+        return m.head(x + run(m, x, m.router(x).softmax(-1)))
+
+    weights = {"up": nn.Parameter(torch.randn(3, 24, 8)), "down": nn.Parameter(torch.randn(3, 8, 12))}
+    layers = {"stem": nn.Linear(6, 8), "router": nn.Linear(8, 3), "head": nn.Linear(8, 4)}
+    return Module(forward, **layers, **weights), torch.randn(2, 5, 6)
+
+
+@fixture
+def experts_as_equations() -> tuple[nn.Module, Any]:
+    def run(m: Any, x: Tensor, shares: Tensor) -> Tensor:
+        gate, up = torch.einsum("td,eid->tei", x, m.up).chunk(2, -1)
+        return torch.einsum("tei,edi,te->td", F.silu(gate) * up, m.down, shares)
+
+    return experts(run)
+
+
+@fixture
+def experts_in_batches() -> tuple[nn.Module, Any]:
+    def run(m: Any, x: Tensor, shares: Tensor) -> Tensor:
+        gate, up = torch.bmm(x[None].expand(len(m.up), -1, -1), m.up.transpose(1, 2)).chunk(2, -1)
+        return (torch.bmm(F.silu(gate) * up, m.down.transpose(1, 2)) * shares.T[:, :, None]).sum(0)
+
+    return experts(run)
+
+
+@fixture
+def experts_of_tokens() -> tuple[nn.Module, Any]:
+    """Each token is computed by the two experts that its router prefers, whose weights are gathered (Mixtral)."""
+
+    def run(m: Any, x: Tensor, shares: Tensor) -> Tensor:
+        weights, chosen = shares.topk(2, -1)
+        gate, up = (m.up[chosen.flatten()] @ x.repeat_interleave(2, 0)[:, :, None]).squeeze(-1).chunk(2, -1)
+        y = (m.down[chosen.flatten()] @ (F.silu(gate) * up)[:, :, None]).squeeze(-1)
+        return (y * weights.flatten()[:, None]).view(-1, 2, y.shape[-1]).sum(1)
+
+    return experts(run)

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from torch import fx
 
 from gnnrl.network.labelling.operations.call import Call, Rule, merged, passed, repeated
 from gnnrl.network.labelling.operations.pointwise import unify
 from gnnrl.network.labelling.operations.shapes import reshape
-from gnnrl.network.labels import Component, Value
+from gnnrl.network.labels import Component, Value, wide
 from gnnrl.network.reasons import Kind
 
 
 def along(call: Call) -> Value | list[Value]:
     """Keep all channels along which the operation works, and the labels of all other dimensions."""
     value = call.value("self")
-    dims = call.arguments.get("dim")
+    dims = call.arguments.get("dim", call.arguments.get("dims"))
     if call.name in ("tril", "triu"):
         dims = [-2, -1]
     rank = len(value.shape)
@@ -30,22 +31,24 @@ def along(call: Call) -> Value | list[Value]:
 
 def gather(call: Call) -> Value:
     """Take positions along one dimension that another tensor gives. The other dimensions are unified."""
+    nodes = [call["self"], call.arguments.get("index") or call["indices"]]
+    return _positions(call, nodes, Kind.WORKED_ALONG)
+
+
+def _positions(call: Call, nodes: Sequence[fx.Node], kind: Kind) -> Value:
+    """Unify all dimensions but one, along which all positions are kept."""
     dim = int(call["dim"]) % len(call.shape)
-    call.freeze(call.value("self"), Kind.WORKED_ALONG, [dim])
-    call.freeze(call.value("index"), Kind.WORKED_ALONG, [dim])
-    value = unify(call, [call["self"], call["index"]], call.shape)
-    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+    for node in nodes:
+        call.whole(call.value(node), [dim], kind)
+    components = unify(call, nodes, call.shape).components
+    return Value(call.shape, tuple(component.take([0], dim) for component in components if wide(component) != {dim}))
 
 
 def scatter(call: Call) -> Value:
     """Put or add elements at positions along one dimension. The other dimensions are unified."""
     rank = len(call.shape)
-    dim = int(call["dim"]) % rank
     nodes = [node for node in call.node.all_input_nodes if "val" in node.meta and len(call.shape_of(node)) == rank]
-    for node in nodes:
-        call.whole(call.value(node), [dim], Kind.PUT_AT_POSITIONS)
-    value = unify(call, nodes, call.shape)
-    return Value(call.shape, tuple(component for component in value.components if component.shape[dim] == 1))
+    return _positions(call, nodes, Kind.PUT_AT_POSITIONS)
 
 
 def diagonal(call: Call) -> Value:
@@ -115,7 +118,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["argmax", "argmin", "kthvalue", "median", "tril", "triu"], along),
     **dict.fromkeys([f"fft_{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2")], along),
     **dict.fromkeys([f"fft_{kind}" for kind in ("rfft2", "irfft2", "fftn", "ifftn", "fftshift", "ifftshift")], along),
-    "gather": gather,
+    **dict.fromkeys([f"fft_{kind}" for kind in ("rfftn", "irfftn", "hfft", "ihfft")], along),
+    **dict.fromkeys(["diff", "rot90"], along),
+    **dict.fromkeys(["gather", "take_along_dim"], gather),
     "diagonal": diagonal,
     **dict.fromkeys(["scatter", "scatter_add", "index_add", "index_copy", "index_fill"], scatter),
     "cosine_similarity": cosine_similarity,

@@ -35,9 +35,17 @@ def convolution(call: Call) -> Value:
     counted = call.shape_of("input") if transposed else call.shape
     positions = prod(counted) // counted[channel]
     kernel = prod(weight.shape[2:])
-    call.work(positions * kernel, extent(first, weight.shape[0]), extent(second, weight.shape[1]))
+    if call.name != "torchvision.deform_conv2d":  # which torch does not count
+        call.work(positions * kernel, extent(first, weight.shape[0]), extent(second, weight.shape[1]))
     call.tie_bias(output)
     return vector(output, channel, call.shape)
+
+
+def deformable(call: Call) -> Value:
+    """Convolve at shifted positions [N, 2 kernel, H, W], which stay, as do their weights [N, kernel, H, W]."""
+    for name in ("offset", "mask"):
+        call.freeze(call.value(name), Kind.FIXED_KERNEL)
+    return convolution(call)
 
 
 def _grouped(call: Call, inputs: Component, first: Component, second: Component | None, groups: int) -> Component:
@@ -95,5 +103,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "convolution"], convolution),
     **dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], convolution),
     "linear": linear,
+    "torchvision.deform_conv2d": deformable,
     "embedding": embedding,
 }

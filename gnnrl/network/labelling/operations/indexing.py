@@ -1,10 +1,13 @@
 """Operations that take positions of a dimension: ranges, parts, single positions, positions from a tensor."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
+import torch
 
 from gnnrl.network.labelling.operations.call import Call, Rule
+from gnnrl.network.labelling.operations.pointwise import unify
 from gnnrl.network.labels import Component, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind
 
@@ -84,7 +87,8 @@ def unbind(call: Call) -> list[Value]:
 def split(call: Call) -> list[Value]:
     """Cut a dimension into parts. Equal parts keep the same number of channels."""
     value = call.value("self")
-    dim = int(call["dim"]) % len(value.shape)
+    rank = len(value.shape)
+    dim = int(call.arguments.get("dim", {"hsplit": min(1, rank - 1), "dsplit": 2}.get(call.name, 0))) % rank
     sizes = [shape[dim] for shape in call.shapes]
     results: list[list[Component]] = [[] for _ in sizes]
     for component in value.components:
@@ -110,20 +114,43 @@ def _tie_parts(call: Call, component: Component, parts: Sequence[Component], dim
 
 
 def index(call: Call) -> Value:
-    """Index with tensors. Indexed channels are frozen, because the indices are constants."""
+    """Index with tensors. Indexed channels are kept, because the indices are constants."""
+    taken, _, _ = _taken(call, Kind.CONSTANT_POSITIONS)
+    return Value(call.shape, taken)
+
+
+def _taken(call: Call, kind: Kind) -> tuple[tuple[Component, ...], list[int], list[int]]:
+    """Return the labels of indexed elements, the indexed dimensions, and the result's dimensions of indices."""
     value, indices = call.value("self"), call["indices"]
     indexed = [dim for dim, item in enumerate(indices) if item is not None]
-    call.freeze(value, Kind.CONSTANT_POSITIONS, indexed)
     rank = max(len(call.shape_of(indices[dim])) for dim in indexed)
-    adjacent = indexed == list(range(indexed[0], indexed[-1] + 1))
+    at = indexed[0] if indexed == list(range(indexed[0], indexed[-1] + 1)) else 0
     components = []
-    for component in value.components:
-        if any(component.shape[dim] > 1 for dim in indexed):
-            continue
+    for component in call.whole(value, indexed, kind).components:
         rest = [size for dim, size in enumerate(component.shape) if dim not in indexed]
-        at = indexed[0] if adjacent else 0
         components.append(component.reshape([*rest[:at], *([1] * rank), *rest[at:]]))
-    return Value(call.shape, tuple(components))
+    return tuple(components), indexed, list(range(at, at + rank))
+
+
+def index_put(call: Call) -> Value:
+    """Put elements at positions that tensors give. The dimensions without positions are unified."""
+    value = call.value("self")
+    masks = [node for node in call["indices"] if node is not None and node.meta["val"].dtype == torch.bool]
+    if masks:
+        if prod(call.shape_of("values")) == 1 and call.shape_of(masks[0]) == call.shape:
+            return unify(call, [call["self"], *masks], call.shape)
+        for node in (call["self"], call["values"], *masks):
+            call.freeze(call.value(node), Kind.PUT_AT_POSITIONS)
+        return Value(call.shape)
+    taken, indexed, places = _taken(call, Kind.PUT_AT_POSITIONS)
+    shape = [size for dim, size in enumerate(value.shape) if dim not in indexed]
+    shape[places[0] : places[0]] = np.broadcast_shapes(*(call.shape_of(call["indices"][dim]) for dim in indexed))
+    put = call.whole(call.value("values").aligned(len(shape)), places, Kind.PUT_AT_POSITIONS)
+    put = Value(tuple(1 if dim in places else size for dim, size in enumerate(put.shape)), put.components)
+    shape = [1 if dim in places else size for dim, size in enumerate(shape)]
+    components = unify(call, [], shape, [Value(tuple(shape), taken), put]).components
+    back = (np.expand_dims(component.squeeze(tuple(places)), tuple(indexed)) for component in components)
+    return Value(call.shape, tuple(back))
 
 
 def index_select(call: Call) -> Value:
@@ -135,11 +162,12 @@ def index_select(call: Call) -> Value:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], split),
+    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split", "hsplit", "vsplit", "dsplit"], split),
     "slice": slices,
     "narrow": narrow,
     "select": select,
     "unbind": unbind,
     "index": index,
     "index_select": index_select,
+    "index_put": index_put,
 }

@@ -36,14 +36,16 @@ def layer_norm(call: Call) -> Value:
 
 
 def group_norm(call: Call) -> Value:
-    """Normalise groups of channels (dimension 1). Every group loses the same channels; a single group loses any."""
+    """Normalise groups of channels (dimension 1). Every group loses the same channels; a single group loses any.
+
+    If each channel is a group, the number of groups follows the channels, which probes confirm.
+    """
     value, groups = call.value("input"), int(call["num_groups"])
     labels = call.along(value, 1)
     if labels is not None and groups > 1:
         rows = labels.reshape(groups, -1)
-        call.space.tie(rows, rows[:1])
-        if rows.shape[1] == 1:
-            call.space.freeze(labels, call.reason(Kind.NORMALISED_ALONE))
+        if rows.shape[1] > 1:
+            call.space.tie(rows, rows[:1])
     return _affine(call, value, 1)
 
 

@@ -119,11 +119,13 @@ _SAME = """
     hardshrink softshrink tanhshrink threshold rrelu exp expm1 log log1p log2 sqrt rsqrt abs neg sign square reciprocal
     sin cos erf ceil floor round clamp clamp_min clamp_max dropout feature_dropout alpha_dropout contiguous clone alias
     detach to _to_copy type_as float half pow nan_to_num isnan isfinite logical_not bitwise_not zeros_like ones_like
-    full_like fill zero lift_fresh_copy positive trunc frac real imag conj angle
+    full_like fill zero lift_fresh_copy positive trunc frac real imag conj angle log_sigmoid bucketize bitwise_not
+    randn_like rand_like bernoulli fake_quantize_per_tensor_affine
 """
 _ELEMENTWISE = """
     add sub mul div maximum minimum atan2 eq ne lt le gt ge where lerp addcmul addcdiv masked_fill logical_and
-    logical_or rsub true_divide floor_divide remainder fmod
+    logical_or logical_xor rsub true_divide floor_divide remainder fmod fmax fmin complex polar copy hypot xlogy
+    __and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor heaviside logaddexp copysign
 """
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME.split(), same),

@@ -3,7 +3,7 @@
 Letters name dimensions. A letter that the output does not have is summed over, as in a matrix product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from string import ascii_lowercase, ascii_uppercase
 
@@ -20,12 +20,38 @@ def einsum(call: Call) -> Value:
     """Multiply and sum by an equation. Each letter is unified over all operands."""
     nodes: list[fx.Node] = call["tensors"]
     terms, output = letters_of(call["equation"], [len(call.shape_of(node)) for node in nodes])
-    if len(nodes) > 2 or any(len(set(term)) < len(term) for term in terms):
+    if any(len(set(term)) < len(term) for term in terms):
         for node in nodes:
             call.freeze(call.value(node), Kind.EQUATION)
         call.work(call.macs())
         return Value(call.shape)
-    return multiply(call, nodes, terms, output)
+    operands = [(call.value(node), call.vanishes(node)) for node in nodes]
+    if len(nodes) == 1:
+        return _multiplied(call, operands, terms, output)
+    for (i, j), pair, result in pairs_of(terms, output, call.arguments.get("path")):
+        left, right = operands[i], operands[j]
+        operands = [operand for at, operand in enumerate(operands) if at not in (i, j)]
+        zero = all(gone or not value.components for value, gone in (left, right))
+        operands.append((_multiplied(call, [left, right], pair, result), zero))
+    return operands[0][0]
+
+
+def pairs_of(
+    terms: Sequence[str], output: str, path: Sequence[int] | None = None
+) -> Iterator[tuple[tuple[int, int], list[str], str]]:
+    """Yield the products of two operands that torch computes an equation by: indices of the operands, terms, result.
+
+    The result of each product becomes the last operand. Letters that no other operand has are summed over at once.
+    """
+    left = list(terms)
+    for step in range(len(terms) - 1):
+        i, j = (0, 1) if path is None else sorted(path[2 * step : 2 * step + 2])
+        pair = [left[i], left[j]]
+        left = [term for at, term in enumerate(left) if at not in (i, j)]
+        wanted = {*output, *"".join(left)}
+        result = "".join(sorted({*"".join(pair)} & wanted)) if left else output
+        yield (i, j), pair, result
+        left.append(result)
 
 
 def matmul(call: Call) -> Value:
@@ -86,9 +112,16 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     Args:
         counted: whether torch counts the MACs of the product.
     """
+    return _multiplied(call, [(call.value(node), call.vanishes(node)) for node in nodes], terms, output, counted)
+
+
+def _multiplied(
+    call: Call, operands: Sequence[tuple[Value, bool]], terms: Sequence[str], output: str, counted: bool = True
+) -> Value:
+    """Return the labels of a product of operands, each with whether it is zero in removed channels."""
     letters = sorted(set("".join(terms)))
     # Give each operand one dimension for every letter, so that positions correspond.
-    values = [_spread(call.value(node), term, letters) for node, term in zip(nodes, terms, strict=True)]
+    values = [_spread(value, term, letters) for (value, _), term in zip(operands, terms, strict=True)]
     summed = {position for position, letter in enumerate(letters) if letter not in output}
     # Labels that vary along other dimensions, too, such as heads, are removed there: tie them along the summed ones.
     values = [
@@ -100,7 +133,7 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     # Tie the labels of both operands, and freeze those whose removed channels would add to a sum.
     for value in values:
         for dim in summed & value.labelled():
-            sharing = (call.vanishes(node) for node, other in zip(nodes, values, strict=True) if other.varying(dim))
+            sharing = (gone for (_, gone), other in zip(operands, values, strict=True) if other.varying(dim))
             if not any(sharing):
                 call.freeze(value, Kind.COUNTED, [dim])
     sizes = [max(each) for each in zip(*(value.shape for value in values), strict=True)]
@@ -111,7 +144,7 @@ def multiply(call: Call, nodes: Sequence[fx.Node], terms: Sequence[str], output:
     moved = (
         component.transpose([*order, *sorted(summed)]).squeeze(tuple(range(-len(summed), 0))) for component in kept
     )
-    return Value(call.shape, tuple(moved))
+    return Value(tuple(sizes[at] for at in order), tuple(moved))
 
 
 def _spread(value: Value, term: str, letters: Sequence[str]) -> Value:

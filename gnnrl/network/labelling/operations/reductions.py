@@ -6,7 +6,8 @@ from torch import fx
 
 from gnnrl.network.labelling.operations import pointwise
 from gnnrl.network.labelling.operations.call import Call, Rule, operation_name
-from gnnrl.network.labels import Component, Value
+from gnnrl.network.labelling.operations.pointwise import unify
+from gnnrl.network.labels import Component, Value, wide
 from gnnrl.network.reasons import Kind
 
 AVERAGES = {"mean", "var", "std", "var_mean", "std_mean"}
@@ -21,6 +22,22 @@ def pool(call: Call) -> Value | list[Value]:
     kept = call.whole(value, space, Kind.TAKEN_OVER).components
     results = [Value(shape, kept) for shape in call.shapes]
     return results if isinstance(call.node.meta["val"], list | tuple) else results[0]
+
+
+def unpool(call: Call) -> Value:
+    """Put pooled elements back to the positions that they were taken from, in each channel."""
+    nodes = [call["self"], call["indices"]]
+    space = range(2, len(call.shape))
+    for node in nodes:
+        call.whole(call.value(node), space, Kind.TAKEN_OVER)
+    components = unify(call, nodes, call.shape_of(nodes[0])).components
+    return Value(call.shape, tuple(component for component in components if wide(component).isdisjoint(space)))
+
+
+def regions(call: Call) -> Value:
+    """Pool regions [K, 5] of images [N, C, H, W]."""
+    kept = call.whole(call.value("input"), (0, 2, 3), Kind.TAKEN_OVER).components
+    return Value(call.shape, kept)
 
 
 def extreme(call: Call) -> Value | list[Value]:
@@ -95,6 +112,8 @@ RULES: dict[str, Rule] = {
         ],
         pool,
     ),
+    **dict.fromkeys(["max_unpool2d", "max_unpool3d"], unpool),
+    **dict.fromkeys([f"torchvision.{kind}" for kind in ("roi_align", "roi_pool")], regions),
     **dict.fromkeys(["mean", "sum", "amax", "amin", "prod", "logsumexp"], reduction),
     **dict.fromkeys(["max", "min"], extreme),
     **dict.fromkeys(["var", "std", "var_mean", "std_mean", "linalg_vector_norm", "norm"], reduction),

@@ -199,6 +199,23 @@ def flip(call: Call) -> Value:
     return Value(call.shape, tuple(np.flip(component, call["dims"]) for component in call.value("self").components))
 
 
+def as_complex(call: Call) -> Value:
+    """Read pairs along the last dimension as complex numbers."""
+    kept = call.whole(call.value("self"), [-1], Kind.WORKED_ALONG).components
+    return Value(call.shape, tuple(component[..., 0] for component in kept))
+
+
+def as_real(call: Call) -> Value:
+    """Read complex numbers as pairs along a new last dimension."""
+    return Value(call.shape, tuple(component[..., None] for component in call.value("self").components))
+
+
+def windows(call: Call) -> Value:
+    """Slide a window over one dimension; its positions are a new last dimension."""
+    kept = call.whole(call.value("self"), [call["dimension"]], Kind.WORKED_ALONG).components
+    return Value(call.shape, tuple(component[..., None] for component in kept))
+
+
 def roll(call: Call) -> Value:
     """Shift dimensions cyclically. Shifted channels are frozen, because the shift is a constant of the program."""
     value = call.value("self")
@@ -229,6 +246,9 @@ RULES: dict[str, Rule] = {
     "stack": stack,
     "flip": flip,
     "roll": roll,
+    "view_as_complex": as_complex,
+    "view_as_real": as_real,
+    "unfold": windows,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
 }

@@ -1,12 +1,27 @@
 """Operations that take positions of a dimension."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from gnnrl.network.reasons import Kind
 from tests.network.labelling.operations.between import Case, check_removing, check_units, named
 
+
+def put(x: Tensor, index: Any, values: Tensor) -> Tensor:
+    x = x.clone()
+    x[index] = values
+    return x
+
+
 CASES = {
+    "put in space": Case(lambda x: x.index_put((torch.tensor([0, 1]),), x.relu()), 8),
+    "put at pixels": Case(lambda x: put(x, (slice(None), slice(None), [1, 2]), x[:, :, :2]), 8),
+    "put into channels": Case(lambda x: put(x, (slice(None), [1]), x[:, :1]), 0, Kind.PUT_AT_POSITIONS),
+    "put at a mask": Case(lambda x: x.index_put((x < 0,), torch.zeros(())), 8),
+    "parts in space": Case(lambda x: torch.cat(x.hsplit(2), 1) if x.ndim < 4 else torch.cat(torch.dsplit(x, 2), 2), 8),
     "select of channels": Case(lambda x: x - x[:, 0, None], 0, Kind.CONSTANT_POSITIONS),
     "halves by position": Case(lambda x: (lambda y: y[:, 0] * y[:, 1])(x.unflatten(1, (2, -1))), 4),
     "unbind of channels": Case(lambda x: sum(x.unbind(1))[:, None], 0, Kind.CONSTANT_POSITIONS),

@@ -25,7 +25,12 @@ CASES = {
         lambda x: torch.einsum("nchw,nchv->nhwv", x.sigmoid(), x.sigmoid()).flatten(2), 0, Kind.COUNTED
     ),
     "equation of positions": Case(lambda x: torch.einsum("nchw,hv->ncvw", x, GRID), 8),
-    "equation of three": Case(lambda x: torch.einsum("nchw,hv,wu->ncvu", x, GRID, GRID), 0, Kind.EQUATION),
+    "equation of three": Case(lambda x: torch.einsum("nchw,hv,wu->ncvu", x, GRID, GRID), 8),
+    "equation of three that sums": Case(lambda x: torch.einsum("nchw,nchv,hw->nwv", x, x.relu(), GRID)[:, None], 8),
+    "equation of three, channel by channel": Case(
+        lambda x: torch.einsum("nchw,nchw,nc->nchw", x, x, x.mean((2, 3))), 8
+    ),
+    "equation with a diagonal": Case(lambda x: torch.einsum("nchh->nch", x)[..., None], 0, Kind.EQUATION),
     "equation with dots": Case(lambda x: torch.einsum("nc...,nc...->n...", x, x.relu())[:, None], 8),
     "equation without an output": Case(lambda x: torch.einsum("abcd,ce", x, GRID), 8),
     "tensordot": Case(lambda x: torch.tensordot(x, GRID, dims=([3], [0])), 8),

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
@@ -35,6 +36,8 @@ CASES = {
     "pools": Case(lambda x: F.max_pool2d(x, 2) + F.avg_pool2d(x, 2) + F.adaptive_max_pool2d(x, 2), 8),
     "extremes inside heads": Case(lambda x: inside_heads(x, lambda y: y - y.amax(2, True) + y.amin(2, True)), 2),
     "larger of two": Case(lambda x: torch.max(x, 2 * x).min(x.relu()), 8),
+    "unpool": Case(lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2), 8),
+    "regions": Case(lambda x: roi_align(x, torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]] * 2), 2), 8),
     "resize": Case(lambda x: F.interpolate(x, scale_factor=2) + F.interpolate(x, size=(8, 8), mode="bilinear"), 8),
     "pool of channels": Case(lambda x: F.max_pool1d(x.flatten(2).transpose(1, 2), 2), 0, Kind.TAKEN_OVER),
 }

@@ -37,6 +37,11 @@ CASES = {
     ),
     "stack": Case(lambda x: torch.stack([x, -x], 1).amax(1), 8),
     "stack and flatten": Case(lambda x: torch.stack([x, -x], 2).flatten(1, 2), 8),
+    "windows": Case(lambda x: x.unfold(2, 3, 1).mean(-1), 8),
+    "windows of channels": Case(lambda x: x.unfold(1, 3, 1).mean(-1), 0, Kind.WORKED_ALONG),
+    "complex pairs": Case(
+        lambda x: torch.view_as_real(torch.view_as_complex(x.view(2, -1, 4, 2, 2)) * 1j).flatten(3), 8
+    ),
     "shuffle": Case(lambda x: F.pixel_shuffle(x, 2), 2),
     "unshuffle": Case(lambda x: F.pixel_unshuffle(x, 2), 8),
 }
