@@ -28,6 +28,11 @@ _HALVINGS = 30
 _CHEAPEST, _DEAREST = -35.0, 20.0
 
 
+def bend(curve: Curve, widths: ArrayLike) -> NDArray[np.float64]:
+    """Return the error that is added to a curve at these widths."""
+    return np.asarray(BEND * curve.error.max() * (1 - np.asarray(widths) / len(curve.error)) ** 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """Divides one budget between the groups of one network.
@@ -47,8 +52,7 @@ class Allocation:
         table = np.full((len(curves), max(len(curve.error) for curve in curves)), np.inf)
         worst = max(float(curve.error.max()) for curve in curves) or 1.0
         for row, (curve, ladder) in enumerate(zip(curves, projection.ladders, strict=True)):
-            bend = BEND * curve.error.max() * (1 - ladder / len(curve.error)) ** 2
-            table[row, ladder - 1] = (curve.error[ladder - 1] + bend) / worst
+            table[row, ladder - 1] = (curve.error[ladder - 1] + bend(curve, ladder)) / worst
         dense = projection.network.cost.measure(projection.network.widths)
         return cls(projection, table, tuple((metric, getattr(dense, metric)) for metric, _ in projection.budget.limits))
 

@@ -1,7 +1,8 @@
 """Error curves: the error of each group at every width, in closed form, without an evaluation.
 
 The units of a group are read by its consumers (convolutions, linear layers). Let W [O, p] be a consumer's weights and
-H = Cov(x) + λI of its inputs. If the inputs `a` of one unit are removed and the others compensate, the error grows by
+H = Cov(x) + λI of its inputs, with the λ of the repair (`least_squares.damping`), so that few images do not make
+compensation look free. If the inputs `a` of one unit are removed and the others compensate, the error grows by
 
     ΔE = Σ_o f_o · w_oa ([H⁻¹]_aa)⁻¹ w_oaᵀ        W ← W − W_:a ([H⁻¹]_aa)⁻¹ [H⁻¹]_a:
 
@@ -22,9 +23,8 @@ from torch import Tensor, nn
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 from gnnrl.pruning.calibration.dense import Calibration
-from gnnrl.pruning.calibration.records import LayerRecord
-
-_DAMPING = 1e-4
+from gnnrl.pruning.calibration.records import LayerRecord, Moments
+from gnnrl.pruning.least_squares import damping
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def error_curves(
         progress(weighed + done, total)
 
     for group in network.groups:
-        consumers = _consumers(group, weights, calibration)
+        consumers = [] if calibration is None else _consumers(group, weights, calibration)
         curves.append(_curve(group, consumers, tell) if consumers else _by_norm(group, weights))
         tell(group.size)
         weighed += group.size
@@ -120,24 +120,22 @@ def _curve(group: Group, consumers: list[_Consumer], progress: Callable[[int], N
     return Curve(np.array(order), np.array(error[::-1]))
 
 
-def _consumers(group: Group, weights: dict[str, Tensor], calibration: Calibration | None) -> list[_Consumer]:
+def _consumers(group: Group, weights: dict[str, Tensor], calibration: Calibration) -> list[_Consumer]:
     found = []
     for place in group.places:
-        records = calibration.of_weight(place.tensor) if place.dim == 1 and calibration is not None else []
-        found += [
-            _consumer(record, weights[place.tensor][record.first : record.first + len(record.scale)], place.positions)
-            for record in records
-            if record.moments is not None
-        ]
+        for record in calibration.of_weight(place.tensor) if place.dim == 1 else []:
+            if record.moments is not None:
+                weight = weights[place.tensor][record.first : record.first + len(record.scale)]
+                found.append(_consumer(record, record.moments, weight, place.positions, calibration.images))
     return found
 
 
-def _consumer(record: LayerRecord, weight: Tensor, positions: Component) -> _Consumer:
-    assert record.moments is not None
+def _consumer(record: LayerRecord, moments: Moments, weight: Tensor, positions: Component, images: int) -> _Consumer:
     kernel = weight[0, 0].numel()
     inputs = torch.from_numpy(positions)[:, :, None] * kernel + torch.arange(kernel)
-    covariance = record.moments.covariance.cpu().double()
-    damped = covariance + _DAMPING * covariance.diagonal().mean().clamp_min(1e-12) * torch.eye(len(covariance))
+    covariance = moments.covariance.cpu().double()
+    strength = damping(len(covariance), min(images, len(record.target)))
+    damped = covariance + strength * covariance.diagonal().mean().clamp_min(1e-12) * torch.eye(len(covariance))
     factor = record.scale.cpu().double().square() / record.energy
     return _Consumer(weight.flatten(1).double().clone(), torch.linalg.inv(damped), factor, inputs.flatten(1))
 

@@ -21,7 +21,7 @@ from gnnrl.pruning.reconstruction import Repair, run_pass
 
 
 @torch.no_grad()
-def held_out_divergences(
+def held_out_errors(
     small: nn.Module,
     network: Network,
     kept: Sequence[ArrayLike],
@@ -41,7 +41,7 @@ def held_out_divergences(
     else:
         _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted)
         found = numbers_of_images(outputs, images, fitted)
-    return divergences(found, calibration.outputs, images - fitted)
+    return output_errors(found, calibration.outputs, images - fitted)
 
 
 def repair_helps(
@@ -52,7 +52,7 @@ def repair_helps(
     if not held:
         return True
     repaired, pruned = (
-        float(held_out_divergences(small, network, kept, calibration, each).mean()) for each in (settings, None)
+        float(held_out_errors(small, network, kept, calibration, each).mean()) for each in (settings, None)
     )
     if repaired <= pruned or not math.isfinite(pruned):
         return True
@@ -66,22 +66,15 @@ def repair_helps(
     return False
 
 
-def divergences(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:
-    """Measure the distance of a network's outputs from the dense network's on each image [n].
+def output_errors(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:
+    """Measure the squared error of outputs on each image over the variance of the dense network's, summed [n].
 
-    For logits [n, classes] this is KL(dense || found) in nats; for other outputs it is the mean squared error over the
-    variance. The distances of several outputs are added.
+    Logits are compared like all other outputs: their divergence depends on a few images of which the network is unsure,
+    and images that it was trained on have fewer of them than others.
     """
-    pairs = [(a.double(), b.double()) for a, b in zip(found, dense, strict=False) if a.shape == b.shape]
-    of_each = [_of_logits(a, b) if b.ndim == 2 and b.shape[1] > 1 else _of_values(a, b) for a, b in pairs]
-    return sum((each.reshape(images, -1).mean(1) for each in of_each), torch.zeros(images, dtype=torch.float64))
-
-
-def _of_logits(outputs: Tensor, dense: Tensor) -> Tensor:
-    expected, found = dense.log_softmax(-1), outputs.log_softmax(-1)
-    return (expected.exp() * (expected - found)).sum(-1)
-
-
-def _of_values(outputs: Tensor, dense: Tensor) -> Tensor:
-    variance = (dense - dense.mean(0)).square().mean().clamp_min(1e-30)
-    return (outputs - dense).square().reshape(len(dense), -1).mean(1) / variance
+    total = torch.zeros(images, dtype=torch.float64)
+    for a, b in zip(found, dense, strict=False):
+        if a.shape == b.shape:
+            variance = (b - b.mean(0)).double().square().mean().clamp_min(1e-30)
+            total += ((a - b).double().square().reshape(images, -1).mean(1) / variance).cpu()
+    return total

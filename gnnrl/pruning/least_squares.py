@@ -13,8 +13,19 @@ import math
 import torch
 from torch import Tensor
 
-PER_INPUT = 0.1
+RIDGE, PER_INPUT = 1e-3, 0.1
 _STRIP, _STRIPS = 64, 8
+
+
+def damping(inputs: int, images: int, ridge: float = RIDGE, per_input: float = PER_INPUT) -> float:
+    """Return the pull towards the old weights, relative to the mean variance of an input.
+
+    It is stronger if there are few images for each input, because samples of one image are not independent.
+
+    Args:
+        per_input: growth of the pull with each input, divided by the number of images.
+    """
+    return ridge + per_input * inputs / images
 
 
 def solve(
@@ -30,15 +41,11 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """Find weights [O, p] and a shift [O] that map inputs [n, g · p] to a target [n, O], near the old weights [O, p].
 
-    The pull towards the old weights is stronger if there are few images for each input, because samples of one image
-    are not independent.
-
     Args:
-        ridge: pull relative to the mean variance of an input.
+        ridge, per_input: see `damping`.
         groups: number of groups; the outputs of a group read only the inputs of that group.
         centred: True if the layer can shift its outputs; otherwise the shift is 0.
         images: number of images that the samples come from; by default one sample each.
-        per_input: growth of the pull with each input, divided by the number of images.
     """
     count, exact = len(inputs), torch.promote_types(inputs.dtype, torch.float32)
     x = inputs.to(exact).reshape(count, groups, -1).transpose(0, 1)
@@ -48,7 +55,7 @@ def solve(
     if not centred:
         mean, goal = torch.zeros_like(mean), torch.zeros_like(goal)
     x = x - mean
-    strength = ridge + per_input * x.shape[2] / min(images or count, count)
+    strength = damping(x.shape[2], min(images or count, count), ridge, per_input)
     step = (_primal if x.shape[2] <= count else _dual)(x, y - goal, old, strength)
     solved = old + step
     shift = goal - mean @ solved

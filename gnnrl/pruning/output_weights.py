@@ -1,10 +1,12 @@
-"""Error curves in the unit of the output.
+"""Weights of the error curves by their effect on the network's outputs.
 
-A curve says what a layer loses. The network's outputs do not feel all layers alike, so each curve gets a weight: the
-divergence of the outputs if its group alone is narrowed (`sensitivity`), divided by the error that the curve says. The
-weights give a new plan, and that other widths to measure. Whole steps overshoot, so each round goes half of the way.
-Of the rounds the one stays whose whole plan is nearest to the dense network on held-out images, if it is nearer than
-the closed form by more than chance: by twice the standard error of the difference. Otherwise all weights are one.
+A curve says what a layer loses, but the outputs do not depend on all layers alike. So each curve gets a weight: the
+error of the outputs with its group alone narrowed (`sensitivity`), divided by the error that the curve promises. The
+weights give a new plan, and other widths to measure. Whole steps overshoot, so each round goes half of the way. The
+round whose whole plan is nearest to the dense network on held-out images is kept, if it is nearer than the closed form
+by more than twice the standard error of the difference. Otherwise all weights are one.
+
+Measured in `benchmarks/untrained.py`, see docs/decisions.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,17 +18,17 @@ from torch import Tensor, nn
 
 from gnnrl.network.labels import Component
 from gnnrl.network.surgery import remove
-from gnnrl.pruning.allocation import WISH_BOUND, Allocation
+from gnnrl.pruning.allocation import WISH_BOUND, Allocation, bend
 from gnnrl.pruning.calibration.dense import Calibration
 from gnnrl.pruning.curves import Curve
-from gnnrl.pruning.held_out import held_out_divergences
+from gnnrl.pruning.held_out import held_out_errors
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair
 from gnnrl.pruning.sensitivity import Sensitivity
 
 ROUNDS = 2
-_STEP = 0.5
+_LEAST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +37,16 @@ class Weighing:
 
     Attributes:
         log_weights: logarithm of each curve's weight [G].
-        sensitivity: divergence of the outputs with each group alone at its width of the last measured plan [G].
-        divergences: of the whole plans on held-out images: that of the closed form, then that of each round.
+        errors: errors of the outputs on held-out images, of the closed-form plan and of the plan of each round.
         chosen: the round whose weights these are; 0 is the closed form.
     """
 
     log_weights: NDArray[np.float64]
-    sensitivity: NDArray[np.float64]
-    divergences: tuple[float, ...]
+    errors: tuple[float, ...] = (0.0,)
     chosen: int = 0
 
     def curves(self, curves: Sequence[Curve]) -> list[Curve]:
-        """The curves times their weights."""
+        """Return the curves times their weights."""
         weights = np.exp(self.log_weights)
         return [replace(curve, error=curve.error * weight) for curve, weight in zip(curves, weights, strict=True)]
 
@@ -60,51 +60,55 @@ def weigh(
     repair: Repair | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Weighing:
-    """Weigh error curves for a limit by held-out calibration images; without any, all weights are one.
+    """Weigh error curves for a limit on held-out calibration images; without such images all weights are one.
 
     Args:
         orders: removal order of each group's units.
-        repair: how plans are repaired, None where they are not.
-        progress: called with (groups measured, groups in all) within a round.
+        repair: the repair of plans, None if they are not repaired.
+        progress: called with (measured groups, all groups) of a round.
     """
     network, groups = projection.network, len(curves)
-    still = Weighing(np.zeros(groups), np.zeros(groups), (0.0,))
     allocation = Allocation.build(projection, curves)
     widths = allocation.widths()
     if not calibration.outputs or calibration.fitted == calibration.images or (widths == network.widths).all():
-        return still
+        return Weighing(np.zeros(groups))
 
     def missed(widths: Component) -> Tensor:
-        plan = Plan.of_widths(network, widths, orders)
-        assert plan.kept is not None
-        return held_out_divergences(remove(model, network, plan.kept), network, plan.kept, calibration, repair)
+        kept = Plan.of_widths(network, widths, orders).kept
+        assert kept is not None
+        return held_out_errors(remove(model, network, kept), network, kept, calibration, repair)
 
     measure = Sensitivity(model, network, orders, calibration, repair)
-    tried, found, divergences = [np.zeros(groups)], still.sensitivity, [missed(widths)]
+    tried, errors = [np.zeros(groups)], [missed(widths)]
     for _ in range(ROUNDS):
-        found = measure(widths, progress).mean(1)
-        tried.append(tried[-1] + _STEP * (_ratios(found, allocation.errors_at(widths)) - tried[-1]))
+        tried.append((tried[-1] + _log_ratios(measure(widths, progress), curves, widths)) / 2)
         widths = allocation.widths(tried[-1])
-        divergences.append(missed(widths))
-    chosen = _chosen(divergences)
-    return Weighing(tried[chosen], found, tuple(float(each.mean()) for each in divergences), chosen)
+        errors.append(missed(widths))
+    chosen = _chosen(errors)
+    return Weighing(tried[chosen], tuple(float(each.mean()) for each in errors), chosen)
 
 
-def _chosen(divergences: Sequence[Tensor]) -> int:
-    """The round that is nearest, 0 where it is not nearer than the closed form by twice the error of the difference."""
-    means = [float(each.mean()) if each.isfinite().all() else np.inf for each in divergences]
+def _chosen(errors: Sequence[Tensor]) -> int:
+    """Return the nearest round; 0 if it is not nearer than the closed form by two standard errors of the difference."""
+    means = [float(each.mean()) if each.isfinite().all() else np.inf for each in errors]
     best = int(np.argmin(means))
-    gain = divergences[0] - divergences[best]
+    gain = errors[0] - errors[best]
     if not gain.isfinite().all():
         return best
     return best if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 else 0
 
 
-def _ratios(found: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithm of measured over promised errors, about their mean; 0 where nothing is known."""
-    known = (found > 0) & (errors > 0) & np.isfinite(found)
-    ratios = np.zeros(len(found))
-    if known.any():
-        logs = np.log(found[known] / errors[known])
+def _log_ratios(found: NDArray[np.float64], curves: Sequence[Curve], widths: Component) -> NDArray[np.float64]:
+    """Return the logarithm of each measured error over the promised one, about their mean; 0 at the dense width.
+
+    A tenth of the curve's bend is added to both, so that a group with errors far below it, such as one that loses dead
+    channels, gets the weight one.
+    """
+    promised = np.array([curve.error[width - 1] for curve, width in zip(curves, widths, strict=True)])
+    bends = np.array([_LEAST * bend(curve, width) for curve, width in zip(curves, widths, strict=True)])
+    known, ratios = bends > 0, np.zeros(len(curves))
+    if found.sum() > 0 and np.isfinite(found).all() and promised.sum() > 0:
+        shares = found * promised.sum() / found.sum()
+        logs = np.log((shares + bends)[known] / (promised + bends)[known])
         ratios[known] = logs - logs.mean()
     return ratios.clip(-WISH_BOUND, WISH_BOUND)

@@ -32,7 +32,7 @@ from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
 from gnnrl.pruning.calibration.records import LayerRecord
 from gnnrl.pruning.calibration.sampling import sampled_inputs, sampled_outputs
 from gnnrl.pruning.calibration.watch import Observer, watching
-from gnnrl.pruning.least_squares import PER_INPUT, solve
+from gnnrl.pruning.least_squares import PER_INPUT, RIDGE, solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,13 @@ class Repair:
         least_squares: solve the layers; otherwise only batch normalisation is recalibrated.
         stream: solve branches for the residual stream, not for their own dense output.
         new_variance: let batch normalisation take the variance of the pruned network after a solved layer, too.
-        ridge: pull towards the old weights, relative to the mean variance of an input.
-        per_input: growth of the pull with each input, divided by the number of images.
+        ridge, per_input: pull towards the old weights, see `least_squares.damping`.
     """
 
     least_squares: bool = True
     stream: bool = True
     new_variance: bool = False
-    ridge: float = 1e-3
+    ridge: float = RIDGE
     per_input: float = PER_INPUT
 
 

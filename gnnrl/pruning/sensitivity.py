@@ -20,11 +20,11 @@ from gnnrl.network.structure import Group, Network
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.calibration.dense import Calibration, numbers_of_images
 from gnnrl.pruning.calibration.records import LayerRecord
-from gnnrl.pruning.held_out import divergences, held_out_divergences
+from gnnrl.pruning.held_out import held_out_errors, output_errors
+from gnnrl.pruning.least_squares import damping
 from gnnrl.pruning.reconstruction import Repair
 from gnnrl.pruning.replay import Replay
 
-_STRENGTH = 0.03
 _IMAGES = 64
 _CHECKED = 2
 
@@ -56,11 +56,11 @@ class Sensitivity:
     def __call__(
         self, widths: Component, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> NDArray[np.float64]:
-        """Measure the divergence on each image [G, n] with each group alone at its width; 0 at the dense width."""
+        """Measure the error of the outputs with each group alone at its width [G]; 0 at the dense width."""
         replay = Replay.record(self._model, self._calibration.feed, self._held)
         images = len(self._held[0])
         dense = numbers_of_images(replay.outputs, images)
-        found = np.zeros((len(widths), images))
+        found = np.zeros(len(widths))
         groups = [group for group in self._network.groups if widths[group.index] < group.size]
         cuts = {group.index: min(replay.uses.get(place.tensor, 0) for place in group.places) for group in groups}
         for done, group in enumerate(sorted(groups, key=lambda group: cuts[group.index])):
@@ -68,11 +68,11 @@ class Sensitivity:
             if self._is_mask(group, width):
                 with self._narrowed(group, width):
                     outputs = replay.end(cuts[group.index])
-                each = divergences(numbers_of_images(outputs, images), dense, images)
+                errors = output_errors(numbers_of_images(outputs, images), dense, images)
             else:
                 small, kept = self._removed(group, width)
-                each = held_out_divergences(small, self._network, kept, self._calibration, self._repair)
-            found[group.index] = each[:_IMAGES].cpu()
+                errors = held_out_errors(small, self._network, kept, self._calibration, self._repair)
+            found[group.index] = float(errors[:images].mean())
             progress(done + 1, len(groups))
         return found
 
@@ -130,7 +130,8 @@ class Sensitivity:
         gone[(channels[:, None] * kernel + torch.arange(kernel)).flatten().to(rows.device)] = True
         covariance, mean = record.fitted.covariance, record.fitted.mean
         gram = covariance[~gone][:, ~gone].double()
-        gram.diagonal().add_(_STRENGTH * gram.diagonal().mean().clamp_min(1e-12))
+        strength = damping(len(gram), self._calibration.fitted)
+        gram.diagonal().add_(strength * gram.diagonal().mean().clamp_min(1e-12))
         matrix = rows.flatten(1).clone()
         lost = matrix[:, gone].double()
         gain = torch.linalg.solve(gram, covariance[~gone][:, gone].double() @ lost.T).T
