@@ -91,10 +91,10 @@ class Plan:
     @classmethod
     def ranked_within(cls, projection: Projection, scores: Scores) -> "Plan":
         """Return the plan of `ranked` for a projection."""
-        ranks = _global_ranks(scores)
-        total = float(sum(len(rank) for rank in ranks))
+        ranks = np.argsort(np.argsort(np.concatenate(scores), kind="stable"))
+        parts = np.split(ranks, np.cumsum([len(score) for score in scores])[:-1])
         widths = projection.of_family(
-            lambda share: np.array([float((rank >= total * (1 - share)).sum()) for rank in ranks]), 0.0, 1.0
+            lambda share: np.array([float((part >= len(ranks) * (1 - share)).sum()) for part in parts]), 0.0, 1.0
         )
         return cls.of_widths(projection.network, widths, removal_orders(scores))
 
@@ -181,13 +181,6 @@ def _last_units(orders: Sequence[ArrayLike], widths: Sequence[int]) -> tuple[tup
         tuple(np.sort(np.asarray(order, np.int64)[-width:]).tolist())
         for order, width in zip(orders, widths, strict=True)
     )
-
-
-def _global_ranks(scores: Scores) -> list[NDArray[np.int64]]:
-    flat = np.concatenate([np.asarray(score, np.float64) for score in scores])
-    ranks = np.empty(len(flat), np.int64)
-    ranks[np.argsort(flat, kind="stable")] = np.arange(len(flat))
-    return list(np.split(ranks, np.cumsum([len(score) for score in scores])[:-1]))
 
 
 def _read_group(entry: Mapping[str, Any]) -> tuple[str, int, tuple[int, ...] | None]:
