@@ -1,20 +1,21 @@
 """Sensitivity: the effect of narrowing one group alone on the network's outputs.
 
 One group is masked to a width, the layers that read it compensate in closed form, and the outputs for held-out images
-are compared with the dense network's. Only the end of the network runs, from the first layer that changes. If masking
-differs from removing (a normalisation over the channels), the group is really removed and repaired.
+are compared with the dense network's. If masking differs from removing (a normalisation over the channels), the group
+is really removed and repaired.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from gnnrl.modules.copies import copy_network
+from gnnrl.modules.modes import evaluating
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 from gnnrl.network.surgery import remove
@@ -23,9 +24,9 @@ from gnnrl.pruning.calibration.records import LayerRecord
 from gnnrl.pruning.held_out import held_out_errors, output_errors
 from gnnrl.pruning.least_squares import damping
 from gnnrl.pruning.reconstruction import Repair
-from gnnrl.pruning.replay import Replay
 
-_IMAGES = 64
+_IMAGES = 24
+"""Number of held-out images: with 50, logarithms of MobileNetV2's errors differ by 0.06, a tenth of their spread."""
 _CHECKED = 2
 
 
@@ -57,24 +58,26 @@ class Sensitivity:
         self, widths: Component, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> NDArray[np.float64]:
         """Measure the error of the outputs with each group alone at its width [G]; 0 at the dense width."""
-        replay = Replay.record(self._model, self._calibration.feed, self._held)
         images = len(self._held[0])
-        dense = numbers_of_images(replay.outputs, images)
+        dense = numbers_of_images(self._run(self._model), images)
         found = np.zeros(len(widths))
         groups = [group for group in self._network.groups if widths[group.index] < group.size]
-        cuts = {group.index: min(replay.uses.get(place.tensor, 0) for place in group.places) for group in groups}
-        for done, group in enumerate(sorted(groups, key=lambda group: cuts[group.index])):
+        for done, group in enumerate(groups):
             width = int(widths[group.index])
             if self._is_mask(group, width):
                 with self._narrowed(group, width):
-                    outputs = replay.end(cuts[group.index])
-                errors = output_errors(numbers_of_images(outputs, images), dense, images)
+                    outputs = numbers_of_images(self._run(self._model), images)
+                errors = output_errors(outputs, dense, images)
             else:
                 small, kept = self._removed(group, width)
                 errors = held_out_errors(small, self._network, kept, self._calibration, self._repair)
             found[group.index] = float(errors[:images].mean())
             progress(done + 1, len(groups))
         return found
+
+    def _run(self, model: nn.Module, images: int = _IMAGES) -> Any:
+        with evaluating(model):
+            return self._calibration.feed.run(model, [value[:images] for value in self._held])
 
     def _removed(self, group: Group, width: int) -> tuple[nn.Module, list[Component]]:
         kept = [np.arange(other.size) for other in self._network.groups]
@@ -84,15 +87,11 @@ class Sensitivity:
     def _is_mask(self, group: Group, width: int) -> bool:
         """Return True if masking the group's units is the same as removing them; both are tried once."""
         if group.index not in self._masks:
-            few = [value[:_CHECKED] for value in self._held]
             with self._narrowed(group, width, compensated=False):
-                masked = tree_leaves(self._calibration.feed.run(self._model, few))
-            small, _ = self._removed(group, width)
-            pairs = zip(masked, tree_leaves(self._calibration.feed.run(small, few)), strict=True)
-            tensors = [(a, b) for a, b in pairs if isinstance(a, Tensor) and a.is_floating_point()]
-            self._masks[group.index] = all(
-                a.shape == b.shape and bool((a - b).norm() <= 1e-3 * b.norm()) for a, b in tensors
-            )
+                masked = numbers_of_images(self._run(self._model, _CHECKED), _CHECKED)
+            removed = numbers_of_images(self._run(self._removed(group, width)[0], _CHECKED), _CHECKED)
+            pairs = zip(masked, removed, strict=True)
+            self._masks[group.index] = all(bool((a - b).norm() <= 1e-3 * b.norm()) for a, b in pairs)
         return self._masks[group.index]
 
     @contextmanager
