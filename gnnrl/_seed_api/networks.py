@@ -156,10 +156,6 @@ class ActorCritic(nn.Module):
         self.critic = CriticNetwork(state_dim, 50, 50)
         self.register_buffer("action_var", torch.full((action_dim,), float(action_std) ** 2))
 
-    def forward(self) -> None:
-        """Raise NotImplementedError, because only `act` and `evaluate` are called."""
-        raise NotImplementedError("call act(state, memory) or evaluate(state, action)")
-
     @torch.no_grad()
     def act(self, state: State, memory: Memory) -> Tensor:
         """Draw an action [1, A], and append the state, the action and its log-probability [1] to the memory."""
