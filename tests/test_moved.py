@@ -20,7 +20,8 @@ def test_a_previous_name_still_imports_with_a_warning(name: str, monkeypatch: py
 
 
 def test_names_of_the_former_module_compression_are_found() -> None:
-    from gnnrl.compression import CompressionResult, compress
+    with pytest.warns(DeprecationWarning, match="is called gnnrl.compression"):
+        from gnnrl.compression import CompressionResult, compress
 
     assert (CompressionResult, compress) == (gnnrl.CompressionResult, gnnrl.compress)
 

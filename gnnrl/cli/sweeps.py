@@ -24,13 +24,13 @@ from gnnrl.cli.runs import Found, Session, is_part, run_path, running_part, tidy
 from gnnrl.cli.tables import new_table
 from gnnrl.compression.figures import draw_tradeoff
 from gnnrl.compression.result import point
-from gnnrl.errors import ArtifactError
 from gnnrl.report.names import STAGES
 from gnnrl.report.sweep import Sweep as Points
 from gnnrl.report.sweep import parse_sweep, render_sweep
 from gnnrl.runs.directory import RunDirectory
 from gnnrl.runs.timings import ledger_of
 from gnnrl.storage.files import write_whole
+from gnnrl.storage.journal import Record
 from gnnrl.storage.layout import FIGURE, RECORDS, REPORT, SWEEP, check_sweep, check_target
 
 _STARTED, _POINT = "limit", "point"
@@ -92,15 +92,13 @@ def _read_points(directory: RunDirectory) -> dict[str, Point]:
     Raises:
         ArtifactError: the journal holds something else.
     """
-    points: dict[str, Point] = {}
-    for line, record in enumerate(directory.journal.records, 1):
-        if record["kind"] == _POINT:
-            try:
-                parse_sweep(json.dumps({"points": [record["point"]]}))
-                points[record["point"]["constraint"]] = record["point"]
-            except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(f"{directory.journal.path}: line {line} is not a point: {error}") from error
-    return points
+    return {point["constraint"]: point for _, point in directory.journal.parsed(_POINT, _point)}
+
+
+def _point(record: Record) -> Point:
+    parse_sweep(json.dumps({"points": [record["point"]]}))
+    point: Point = record["point"]
+    return point
 
 
 def _left(job: Job, points: dict[str, Point], session: Session) -> Job | None:

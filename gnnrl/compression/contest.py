@@ -6,7 +6,7 @@ searcher with one seed. Runs are written to a file, so that a comparison can be 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,37 +26,32 @@ DEFAULT_SEARCHERS = ("ppo", "evolution", "random", "curves")
 _TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
 class Contest:
     """The searchers to compare, their seeds, and the file that keeps the runs.
 
-    Attributes:
-        searchers: the given searchers by name.
+    Args:
         episodes: number of plans that each run may score.
         path: file that is written after each run; None for no file.
+
+    Raises:
+        ConfigError: two searchers have the same name, or a seed is given twice.
     """
 
-    searchers: Mapping[str, str | type | Searcher]
-    seeds: tuple[int, ...]
-    episodes: int
-    path: Path | None
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         searchers: Sequence[str | type | Searcher] = DEFAULT_SEARCHERS,
         seeds: Sequence[int] = (0, 1, 2),
         episodes: int = 150,
         path: str | Path | None = None,
-    ) -> "Contest":
-        """Check the arguments; raise ConfigError if two searchers have the same name, or a seed is given twice."""
+    ) -> None:
         check_search(episodes)
-        found = {name_of(searcher): searcher for searcher in searchers}
         for searcher in searchers:
             find_searcher(searcher)
-        if not found or not seeds or len(found) < len(searchers) or len(set(seeds)) < len(seeds):
+        self.searchers = {name_of(searcher): searcher for searcher in searchers}
+        self.seeds, self.episodes, self.path = tuple(seeds), episodes, None if path is None else Path(path)
+        is_twice = len(self.searchers) < len(searchers) or len(set(seeds)) < len(seeds)
+        if is_twice or not self.searchers or not seeds:
             raise ConfigError("a comparison needs searchers with different names, and different seeds")
-        return cls(found, tuple(seeds), episodes, None if path is None else Path(path))
 
     def before(self, settings: Mapping[str, Any]) -> Comparison | None:
         """Read the comparison that the file holds, if any; raise ConfigError if it has other settings."""

@@ -34,13 +34,13 @@ class Criteria:
     Attributes:
         importance: criterion that ranks units: "curves", "l1", "l2", "bn_scale", "taylor" or "random".
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
-        images: number of calibration images.
+        calibration_images: number of calibration images.
         seed: seed of the criterion "random".
     """
 
     importance: str = "curves"
     repair: str = "ls"
-    images: int = 500
+    calibration_images: int = 500
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Criteria:
     @property
     def facts(self) -> Mapping[str, object]:
         """The criteria that runs and comparisons must share."""
-        return {"importance": self.importance, "repair": self.repair, "calibration_images": self.images}
+        return {"importance": self.importance, "repair": self.repair, "calibration_images": self.calibration_images}
 
     def asked(self, goal: Goal, search: Search) -> Settings:
         """Return the settings that a result records."""
@@ -128,7 +128,7 @@ class Evidence:
         with clock.timed("calibrate"):
             record = None
             if calibration is not None:
-                record = calibrate(model, calibration, images=criteria.images, example_inputs=inputs)
+                record = calibrate(model, calibration, images=criteria.calibration_images, example_inputs=inputs)
             batches = record.batches() if record is not None and criteria.importance == "taylor" else None
             feed = None if record is None else record.feed
             name = "l2" if by_curves else criteria.importance

@@ -1,7 +1,7 @@
 """A goal: one limit on one network, parsed, checked and projected once."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.network.cost import Constraint
@@ -50,7 +50,3 @@ class Goal:
             )
         if met := self.explain_met():
             warnings.warn(met, GnnrlWarning, stacklevel=5)
-
-    def onto(self, projection: Projection) -> "Goal":
-        """Return the same goal with a corrected model of the latency."""
-        return replace(self, projection=projection)

@@ -10,6 +10,7 @@ from torch import nn
 
 from gnnrl.compression.comparison import Comparison
 from gnnrl.compression.contest import DEFAULT_SEARCHERS, Contest
+from gnnrl.compression.evidence import Criteria
 from gnnrl.compression.observer import Callbacks
 from gnnrl.compression.progress import is_watched
 from gnnrl.compression.result import CompressionResult
@@ -164,7 +165,7 @@ def compare(
         ConfigError: two searchers have the same name, or the file holds runs with other settings, which are listed.
         GnnrlError: see `gnnrl.errors`.
     """
-    contest = Contest.of(searchers, seeds, episodes, path)
+    contest = Contest(searchers, seeds, episodes, path)
     study, rest = _study(model, example_inputs, settings)
     return study.compare(constraint, contest, **rest)
 
@@ -177,5 +178,6 @@ def _study(model: nn.Module, example_inputs: Any, settings: Mapping[str, Any]) -
     rest = {"progress": None, **settings}
     rest["progress"] = is_watched() if rest["progress"] is None else rest["progress"]
     calls = Callbacks(*(rest.pop(name, None) for name in _CALLBACKS))
-    known = {name: rest.pop(name) for name in signature(Study).parameters if name in rest}
+    names = (*signature(Study).parameters, *signature(Criteria).parameters)
+    known = {name: rest.pop(name) for name in names if name in rest}
     return Study(model, example_inputs, observer=calls, **known), rest

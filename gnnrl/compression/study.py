@@ -54,11 +54,12 @@ class Study:
     unreachable limit is refused before data are read.
 
     Args:
-        model, example_inputs, evaluate, calibration, rules, importance, repair, calibration_images, network, device:
-            see `gnnrl.compress`; `evaluate` and `calibration` may come later, by `provide`.
-        seed: seed of the criterion "random", and of searches without a seed of their own.
+        model, example_inputs, evaluate, calibration, rules, network, device: see `gnnrl.compress`; `evaluate` and
+            `calibration` may come later, by `provide`.
         observer: object that receives the progress.
         progress: see `gnnrl.compress`; by default there are no lines if an observer is given.
+        criteria: `importance`, `repair` and `calibration_images`, see `gnnrl.compress`; `seed` of the criterion
+            "random", and of searches without a seed of their own.
 
     Attributes:
         model, inputs: a copy of the dense network, in evaluation mode, and example inputs on its device.
@@ -74,19 +75,16 @@ class Study:
         evaluate: Evaluate | Iterable[Any] | None = None,
         calibration: Iterable[Any] | None = None,
         rules: WidthRules | None = None,
-        importance: str = "curves",
-        repair: str = "ls",
-        calibration_images: int = 500,
         network: Network | None = None,
-        seed: int = 0,
         device: str | torch.device | None = None,
         observer: Observer | None = None,
         progress: bool | None = None,
+        **criteria: Any,
     ) -> None:
         self.rules = WidthRules() if rules is None else rules
         if not isinstance(self.rules, WidthRules):
             raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
-        self.criteria = Criteria(importance, repair, calibration_images, seed)
+        self.criteria = Criteria(**criteria)
         self.inputs = example_inputs
         self._evaluate: Evaluate | None = None
         self._doubt: str | None = None
@@ -256,10 +254,10 @@ class Study:
         """Run several searchers on one limit.
 
         Args:
-            contest: the searchers; by default `Contest.of(**settings)`: searchers, seeds, episodes and path.
+            contest: the searchers; by default `Contest(**settings)`: searchers, seeds, episodes and path.
             test, executor: see `gnnrl.compress`.
         """
-        contest = contest or Contest.of(**settings)
+        contest = contest or Contest(**settings)
         read, where = None if test is None else as_evaluate(test, self.inputs), find_executor(executor)
         constraint = goal if isinstance(goal, str) else goal.constraint
         asked = {"constraint": constraint, "episodes": contest.episodes, **self._shared}

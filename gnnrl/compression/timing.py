@@ -1,7 +1,7 @@
 """The latency of one network and of its plans, measured if a limit needs it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,8 @@ class Timing:
         """Return the goal with a model of latency that a measurement of the closed-form plan has corrected."""
         if goal.latency is None:
             return goal
-        return goal.onto(self._agreed(goal, lambda onto: Allocation.build(onto, curves).widths(), orders).projection)
+        agreed = self._agreed(goal, lambda onto: Allocation.build(onto, curves).widths(), orders)
+        return replace(goal, projection=agreed.projection)
 
     def on_time(self, goal: Goal, widths: Component, orders: Plans) -> Agreement | None:
         """Measure a plan; if it misses the limit, find the nearest that meets it. None if latency is not limited."""

@@ -88,18 +88,14 @@ class SearchMemory:
 
 def read_trials(journal: Journal) -> list[Trial]:
     """Return all trials of a journal; raise ArtifactError if it is not the journal of a search."""
-    trials: list[Trial] = []
     for line, record in enumerate(journal.records, 1):
-        if record["kind"] == _TRIAL:
-            try:
-                trial = _trial(record)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(f"{journal.path}: line {line} is not a trial: {error}") from error
-            if trial.number != len(trials):
-                raise ArtifactError(f"{journal.path}: line {line} is trial {trial.number}, not {len(trials)}")
-            trials.append(trial)
-        elif record["kind"] not in (_SEARCH, _FAILURE, TIMES):
+        if record["kind"] not in (_SEARCH, _TRIAL, _FAILURE, TIMES):
             raise ArtifactError(f"{journal.path}: line {line} is {record['kind']!r}, which no search writes")
+    trials: list[Trial] = []
+    for line, trial in journal.parsed(_TRIAL, _trial):
+        if trial.number != len(trials):
+            raise ArtifactError(f"{journal.path}: line {line} is trial {trial.number}, not {len(trials)}")
+        trials.append(trial)
     return trials
 
 

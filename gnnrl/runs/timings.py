@@ -7,7 +7,6 @@
 import math
 from collections.abc import Sequence
 
-from gnnrl.errors import ArtifactError
 from gnnrl.latency.ledger import Ledger, Measured
 from gnnrl.runs.directory import TIMES, RunDirectory
 from gnnrl.storage.journal import Journal, Record
@@ -38,14 +37,7 @@ def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledge
 
 def read_times(journal: Journal) -> list[Measured]:
     """Return all measured times of a journal; raise ArtifactError if an entry is not a list of times."""
-    found = []
-    for line, record in enumerate(journal.records, 1):
-        if record["kind"] == TIMES:
-            try:
-                found.append(_measured(record))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ArtifactError(f"{journal.path}: line {line} holds no times: {error}") from error
-    return found
+    return [measured for _, measured in journal.parsed(TIMES, _measured)]
 
 
 def _measured(record: Record) -> Measured:

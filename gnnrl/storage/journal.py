@@ -10,10 +10,10 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from gnnrl.errors import ArtifactError, RunWarning
@@ -23,6 +23,7 @@ LARGEST_FILE, LONGEST_LINE = 2**30, 2**22
 _LINE = re.compile(rb'(\{"seq":(\d{1,9}),.*),"crc":"([0-9a-f]{8})"\}\n', re.DOTALL)
 
 Record = dict[str, Any]
+Parsed = TypeVar("Parsed")
 
 
 class Journal:
@@ -65,6 +66,15 @@ class Journal:
             os.ftruncate(self._descriptor, end)
             raise
         self.records.append(record)
+
+    def parsed(self, kind: str, parse: Callable[[Record], Parsed]) -> Iterator[tuple[int, Parsed]]:
+        """Yield line and content of each entry of a kind; raise ArtifactError if one cannot be parsed."""
+        for line, record in enumerate(self.records, 1):
+            if record["kind"] == kind:
+                try:
+                    yield line, parse(record)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise ArtifactError(f"{self.path}: line {line} is not a valid entry of kind {kind!r}: {error}") from error
 
     def close(self) -> None:
         """Close the file; nothing is lost if this is not called."""

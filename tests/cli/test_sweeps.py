@@ -196,7 +196,7 @@ def test_a_point_that_is_none_is_refused(interrupted: Path) -> None:
     journal.close()
     refused = run("resume", "swept")
     assert refused.exit_code == 6, refused.output
-    assert "is not a point" in refused.stderr
+    assert "is not a valid entry of kind 'point'" in refused.stderr
 
 
 def test_a_second_sweep_into_the_folder_of_a_finished_one_is_refused(finished: Path) -> None:

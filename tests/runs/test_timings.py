@@ -126,5 +126,5 @@ def test_times_that_are_none_are_refused(record: dict[str, Any], tmp_path: Path)
     with RunDirectory(tmp_path / "run") as directory:
         directory.journal.append("times", **record)
 
-        with pytest.raises(ArtifactError, match="line 1 holds no times"):
+        with pytest.raises(ArtifactError, match="line 1 is not a valid entry of kind 'times'"):
             read_times(directory.journal)

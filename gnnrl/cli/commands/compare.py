@@ -103,7 +103,7 @@ def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrat
     from gnnrl.compression.contest import Contest
     from gnnrl.compression.figures import draw_comparison
 
-    contest = Contest.of(names, seeds, job.episodes, job.out / _FILE)
+    contest = Contest(names, seeds, job.episodes, job.out / _FILE)
     work = prepare(job, narrator, [job.constraint])
     test = work.test
     comparison = work.study.compare(work.goal, contest, test=test, executor=job.place.find())
