@@ -74,7 +74,9 @@ class Journal:
                 try:
                     yield line, parse(record)
                 except (KeyError, TypeError, ValueError) as error:
-                    raise ArtifactError(f"{self.path}: line {line} is not a valid entry of kind {kind!r}: {error}") from error
+                    raise ArtifactError(
+                        f"{self.path}: line {line} is not a valid entry of kind {kind!r}: {error}"
+                    ) from error
 
     def close(self) -> None:
         """Close the file; nothing is lost if this is not called."""
