@@ -34,7 +34,7 @@ from gnnrl.network.cost import measure
 from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracing.probe import Rehearsal
+from gnnrl.network.tracing.rehearsal import Rehearsal
 from gnnrl.network.tracing.stated_sizes import try_out
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import importance

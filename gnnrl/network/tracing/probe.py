@@ -1,39 +1,45 @@
 """Probes: narrower copies of a network, which are run to find lines of the user's code that need the dense sizes."""
 
-import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from traceback import walk_tb
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_map_only
 
-from gnnrl.errors import ConfigError, first_line
+from gnnrl.errors import first_line
 from gnnrl.modules.attention import narrow_all
-from gnnrl.modules.copies import copied, copy_network
+from gnnrl.modules.copies import copied
 from gnnrl.modules.locations import user_location
-from gnnrl.modules.modes import drop_caches, training
-from gnnrl.modules.outputs import Outputs, chosen_outputs
+from gnnrl.modules.modes import training
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Axis, Binding, Network
 from gnnrl.network.surgery import remove
-from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups, shapes_of
-from gnnrl.network.tracing.states import run_watched
+from gnnrl.network.tracing.calls import CallCheck, CallLog, cut_groups
+from gnnrl.network.tracing.rehearsal import Rehearsal, own_random_numbers, quiet
 from gnnrl.network.tracing.user_code import reads_mode
 
 _Shape = tuple[int, ...]
-_Run = tuple[tuple[Any, ...], dict[str, Any], list[_Shape]]
-"""Positional and keyword arguments, and the shapes of the outputs."""
 _Running = tuple[tuple[str, ...], Mapping[str, frozenset[str]]]
 """Modules that were running, innermost last, and the names that their code reads."""
+
+
+class _Training(NamedTuple):
+    """Arguments with which the dense network runs in training mode, and the shapes of its outputs."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    shapes: list[_Shape]
+    with_data: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,62 +59,6 @@ class Failure:
     message: str
     operation: str
     in_training: bool
-
-
-class Rehearsal:
-    """A run of the dense network with data, with which probes are compared.
-
-    A copy is run that shares the parameters. So the user's network gets no new caches, and the copy has no old ones.
-    """
-
-    def __init__(
-        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Outputs | None = None
-    ) -> None:
-        self.model, self.args, self.kwargs, self.outputs = model, args, kwargs, outputs
-        buffers = {id(buffer): buffer.clone() for buffer in model.buffers()}
-        self.dense = copy_network(model, {**buffers, **{id(parameter): parameter for parameter in model.parameters()}})
-        narrow_all(self.dense)
-        self.run()
-
-    def run(self) -> None:
-        """Run and log the dense network. A later run logs what every run calls, without tables made only once."""
-        drop_caches(self.dense)
-        self.calls = CallLog()
-        self.result = run_watched(self.dense, self.args, self.kwargs, self.calls)
-        self.counted = None if self.outputs is None else chosen_outputs(self.result, self.outputs)
-        self.shapes = self.shapes_of(self.result)
-
-    def shapes_of(self, result: Any) -> list[_Shape]:
-        """Return the shapes of the outputs that count. In training mode, a network may not return all of them."""
-        shapes = shapes_of(result)
-        if self.outputs is None:
-            return shapes
-        with suppress(ConfigError):
-            return [shapes[place] for place in chosen_outputs(result, self.outputs)]
-        return []
-
-    @cached_property
-    def fakes(self) -> tuple[FakeTensorMode, nn.Module, tuple[Any, ...], dict[str, Any]]:
-        """Network and inputs on fake tensors."""
-        mode, model = FakeTensorMode(allow_non_fake_inputs=True), self.model
-        fakes = {id(tensor): mode.from_tensor(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        args, kwargs = tree_map_only(Tensor, mode.from_tensor, (self.args, self.kwargs))
-        return mode, copy_network(model, fakes), args, kwargs
-
-    @cached_property
-    def fake_calls(self) -> CallLog | None:
-        """Log of the dense network on fake tensors; None if it does not run on them as with data.
-
-        Code may branch on the values of tensors, or on being traced, so it can make other calls than with data. If it
-        calls an operation without a fake kernel, a failure on fake tensors says nothing about the sizes of the groups.
-        """
-        mode, model, args, kwargs = self.fakes
-        dense = copy_network(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-        drop_caches(dense)
-        narrow_all(dense)
-        with suppress(Exception), _quiet(), mode, CallLog() as calls:
-            return calls if self.shapes_of(dense(*copied(args), **copied(kwargs))) == self.shapes else None
-        return None
 
 
 class Probe:
@@ -195,38 +145,54 @@ class Probe:
         """Calls of the dense network, with data or on fake tensors as the probes are."""
         return self.rehearsal.calls if self.with_data else self.rehearsal.fake_calls or self.rehearsal.calls
 
-    @cached_property
-    def _training(self) -> _Run | None:
-        """Inputs in training mode and shapes of the outputs; None if the code ignores the mode or does not run in it.
+    @property
+    def _has_unread(self) -> bool:
+        """Return whether the network has parameters that no operation reads in evaluation mode."""
+        read = {name for operation in self.network.operations for name in operation.parameters.values()}
+        read |= {name for name, _ in self.network.owners}
+        return any(name not in read for name, _ in self.model.named_parameters())
 
-        The code may need targets, which are unknown here, or more than one sample for its normalisation.
+    @cached_property
+    def _training(self) -> _Training | None:
+        """A run of the dense network in training mode; None if the code ignores the mode or does not run in it.
+
+        The code may need targets, which are unknown here, more than one sample for its normalisation, or data.
         """
         if not self.network.unrun and not reads_mode(self.model):
             return None
-        mode, model, args, kwargs = self.rehearsal.fakes
-        with _quiet(), mode, training(model):
-            for double in (False, True):
-                given, named = tree_map_only(Tensor, _doubled, (args, kwargs)) if double else (args, kwargs)
-                with suppress(Exception):
-                    return given, named, self.rehearsal.shapes_of(model(*given, **named))
+        dense = self.rehearsal
+        # Writing to chosen positions is not checked on fake tensors. Only code that training alone runs can need that.
+        for with_data, double in product(sorted((False, True), reverse=self._has_unread), (False, True)):
+            mode: AbstractContextManager[Any]
+            mode, model, args, kwargs = dense.fakes
+            if with_data:
+                mode, args, kwargs = nullcontext(), dense.args, dense.kwargs
+                model = remove(self.model, self.network, self.kept(()))
+            if double:
+                args, kwargs = tree_map_only(Tensor, _doubled, (args, kwargs))
+            with suppress(Exception), quiet(), mode, own_random_numbers(), training(model):
+                shapes = dense.shapes_of(model(*copied(args), **copied(kwargs)))
+                return _Training(args, kwargs, shapes, with_data)
         return None
 
     def _run(
-        self, kept: Sequence[Component], bindings: Sequence[Binding], in_training: _Run | None = None
+        self, kept: Sequence[Component], bindings: Sequence[Binding], in_training: _Training | None = None
     ) -> Failure | None:
-        """Run a probe in evaluation mode or, on fake tensors, with these inputs in training mode."""
+        """Run a probe in evaluation mode, or as the dense network ran in training mode."""
         self._stop(self._failing)
         network = replace(self.network, bindings=tuple(bindings))
         dense = self.rehearsal
         reference = self._reference
         mode: AbstractContextManager[Any] = nullcontext()
-        if self.with_data and not in_training:
+        if in_training.with_data if in_training else self.with_data:
             small, args, kwargs = remove(self.model, network, kept), dense.args, dense.kwargs
         else:
             mode, model, args, kwargs = dense.fakes
             small = remove(model, network, kept, self._narrowed)
         narrow_all(small)
-        args, kwargs, expected = in_training or (args, kwargs, dense.shapes)
+        expected = dense.shapes
+        if in_training:
+            args, kwargs, expected, _ = in_training
         calls = self._calls = CallLog() if in_training else CallCheck(reference, network, network.alive(kept))
         before, where = (len(reference.shapes), "in training mode, ") if in_training else (0, "")
 
@@ -234,7 +200,14 @@ class Probe:
             progress, operation = before + len(calls.shapes), calls.current.strip("_")
             return Failure(progress, *running, location, (where + message)[:200], operation, bool(in_training))
 
-        with _quiet(), mode, training(small) if in_training else nullcontext(), calls, warnings.catch_warnings():
+        with (
+            quiet(),
+            mode,
+            own_random_numbers(),
+            training(small) if in_training else nullcontext(),
+            calls,
+            warnings.catch_warnings(),
+        ):
             # an instance normalisation without weights only warns about a wrong size
             warnings.filterwarnings("error", ".*does not match num_features")
             try:
@@ -247,17 +220,6 @@ class Probe:
 def _doubled(value: Tensor) -> Tensor:
     """Repeat a single sample."""
     return torch.cat([value, value]) if value.ndim and len(value) == 1 else value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch from printing errors on fake tensors, because probes are expected to fail."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 def _running(error: BaseException, model: nn.Module) -> _Running:

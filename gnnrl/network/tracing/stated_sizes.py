@@ -18,7 +18,8 @@ from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Binding, Network
 from gnnrl.network.surgery import stated_sizes
 from gnnrl.network.tracing.calls import unfollowed
-from gnnrl.network.tracing.probe import Failure, Probe, Rehearsal
+from gnnrl.network.tracing.probe import Failure, Probe
+from gnnrl.network.tracing.rehearsal import Rehearsal
 from gnnrl.network.tracing.user_code import comparison
 
 _ROUNDS = 200

@@ -25,7 +25,7 @@ from gnnrl.modules.outputs import Outputs, returning_tensors
 from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_network, check_sizes
-from gnnrl.network.tracing.probe import Rehearsal
+from gnnrl.network.tracing.rehearsal import Rehearsal
 from gnnrl.network.tracing.stated_sizes import try_out
 
 Inputs = Any

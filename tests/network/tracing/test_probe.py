@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -104,3 +105,33 @@ def test_tables_that_outlive_a_run_freeze_nothing() -> None:
         group.name for group in trace(Halves(""), torch.randn(2, 6)).groups
     ]
     assert [binding.attribute for binding in network.bindings] == ["width"]
+
+
+class Masked(nn.Module):
+    """Replaces random samples in training by a parameter, at positions or by a mask."""
+
+    def __init__(self, by_mask: bool) -> None:
+        super().__init__()
+        self.by_mask = by_mask
+        self.embed, self.hidden, self.head = nn.Linear(8, 12), nn.Linear(12, 16), nn.Linear(16, 4)
+        self.replacement = nn.Parameter(torch.randn(12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
+        if self.training:
+            chosen = torch.tensor(np.random.rand(len(x)) < 0.5)
+            x[chosen if self.by_mask else chosen.nonzero()[:, 0].tolist()] = self.replacement
+        return self.head(self.hidden(x).relu())
+
+
+@pytest.mark.parametrize("by_mask", [True, False])
+def test_a_parameter_that_training_with_data_reads_keeps_what_it_meets(by_mask: bool) -> None:
+    model, x = Masked(by_mask), torch.randn(6, 8)
+    numbers = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    network = trace(model, x)
+
+    assert torch.equal(torch.get_rng_state(), numbers[0])
+    assert np.random.get_state()[1].tolist() == numbers[1]
+    assert {group.name for group in network.groups} == {"hidden"}
+    small = prune(model, x, Plan.uniform(network, "macs<=80%"), network=network)
+    small.train()(torch.randn(16, 8)).sum().backward()
