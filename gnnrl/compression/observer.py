@@ -75,23 +75,19 @@ class Clock(Observer):
         """End the previous stage, and begin one."""
         self.end()
         self._stage, self._start = stage, perf_counter()
-        for observer in self.observers:
-            observer.begin(stage)
+        self._tell(lambda observer: observer.begin(stage))
 
     def advance(self, done: int, total: int) -> None:
         """Pass it on."""
-        for observer in self.observers:
-            observer.advance(done, total)
+        self._tell(lambda observer: observer.advance(done, total))
 
     def judged(self, trial: Trial) -> None:
         """Pass it on."""
-        for observer in self.observers:
-            observer.judged(trial)
+        self._tell(lambda observer: observer.judged(trial))
 
     def expect(self, plans: int) -> None:
         """Pass it on."""
-        for observer in self.observers:
-            observer.expect(plans)
+        self._tell(lambda observer: observer.expect(plans))
 
     def add(self, stage: str, seconds: float) -> None:
         """Add the time of a stage that somebody else measured, such as the loading of the data."""
@@ -114,6 +110,9 @@ class Clock(Observer):
         """End the last stage."""
         if self._stage is not None:
             self.seconds[self._stage] = perf_counter() - self._start
-            for observer in self.observers:
-                observer.end()
+            self._tell(lambda observer: observer.end())
         self._stage = None
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            call(observer)

@@ -37,7 +37,7 @@ def as_evaluate(given: Evaluate | Iterable[Any], example_inputs: Any = None) -> 
             "batches are passed to a network by position, but this network takes its inputs by name (example_inputs "
             "is a dictionary): give evaluate and test as functions of the network that return its score"
         )
-    return partial(_top1_of, batches=given)
+    return partial(score_batches, batches=given)
 
 
 def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: Any = None) -> Evaluate:
@@ -63,17 +63,12 @@ def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: An
 
 def as_tally(evaluate: Evaluate) -> ClassTally | None:
     """Return top-1 on the labelled batches that a function reads; None for a function of the user's own."""
-    if not isinstance(evaluate, partial) or evaluate.func not in (_top1_of, score_batches):
+    if not isinstance(evaluate, partial) or evaluate.func is not score_batches:
         return None
-    bound = evaluate.keywords
-    device, precision = bound.get("device"), bound.get("precision", "float32")
-    return ClassTally(bound["batches"], device=device, precision=precision)
+    bound = {name: value for name, value in evaluate.keywords.items() if name in ("device", "precision")}
+    return ClassTally(evaluate.keywords["batches"], **bound)
 
 
 def is_top1(evaluate: Evaluate) -> bool:
     """Return whether a function with an `as_tally` measures the same number."""
     return isinstance(evaluate, partial) and evaluate.keywords.get("measure", top1) is top1
-
-
-def _top1_of(model: nn.Module, batches: Iterable[Any]) -> float:
-    return top1(model, batches, str(device_of(model)))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
-from gnnrl.modules.copies import copy_network
+from gnnrl.modules.copies import copy_network, device_of
 from gnnrl.modules.modes import evaluating
 from gnnrl.zoo.batches import Batches, LabelledData, batched, ended, placed
 from gnnrl.zoo.data import check_labels
@@ -141,10 +141,16 @@ def evaluator(
 
 
 def score_batches(
-    model: nn.Module, *, measure: Callable[..., float], sign: int, batches: Batches, device: str, precision: Precision
+    model: nn.Module,
+    *,
+    batches: Batches,
+    measure: Callable[..., float] = top1,
+    sign: int = 1,
+    device: str | None = None,
+    precision: Precision = "float32",
 ) -> float:
-    """Measure a network on batches: what `evaluator` returns, once its settings are bound."""
-    return sign * measure(model, batches, device=device, precision=precision)
+    """Measure a network on batches, by default on its own device: what `evaluator` returns with bound settings."""
+    return sign * measure(model, batches, device=device or str(device_of(model)), precision=precision)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import gnnrl
 from gnnrl.cli.tables import changes
-from gnnrl.compression.choice import SHARE, choose
+from gnnrl.compression.finishing import SHARE, choose
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.report.names import sampling_error
 from gnnrl.report.page import render
