@@ -38,11 +38,7 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> None:
 
 
 def draw_tradeoff(points: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Draw score against size: a line for each stage that all points have, and the dense network as a level.
-
-    Args:
-        points: see `gnnrl.compression.result.point`.
-    """
+    """Draw score against size of `result.point`s: a line for each stage, and the dense network as a level."""
     metric, score = common_metric([point["metric"] for point in points]), points[0]["score"]
     places = [(point["shares"][metric], point["score"]) for point in points]
     *before, last = [STAGES[name] for name in score if name not in ("dense", "pruned")]

@@ -56,15 +56,9 @@ class Search:
         return evaluations_of(self.searcher, self.episodes)
 
     def run(self, task: Task, memory: SearchMemory | None = None) -> Task:
-        """Search; the task holds the trials.
+        """Search; the task holds the trials, after those of a memory.
 
         If the evaluations of a run were raised, the previous search is followed by one that knows its trials.
-
-        Args:
-            memory: the trials of a run directory.
-
-        Raises:
-            ArtifactError: the journal is of another search.
         """
         budgets = [self.evaluations] if memory is None else memory.budgets(self.evaluations)
         task.memory = memory

@@ -138,11 +138,7 @@ class Study:
             return Evidence.gather(self.model, self.network, self.inputs, *data, self.criteria, self.clock)
 
     def goal(self, constraint: str) -> Goal:
-        """Check a limit on this network; if it limits latency, measure the layers.
-
-        Raises:
-            ConfigError, NothingToPrune, UnreachableConstraint: it is not a limit, or cannot be met.
-        """
+        """Check a limit on this network, and that it can be met; if it limits latency, measure the layers."""
         limits, network = Constraint.parse(constraint), self.network
         if any(limit.metric == "latency" for limit in limits):
             with outside_inference():
@@ -150,12 +146,7 @@ class Study:
         return Goal.of(str(constraint), limits, network, self.rules)
 
     def goals(self, constraints: Sequence[str]) -> list[Goal]:
-        """Check several limits.
-
-        Raises:
-            ConfigError: no limit, or one twice.
-            GnnrlError: as `goal`, before anything is searched.
-        """
+        """Check several limits, each of them once, before anything is searched."""
         names = [name_limit(constraint) for constraint in constraints]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"a sweep needs limits, each of them once; got {', '.join(constraints) or 'none'}")

@@ -13,13 +13,15 @@ from gnnrl.report.axes import HEIGHT, WIDTH, Axes, spread, ticks
 from gnnrl.report.elements import element, picture
 from gnnrl.report.names import STAGES, metric_name, reward_name
 from gnnrl.report.names import score as show_score
-from gnnrl.report.record import Judged, Width
+from gnnrl.report.record import Judged
 
-_MOST_POINTS = 1500
+_MOST_POINTS, _FEWEST_PLANS = 1500, 8
 
 
 def draw_search(trials: Sequence[Judged], reward: str) -> Markup:
-    """Draw all plans as points and the best so far as a line, against evaluations."""
+    """Draw all plans as points and the best so far as a line, against evaluations; nothing for a single plan."""
+    if len(trials) < 2:
+        return Markup("")
     scores = [trial.score for trial in trials]
     best = list(accumulate(scores, max))
     last = max(len(trials), 2)
@@ -62,25 +64,24 @@ def _point(axes: Axes, place: tuple[float, float], told: str, kind: str = "") ->
     return element("circle", element("title", told), cx=axes.x(x), cy=axes.y(y), r=2.6, class_=f"point {kind}".strip())
 
 
-def draw_plans(trials: Sequence[Judged], widths: Sequence[Width]) -> Markup:
+def draw_plans(trials: Sequence[Judged], dense: Sequence[int]) -> Markup:
     """Draw what every plan keeps: a row for each group, a column for each plan, from the worst to the best.
 
-    The picture is a PNG whose opacity is the share that is kept, so it follows the colours of the page.
+    The picture is a PNG whose opacity is the share that is kept, so it follows the colours of the page. It is empty
+    for few plans, and for plans of other groups than `dense`, the largest widths.
     """
+    if len(trials) < _FEWEST_PLANS or not dense or any(len(trial.widths) != len(dense) for trial in trials):
+        return Markup("")
     ranked = sorted(trials, key=lambda trial: trial.score)
-    shares = np.array([trial.widths for trial in ranked], np.float64).T / np.array([[row.dense] for row in widths])
+    shares = np.array([trial.widths for trial in ranked], np.float64).T / np.maximum(dense, 1)[:, None]
     alpha = np.round(255 * np.clip(shares, 0, 1)).astype(np.uint8)
     pixels = np.zeros((*alpha.shape, 4), np.uint8)
     pixels[..., :3], pixels[..., 3] = (38, 112, 176), alpha
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, "PNG", optimize=True)
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    text = f"share kept in each of {len(widths)} groups by {len(trials)} plans"
-    return (
-        element("span", class_="heat")
-        if not alpha.size
-        else Markup('<img class="heat" src="{}" alt="{}">').format(source, text)
-    )
+    text = f"share kept in each of {len(dense)} groups by {len(trials)} plans"
+    return Markup('<img class="heat" src="{}" alt="{}">').format(source, text)
 
 
 def draw_curve(points: Sequence[tuple[float, Mapping[str, float]]], dense: float, metric: str, size: str) -> Markup:
@@ -88,9 +89,6 @@ def draw_curve(points: Sequence[tuple[float, Mapping[str, float]]], dense: float
 
     Args:
         points: size as a share of the dense network, and score by stage; at least one, all with the same stages.
-        dense: score of the dense network.
-        metric: what the scores are: "top1" or "score".
-        size: what the sizes are of.
     """
     ordered = sorted(points, key=lambda point: point[0])
     sizes = [share for share, _ in ordered]

@@ -78,10 +78,6 @@ def show_limit(constraint: str) -> str:
 
 
 def headline(model: str, constraint: str, asked: Iterable[Asked]) -> str:
-    """Name a result by its model and its limits: "resnet18 at MACs ≤ 60%: met by 0.4 points".
-
-    Args:
-        asked: the limits with their costs; older results do not have them.
-    """
+    """Name a result by its model and its limits: "resnet18 at MACs ≤ 60%: met by 0.4 points"."""
     verdicts = ", ".join(f"{one.text}: {one.verdict}" for one in asked)
     return f"{model} at {verdicts or show_limit(constraint)}"

@@ -16,8 +16,8 @@ from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.elements import fill
 from gnnrl.report.limits import show_limit
 from gnnrl.report.names import duration, plural, score
-from gnnrl.report.page import FEWEST_PLANS, Tile
-from gnnrl.report.record import Judged, Width
+from gnnrl.report.page import Tile
+from gnnrl.report.record import Judged
 from gnnrl.storage.files import check_home, write_whole
 from gnnrl.storage.journal import sound_entries
 from gnnrl.storage.layout import JOURNAL, LIVE, RECORDS, REPORT, SETTINGS
@@ -86,21 +86,16 @@ def _options(path: Path) -> Mapping[str, str]:
 
 
 def render_progress(progress: Progress, name: str, ending: str = "", report: Path | None = None) -> str:
-    """Write the page of a run; the browser loads it again every few seconds.
-
-    Args:
-        ending: why there will be no further page; that page does not refresh itself.
-        report: the report of the result, if there is one.
-    """
+    """Write the page of a run; the browser loads it again every few seconds, unless an `ending` says why not."""
     trials, options = progress.trials, progress.options
     metric = options.get("metric", "score")
-    several = len(trials) >= FEWEST_PLANS and len({len(trial.widths) for trial in trials}) == 1
+    widest = [max(column) for column in zip(*(trial.widths for trial in trials), strict=False)]
     return fill(
         "live.html",
         title=f"{options.get('model') or name} at {show_limit(options.get('constraint') or 'its limit')}",
         tiles=_tiles(progress, metric)[: 3 if ending else None],  # no time is left of a run that ended
-        search=draw_search(trials, metric) if len(trials) > 1 else "",
-        plans=draw_plans(trials, _widest(trials)) if several else "",
+        search=draw_search(trials, metric),
+        plans=draw_plans(trials, widest),
         lead=_state(progress) if not ending else f"{ending}.",
         report=report.absolute().as_uri() if report else "",
         seconds=0 if ending else _seconds(progress),
@@ -134,12 +129,6 @@ def _state(progress: Progress) -> str:
         return f"All {plural(progress.total, 'plan')} are judged; fine-tuning, test and report follow."
     ago = "just now" if progress.silence < 2 else f"{duration(progress.silence)} ago"
     return f"The last plan was judged {ago}."
-
-
-def _widest(trials: tuple[Judged, ...]) -> list[Width]:
-    """Return the groups as wide as the widest plan of the journal made each."""
-    columns = zip(*(trial.widths for trial in trials), strict=True)
-    return [Width(name=str(at), dense=max(max(column), 1), pruned=1) for at, column in enumerate(columns)]
 
 
 def follow(path: str | Path, page: Path, pause: Callable[[float], None] = sleep) -> None:

@@ -36,7 +36,7 @@ def show_result(record: Record) -> str:
         metric=metric_name(record.metric),
         scores=[(STAGES[name], score(record.score[name], record.metric)) for name in record.stages],
         drawing=draw_network(record.runs),
-        search=draw_search(record.trials, record.reward) if len(record.trials) > 1 else "",
+        search=draw_search(record.trials, record.reward),
     )
 
 

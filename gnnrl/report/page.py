@@ -20,8 +20,6 @@ from gnnrl.report.record import Change, Record
 from gnnrl.version import __version__
 
 _MOST_ROWS = 32
-FEWEST_PLANS = 8
-"""Fewest plans whose widths are worth a picture."""
 _LARGE_LOSS = 0.1
 """Loss of one class, as a share of its images, that is never called little."""
 
@@ -56,7 +54,6 @@ def render(record: Record, place: str) -> str:
     """Write the page; `place` is the directory of the result, as the user's own code will name it."""
     trials, layers = record.trials, [layer for run in record.runs for layer in run.layers]
     images = f", {plural(record.test_images, 'test image')}" if record.test_images else ""
-    several = len(trials) >= FEWEST_PLANS and all(len(trial.widths) == len(record.widths) for trial in trials)
     return fill(
         "page.html",
         record=record,
@@ -75,8 +72,8 @@ def render(record: Record, place: str) -> str:
         stream=any(width.kind == "stream" for width in record.widths),
         most_rows=_MOST_ROWS,
         search=_search(record),
-        chart=draw_search(trials, record.reward) if len(trials) > 1 else "",
-        plans=draw_plans(trials, record.widths) if several else "",
+        chart=draw_search(trials, record.reward),
+        plans=draw_plans(trials, [width.dense for width in record.widths]),
         classes=class_table(record),
         loading=f"import gnnrl\n\nsmall = gnnrl.load(fresh_model, {place!r}).eval()",
         commands=[shlex.join(command) for command in record.commands],

@@ -149,12 +149,7 @@ class Record(Part):
 
 
 def finetuned(record: Record, score: float, classes: Mapping[str, Any]) -> Record:
-    """Return the record of a result that was trained further.
-
-    Args:
-        score: of the network now.
-        classes: accuracy of each class before and after this training, by the names of `Classes`.
-    """
+    """Return the record of a result that was trained further to a score, from classes before to classes now."""
     now = Classes.model_validate(classes)
     if record.classes is not None and record.classes.names == now.names:
         now = now.model_copy(update={"dense": record.classes.dense})

@@ -80,13 +80,9 @@ class RunDirectory:
             raise
 
     def identify(self, identity: Mapping[str, Any]) -> None:
-        """Record the network and data of the run, or check that they are the recorded ones.
+        """Record the network and data of the run, or raise ConfigError if they are not the recorded ones.
 
         Measured numbers may differ by a thousandth, as between machines.
-
-        Raises:
-            ConfigError: something differs; the message lists it.
-            ArtifactError: see `check_resumable`.
         """
         check_resumable(self.path, self.settings)
         known: dict[str, Any] | None = self.settings.get("identity")
@@ -174,11 +170,7 @@ def held(run: "str | Path | RunDirectory | None") -> "Iterator[RunDirectory | No
 
 
 def read_settings(path: Path) -> Mapping[str, Any]:
-    """Return the settings of a run, without locking it.
-
-    Raises:
-        ArtifactError: they are damaged or of another format.
-    """
+    """Return the settings of a run, without locking it; raise ArtifactError if they are damaged."""
     file = path / SETTINGS
     if file.is_symlink() or not file.is_file():
         raise ArtifactError(f"{file} is missing (or a link): there is no run in {path}")

@@ -20,17 +20,7 @@ _SEARCH, _TRIAL, _FAILURE = "search", "trial", "failure"
 
 
 class SearchMemory:
-    """The trials of a run directory; see `gnnrl.scoring.plans.Memory`.
-
-    Args:
-        run: the directory.
-
-    Attributes:
-        trials: the trials of earlier sessions.
-
-    Raises:
-        ArtifactError: the journal holds something else.
-    """
+    """The trials of the earlier sessions of a run; see `gnnrl.scoring.plans.Memory`."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run

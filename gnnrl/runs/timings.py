@@ -15,11 +15,7 @@ from gnnrl.storage.journal import Journal, Record
 def ledger_of(run: RunDirectory | None, first: Sequence[Measured] = ()) -> Ledger:
     """Return the ledger of a run, which is kept in its journal; without a run, a ledger that is not kept.
 
-    Args:
-        first: times that were measured before the run was started; they are recorded if it has no times.
-
-    Raises:
-        ArtifactError: the journal holds something else.
+    Times that were measured before the run was started, `first`, are recorded if it has no times.
     """
     if run is None:
         return Ledger()

@@ -41,11 +41,7 @@ def as_evaluate(given: Evaluate | Iterable[Any], example_inputs: Any = None) -> 
 
 
 def as_test(test: Evaluate | Iterable[Any], model: nn.Module, example_inputs: Any = None) -> Evaluate:
-    """Return such a function for test data, which also counts each class; refuse a first batch that does not fit.
-
-    Raises:
-        ConfigError, DataError, EvaluationError: `test` cannot be used; the search has not started yet.
-    """
+    """Return such a function for test data, which also counts each class; refuse a first batch that does not fit."""
     evaluate = as_evaluate(test, example_inputs)
     if callable(test):
         return evaluate

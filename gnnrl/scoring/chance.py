@@ -6,13 +6,10 @@ from gnnrl.scoring.classes import ClassTally
 
 
 def is_guess(share: float, samples: int, classes: int) -> bool:
-    """Return whether a top-1 accuracy is within the 99 % bound of guessing.
+    """Return whether a share of recognised samples, in [0, 1], is within the 99 % bound of guessing.
 
     The bound is the quantile of Binomial(samples, 1 / classes). So few samples that guessing may recognise all of them
     prove nothing: then it is False.
-
-    Args:
-        share: of samples that are recognised, in [0, 1].
     """
     if classes < 2 or samples < 1:
         return False

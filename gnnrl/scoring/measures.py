@@ -173,12 +173,7 @@ def mean_of(
 
 
 def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, precision: Precision) -> Tensor:
-    """Run the network and check that its output can be compared with the labels.
-
-    Raises:
-        EvaluationError: the output is not logits [n, classes].
-        DataError: a label is not one of the classes.
-    """
+    """Run the network; raise an error if it returns no logits [n, classes], or a label is not one of the classes."""
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         try:
             logits = model(*inputs)

@@ -147,11 +147,7 @@ class Executor(Protocol):
         """Take the scorer of all plans that follow."""
 
     def map(self, plans: Sequence[Widths]) -> Iterator[Scored]:
-        """Score plans in any order; yield the results in the order of the plans.
-
-        Raises:
-            GnnrlError: the error of the first plan, in the order of the plans, that could not be scored.
-        """
+        """Score plans in any order; yield results, or raise the first error, in the order of the plans."""
         ...
 
     def close(self) -> None:

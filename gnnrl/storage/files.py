@@ -28,11 +28,7 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_file(path: str | Path, *, force: bool = False) -> Path:
-    """Refuse a file that exists or cannot be written, before any work is done.
-
-    Raises:
-        ConfigError: the path is a directory, cannot be written, or exists and `force` is not given.
-    """
+    """Raise ConfigError for a file that cannot be written, or exists and `force` is not given."""
     target = Path(path)
     check_home(target)
     if target.is_dir():
@@ -83,11 +79,7 @@ def _exhausted(target: Path, error: OSError) -> ResourceError:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace the content of a file; a reader, also after a crash, sees either the old content or the new one.
-
-    Raises:
-        ResourceError: the disk is full or read-only; the old file is intact.
-    """
+    """Replace the content of a file; a reader, also after a crash, sees either the old content or the new one."""
     with writing(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}{_PARTIAL}", dir=path.parent)
         try:
@@ -105,13 +97,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """Make a hidden folder next to a target, to write files into under their own names; remove it at the end.
+    """Make a hidden folder next to a target, for files that `publish_files` or `publish_folder` moves to the target.
 
-    `publish_files` or `publish_folder` moves the files to the target.
-
-    Raises:
-        ConfigError: the folder cannot be made.
-        ResourceError: the disk is full or read-only.
+    It is removed at the end. The error is a ConfigError, or a ResourceError if the disk is full or read-only.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

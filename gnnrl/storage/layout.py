@@ -20,11 +20,9 @@ CONTENTS = frozenset(
 
 
 def check_target(target: str | Path, *, force: bool = False) -> None:
-    """Refuse an output directory that holds something, before any work is done.
+    """Raise ConfigError for an output that cannot be written, lies within a result or a run, or holds something.
 
-    Raises:
-        ConfigError: it is a file, cannot be written, lies within a saved result or a run, or is not empty; `force`
-            only replaces saved results that hold no other files.
+    `force` only replaces saved results that hold no other files.
     """
     path = Path(target)
     check_place(path)
@@ -66,11 +64,7 @@ def _entries(folder: Path) -> Iterable[Path]:
 
 
 def check_sweep(target: str | Path, results: Iterable[Path], *, force: bool = False) -> None:
-    """Refuse a directory for several results, or a place of one of them in it, before any work is done.
-
-    Raises:
-        ConfigError: it holds a file that no sweep wrote, or an older sweep or result that `force` does not replace.
-    """
+    """Raise ConfigError for a directory that holds a file that no sweep wrote, or, without `force`, an older sweep."""
     path = Path(target)
     check_place(path)
     if path.is_file():

@@ -59,12 +59,9 @@ def part(count: int, rank: int, size: int) -> tuple[slice, int]:
 
 
 def shares(batches: Batches, device: str, team: Team) -> Iterator[Share]:
-    """Cut this process's share out of every batch, and move it to a device.
+    """Cut this process's share out of every batch, and move it to a device; errors as in `placed` and `ended`.
 
     Batches of a dataset are cut before they are fetched; batches of a user's loader are fetched by all processes.
-
-    Raises:
-        DataError: see `placed` and `ended`.
     """
     if isinstance(batches, IndexedBatches):
         for indices in batches.indices():
