@@ -19,7 +19,7 @@ from gnnrl.pruning.calibration.dense import Calibration, calibrate
 from gnnrl.pruning.curves import Curve, error_curves
 from gnnrl.pruning.importance import CRITERIA
 from gnnrl.pruning.importance import importance as score_units
-from gnnrl.pruning.output_weights import Weighing, weigh
+from gnnrl.pruning.output_weights import weighted_curves
 from gnnrl.pruning.plan import Scores, removal_orders
 from gnnrl.pruning.reconstruction import find_repair
 from gnnrl.scoring.adapters import as_tally, is_top1
@@ -87,7 +87,7 @@ class Evidence:
         doubt: why scores say little, empty if there is no such reason.
         model: the dense network.
         repair: name of the repair.
-        weighings: how the curves were weighted, by the limit.
+        by_limit: the weighted curves of each limit.
     """
 
     record: Calibration | None
@@ -98,18 +98,18 @@ class Evidence:
     doubt: str
     model: nn.Module
     repair: str
-    weighings: dict[str, Weighing] = field(default_factory=dict)
+    by_limit: dict[str, list[Curve]] = field(default_factory=dict)
 
     def weighted(self, goal: Goal, clock: Clock) -> list[Curve]:
         """Return the error curves, weighted for a limit by what the outputs feel; as they are without calibration."""
         if self.record is None:
             return self.curves
-        if goal.constraint not in self.weighings:
+        if goal.constraint not in self.by_limit:
             with clock.timed("weigh"):
                 repair = find_repair(self.repair)
                 known = (self.model, goal.projection, self.curves, self.orders, self.record, repair)
-                self.weighings[goal.constraint] = weigh(*known, clock.advance)
-        return self.weighings[goal.constraint].curves(self.curves)
+                self.by_limit[goal.constraint] = weighted_curves(*known, clock.advance)
+        return self.by_limit[goal.constraint]
 
     @classmethod
     def gather(

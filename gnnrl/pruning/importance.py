@@ -20,6 +20,7 @@ _PIECE = 1 << 16
 Batches = Iterable[tuple[Tensor, ...]]
 
 
+@torch.no_grad()
 def importance(
     criterion: str,
     model: nn.Module,
@@ -55,10 +56,6 @@ def importance(
 
 
 CRITERIA = ("l1", "l2", "bn_scale", "taylor", "random")
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 def _collect(
@@ -100,7 +97,7 @@ def _summed(group: Group, sums: Mapping[tuple[str, int], NDArray[np.float64]]) -
 
 def _magnitude(model: nn.Module, network: Network, order: int) -> list[NDArray[np.float64]]:
     """Compute the norm of all weights of a unit, relative to the mean of its group."""
-    weights = {name: tensor for name, tensor in _tensors(model).items() if tensor.ndim > 1}
+    weights = {name: tensor for name, tensor in model.named_parameters() if tensor.ndim > 1}
     totals = _collect(network, weights, torch.abs if order == 1 else torch.square)
     scores = [total ** (1 / order) for total in totals]
     return [score / max(score.mean(), 1e-30) for score in scores]
@@ -113,7 +110,7 @@ def _bn_scale(model: nn.Module, network: Network) -> list[NDArray[np.float64]]:
         for operation in network.operations
         if operation.name in ("batch_norm", "instance_norm") and "weight" in operation.parameters
     }
-    vectors = {name: tensor for name, tensor in _tensors(model).items() if name in scales}
+    vectors = {name: tensor for name, tensor in model.named_parameters() if name in scales}
     totals, counts = _collect(network, vectors, torch.abs), _collect(network, vectors, torch.ones_like)
     result = []
     for total, count, fallback in zip(totals, counts, _magnitude(model, network, 2), strict=True):

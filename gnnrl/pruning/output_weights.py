@@ -10,7 +10,7 @@ Measured in `benchmarks/untrained.py`, see docs/decisions.md.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,27 +31,7 @@ ROUNDS = 2
 _LEAST = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Weighing:
-    """Weights of the error curves for one limit.
-
-    Attributes:
-        log_weights: logarithm of each curve's weight [G].
-        errors: errors of the outputs on held-out images, of the closed-form plan and of the plan of each round.
-        chosen: the round whose weights these are; 0 is the closed form.
-    """
-
-    log_weights: NDArray[np.float64]
-    errors: tuple[float, ...] = (0.0,)
-    chosen: int = 0
-
-    def curves(self, curves: Sequence[Curve]) -> list[Curve]:
-        """Return the curves times their weights."""
-        weights = np.exp(self.log_weights)
-        return [replace(curve, error=curve.error * weight) for curve, weight in zip(curves, weights, strict=True)]
-
-
-def weigh(
+def weighted_curves(
     model: nn.Module,
     projection: Projection,
     curves: Sequence[Curve],
@@ -59,7 +39,7 @@ def weigh(
     calibration: Calibration,
     repair: Repair | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Weighing:
+) -> list[Curve]:
     """Weigh error curves for a limit on held-out calibration images; without such images all weights are one.
 
     Args:
@@ -67,11 +47,11 @@ def weigh(
         repair: the repair of plans, None if they are not repaired.
         progress: called with (measured groups, all groups) of a round.
     """
-    network, groups = projection.network, len(curves)
+    network = projection.network
     allocation = Allocation.build(projection, curves)
     widths = allocation.widths()
     if not calibration.outputs or calibration.fitted == calibration.images or (widths == network.widths).all():
-        return Weighing(np.zeros(groups))
+        return list(curves)
 
     def missed(widths: Component) -> Tensor:
         kept = Plan.of_widths(network, widths, orders).kept
@@ -79,13 +59,13 @@ def weigh(
         return held_out_errors(remove(model, network, kept), network, kept, calibration, repair)
 
     measure = Sensitivity(model, network, orders, calibration, repair)
-    tried, errors = [np.zeros(groups)], [missed(widths)]
+    tried, errors = [np.zeros(len(curves))], [missed(widths)]
     for _ in range(ROUNDS):
         tried.append((tried[-1] + _log_ratios(measure(widths, progress), curves, widths)) / 2)
         widths = allocation.widths(tried[-1])
         errors.append(missed(widths))
-    chosen = _chosen(errors)
-    return Weighing(tried[chosen], tuple(float(each.mean()) for each in errors), chosen)
+    weights = np.exp(tried[_chosen(errors)])
+    return [replace(curve, error=curve.error * weight) for curve, weight in zip(curves, weights, strict=True)]
 
 
 def _chosen(errors: Sequence[Tensor]) -> int:

@@ -133,15 +133,10 @@ class Plan:
             raise ArtifactError(f"the plan is damaged: {type(error).__name__} {error}") from None
         if not isinstance(fingerprint, str):
             raise ArtifactError("the plan is damaged: its fingerprint is not text")
-        units = [kept for _, _, kept in groups if kept is not None]
-        if units and len(units) < len(groups):
+        names, widths, kept = zip(*groups, strict=True) if groups else ((), (), ())
+        if len({units is None for units in kept}) > 1:
             raise ArtifactError("the plan is damaged: some groups name the units they keep and some do not")
-        return cls(
-            fingerprint,
-            tuple(name for name, _, _ in groups),
-            tuple(width for _, width, _ in groups),
-            tuple(units) if units else None,
-        )
+        return cls(fingerprint, names, widths, None if None in kept or not kept else kept)
 
     def dumps(self) -> str:
         """Return the JSON text of the plan."""

@@ -5,10 +5,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
+from gnnrl.network.surgery import remove
 from gnnrl.pruning.allocation import Allocation
+from gnnrl.pruning.calibration.dense import Calibration
 from gnnrl.pruning.curves import Curve
-from gnnrl.pruning.output_weights import _chosen, _log_ratios, weigh
+from gnnrl.pruning.held_out import held_out_errors
+from gnnrl.pruning.output_weights import _chosen, _log_ratios, weighted_curves
+from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair
 from tests.pruning.knowledge import known
@@ -41,13 +46,22 @@ def test_what_the_outputs_hardly_feel_gets_less_width() -> None:
     projection = Projection.build(network, "macs<=40%")
     left, right = group_of(network, "left"), group_of(network, "right")
 
-    found = weigh(model, projection, curves, [curve.order for curve in curves], record, Repair())
-    before = Allocation.build(projection, curves).widths()
-    after = Allocation.build(projection, found.curves(curves)).widths()
+    orders = [curve.order for curve in curves]
+    found = weighted_curves(model, projection, curves, orders, record, Repair())
+    before, after = (Allocation.build(projection, each).widths() for each in (curves, found))
+    weights = [float(new.error[0] / old.error[0]) for new, old in zip(found, curves, strict=True)]
 
-    assert found.log_weights[left] > found.log_weights[right] + 1
+    assert weights[left] > 2.7 * weights[right]
     assert after[right] < 0.7 * before[right]
-    assert found.errors[found.chosen] < 0.6 * found.errors[0]
+    assert missed(model, network, after, orders, record) < 0.6 * missed(model, network, before, orders, record)
+
+
+def missed(
+    model: nn.Module, network: Network, widths: Component, orders: list[Component], record: Calibration
+) -> float:
+    kept = Plan.of_widths(network, widths, orders).kept
+    assert kept is not None
+    return float(held_out_errors(remove(model, network, kept), network, kept, record, Repair()).mean())
 
 
 @pytest.mark.parametrize("name", ["chain", "residual", "depthwise", "layer_norm_mlp", "attention"])
@@ -56,10 +70,13 @@ def test_the_chosen_plan_is_not_further_from_the_dense_network_than_the_closed_f
     network, record, curves = known(case.model, images(batch=64) if name in ("chain",) else more(case.example_inputs))
     orders = [curve.order for curve in curves]
 
-    found = weigh(case.model, Projection.build(network, "macs<=80%"), curves, orders, record, Repair())
+    projection = Projection.build(network, "macs<=80%")
 
-    assert len(found.errors) == 3
-    assert found.errors[found.chosen] <= found.errors[0]
+    found = weighted_curves(case.model, projection, curves, orders, record, Repair())
+    before, after = (Allocation.build(projection, each).widths() for each in (curves, found))
+
+    known_model = case.model, network
+    assert missed(*known_model, after, orders, record) <= missed(*known_model, before, orders, record)
 
 
 def more(x: Tensor) -> Tensor:
@@ -70,10 +87,9 @@ def more(x: Tensor) -> Tensor:
 def test_without_held_out_images_all_weights_are_one() -> None:
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
     network, record, curves = known(model, torch.randn(7, 6))
-    found = weigh(model, Projection.build(network, "macs<=50%"), curves, [c.order for c in curves], record, Repair())
+    projection = Projection.build(network, "macs<=50%")
 
-    assert found.chosen == 0
-    assert (found.log_weights == 0).all()
+    assert weighted_curves(model, projection, curves, [c.order for c in curves], record, Repair()) == curves
 
 
 def test_a_gain_within_chance_leaves_the_closed_form() -> None:
