@@ -72,6 +72,44 @@ def learned_queries() -> tuple[nn.Module, Any]:
     return Module(run, **layers, stem=nn.Linear(6, 8), out=nn.Linear(12, 4), rows=rows), torch.randn(2, 5, 6)
 
 
+class SharedWidth(nn.Module):
+    """Computes the width of a head from the stream, and the width of the stream from its input (DINO, DeiT, Swin).
+
+    Keys are reduced in space, and keep the width of the input (SegFormer).
+    """
+
+    def __init__(self, width: int = 12, heads: int = 3) -> None:
+        super().__init__()
+        self.heads, self.reduce = heads, nn.Conv2d(width, width, 2, 2)
+        self.norm, self.q, self.kv, self.out = (nn.LayerNorm(width), *(nn.Linear(width, n * width) for n in (1, 2, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = x.flatten(2).transpose(1, 2)
+        y = self.norm(self.reduce(x.transpose(1, 2).reshape(n, c, h, w)).reshape(n, c, -1).transpose(1, 2))
+        q = self.q(x).reshape(n, -1, self.heads, c // self.heads).transpose(1, 2)
+        k, v = self.kv(y).reshape(n, -1, 2, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        z = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
+        return (x + self.out(z)).transpose(1, 2).reshape(n, c, h, w)
+
+
+@fixture
+def heads_in_step_with_the_stream() -> tuple[nn.Module, Any]:
+    return nn.Sequential(conv(3, 12), SharedWidth(), SharedWidth(), conv(12, 8), Head(8)), images(size=4)
+
+
+@fixture
+def heads_of_windows() -> tuple[nn.Module, Any]:
+    """Attention in windows, which come after the heads (NesT)."""
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        x = m.stem(x).unflatten(1, (2, -1))
+        q, k, v = m.qkv(x).unflatten(-1, (3, -1, 4)).permute(3, 0, 4, 1, 2, 5).unbind(0)
+        return m.out(F.scaled_dot_product_attention(q, k, v).permute(0, 2, 3, 1, 4).flatten(3))
+
+    return Module(run, stem=nn.Linear(6, 8), qkv=nn.Linear(8, 36), out=nn.Linear(12, 4)), torch.randn(2, 6, 6)
+
+
 class StatedHeads(nn.Module):
     """The number of heads and the width are attributes."""
 

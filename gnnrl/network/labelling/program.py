@@ -23,7 +23,7 @@ from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
 from gnnrl.network.labelling.regions import flattened
 from gnnrl.network.labelling.shares import macs_shares, stored_weight
-from gnnrl.network.labels import LabelSpace, Value, squeeze_fixed, wide
+from gnnrl.network.labels import Component, LabelSpace, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
 
@@ -74,10 +74,20 @@ class Labelling:
                 self._output(node)
         self.tensors.freeze_disagreements()
 
+    def _labels(self, network: Network, group: int) -> Component:
+        """Return the labels of a group at its first place [units, k]."""
+        place = network.groups[group].places[0]
+        return self.tensors.labels[place.tensor, place.dim][place.positions]
+
+    def tie(self, network: Network, pairs: Sequence[tuple[int, int]]) -> None:
+        """Tie a block of units of the first group of each pair to every unit of the second."""
+        for group, base in pairs:
+            rows = self._labels(network, group)[:, 0].reshape(network.groups[base].size, -1)
+            self.tensors.space.tie(rows, self._labels(network, base)[:, :1])
+
     def freeze(self, network: Network, groups: Mapping[int, Reason]) -> None:
         """Freeze groups of a network that `network` returned, each for a reason."""
-        places = [network.groups[index].places[0] for index in groups]
-        labels = [self.tensors.labels[place.tensor, place.dim][place.positions].ravel() for place in places]
+        labels = [self._labels(network, index).ravel() for index in groups]
         spared = self.tensors.space.even_out(np.array([each[0] for each in labels], np.int64))
         for each, reason, even in zip(labels, groups.values(), spared.tolist(), strict=True):
             if not even:
@@ -162,8 +172,7 @@ class Labelling:
             self.values[node] = self.values[source][position]  # type: ignore[index]
             self._index[node] = self._index.get(source, -1)  # type: ignore[arg-type]
             for known in (self.zeros, self.weights, self.tables, self.filled):
-                if source in known:
-                    known.add(node)
+                known |= {node} if source in known else set()
             return
         result = node.meta.get("val")
         if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:

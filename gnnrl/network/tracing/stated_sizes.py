@@ -3,8 +3,9 @@
 Labels cannot see a size that the code states itself, such as `x.view(n, self.num_heads, -1)` or `view(-1, 512)`. So a
 probe is run that is narrower in every group. If it fails, the failing module is searched for an attribute that states a
 size which the plan changes. The attribute is *bound* to that size if the probe then gets further. If there is no such
-attribute, the groups that the module touches are tried one by one. Those that fail are frozen, and the reason names the
-line of the user's code.
+attribute, the groups that the module touches are tried one by one. Several that fail at one line may have sizes that
+the code computes from one another (`C // self.heads`); they are tied, so that the line keeps its numbers. All others
+that fail are frozen, and the reason names the line of the user's code.
 """
 
 from bisect import bisect_left
@@ -27,10 +28,16 @@ _ROUNDS = 200
 
 @dataclass(slots=True)
 class Findings:
-    """Results of the probes: bindings that the network needs, and groups that must be frozen, with reasons."""
+    """Results of the probes: bindings that the network needs, and groups that must be frozen, with reasons.
+
+    Attributes:
+        tied: pairs of groups whose units must be kept together: a block of equally many units of the first group with
+            each unit of the second one.
+    """
 
     bindings: list[Binding] = field(default_factory=list)
     frozen: dict[int, Reason] = field(default_factory=dict)
+    tied: list[tuple[int, int]] = field(default_factory=list)
 
 
 def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str]], None] = lambda _: None) -> Findings:
@@ -51,7 +58,7 @@ def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str
         return found
     if attempt.run([group.index for group in network.groups], ()) is not None:
         _search(attempt, found)
-    if not found.frozen:
+    if not found.frozen and not found.tied:
         _compare(attempt, found)
     return found
 
@@ -63,7 +70,7 @@ def _search(attempt: Probe, found: Findings) -> None:
     attempt.with_data = rehearsal.fake_calls is None
     for _ in range(_ROUNDS):
         everything = [group.index for group in network.groups if group.index not in found.frozen]
-        if not everything:
+        if not everything or found.tied:
             break
         failure = attempt.run(everything, found.bindings)
         if failure is None and (attempt.with_data or found.frozen):
@@ -165,8 +172,27 @@ def _settle(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: F
     for group, _ in alone:
         if (now := attempt.run([group], found.bindings)) is not None:
             _bind(attempt, found, [group], now)
-    if len(found.bindings) == bound:
+    if len(found.bindings) == bound and not _tie(attempt, found, alone):
         _freeze(attempt, found, alone or [(group, failure) for group in near])
+
+
+def _tie(attempt: Probe, found: Findings, alone: Sequence[tuple[int, Failure]]) -> bool:
+    """Tie groups that fail alone at one line, and those at the same places in modules of the same class.
+
+    The size of each must be a multiple of the smallest one, as the width of a stream is of the number of heads.
+    """
+    sizes = attempt.network.widths
+    lines: dict[tuple[tuple[str, ...], str], list[int]] = {}
+    for group, result in alone:
+        if not result.in_training:
+            lines.setdefault((result.modules[-1:], result.location), []).append(group)
+    for (modules, _), groups in lines.items():
+        base = min(groups, key=lambda group: int(sizes[group]))
+        for group in groups:
+            alike = [{name: other for other, name in _groups_alike(attempt, each, *modules)} for each in (group, base)]
+            pairs = {(group, base), *((alike[0][name], alike[1][name]) for name in alike[0].keys() & alike[1].keys())}
+            found.tied += [(a, b) for a, b in sorted(pairs) if a != b and sizes[b] > 1 and sizes[a] % sizes[b] == 0]
+    return bool(found.tied)
 
 
 def _culprits(attempt: Probe, found: Findings, groups: Sequence[int]) -> list[tuple[int, Failure]]:
@@ -189,7 +215,7 @@ def _freeze(attempt: Probe, found: Findings, failing: Sequence[tuple[int, Failur
             found.frozen.setdefault(other, Reason(kind, result.operation, name, result.location, result.message))
 
 
-def _groups_alike(attempt: Probe, group: int, module: str) -> list[tuple[int, str]]:
+def _groups_alike(attempt: Probe, group: int, module: str = "") -> list[tuple[int, str]]:
     """Return the groups at the same place in other modules of the same class."""
     inside = [place for place in attempt.network.groups[group].places if place.tensor.startswith(f"{module}.")]
     if not module or not inside:

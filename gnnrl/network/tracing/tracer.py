@@ -70,7 +70,8 @@ def trace(
         labelling = Labelling(model, program, _batch_size(args, kwargs), rehearsal.counted)
         network = labelling.network()
         stop = _stop_after(trace_seconds, type(model).__name__)
-        while (findings := try_out(rehearsal, network, stop)).frozen:
+        while (findings := try_out(rehearsal, network, stop)).frozen or findings.tied:
+            labelling.tie(network, findings.tied)
             labelling.freeze(network, findings.frozen)
             network = labelling.network()
     return replace(network, bindings=tuple(findings.bindings))

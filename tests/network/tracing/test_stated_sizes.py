@@ -12,7 +12,7 @@ from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.verification import verify
-from tests.topologies import Head, conv, images
+from tests.topologies import Head, conv, images, traced
 
 
 class Stated(nn.Module):
@@ -173,3 +173,13 @@ def test_a_path_that_depends_on_two_widths_is_the_same_for_all_plans() -> None:
     for widths in ([2] * len(network.groups), network.widths - 1, np.minimum(network.widths, 6)):
         kept = [range(int(width)) for width in widths]
         verify(model, remove(model, network, kept), network, kept, images())
+
+
+def test_groups_whose_sizes_are_computed_from_one_another_go_together() -> None:
+    network = traced("heads_in_step_with_the_stream").network
+
+    (stream,) = (group for group in network.groups if group.name == "0.0")
+    assert stream.size == 3
+    heads = {(place.tensor, place.dim) for place in stream.places}
+    assert {("1.q.weight", 0), ("2.kv.weight", 0), ("2.reduce.weight", 0), ("2.out.weight", 1)} <= heads
+    assert {(binding.module, binding.attribute) for binding in network.bindings} == {("1", "heads"), ("2", "heads")}

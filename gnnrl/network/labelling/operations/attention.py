@@ -43,7 +43,7 @@ def _heads(call: Call, value: Value) -> Component | None:
     """Return the labels of the heads [.., H, 1, 1], and tie labels inside a head to it. Others, of tokens, stay."""
     found = None
     for component in value.components:
-        if len(component.shape) > 3 and component.shape[-3] > 1:
+        if len(component.shape) > 3 and max(component.shape[1:-2]) > 1:
             found = call.space.pin(component, (-2, -1))
         else:
             call.space.freeze(component, call.reason(Kind.HEAD_SCALE))
