@@ -25,6 +25,7 @@ from gnnrl.modules.outputs import Outputs, returning_tensors
 from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_network, check_sizes
+from gnnrl.network.tracing.followed_sizes import followed_sizes
 from gnnrl.network.tracing.rehearsal import Rehearsal
 from gnnrl.network.tracing.stated_sizes import try_out
 
@@ -74,7 +75,8 @@ def trace(
             labelling.tie(network, findings.tied)
             labelling.freeze(network, findings.frozen)
             network = labelling.network()
-    return replace(network, bindings=tuple(findings.bindings))
+    followed = followed_sizes(model, network, findings.bindings)
+    return replace(network, bindings=(*findings.bindings, *followed))
 
 
 def _stop_after(seconds: float, name: str) -> Callable[[Sequence[str]], None]:

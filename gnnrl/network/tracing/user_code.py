@@ -45,3 +45,27 @@ def comparison(model: nn.Module) -> tuple[str, str]:
                 line = next((number for number in lines if number in shapes), lines[0])
                 return name, f"{code.co_filename}:{line}"
     return "", ""
+
+
+def names_read_in_forward(model: nn.Module) -> set[str]:
+    """Return the names that `forward` of any of the user's modules reads, itself or in methods that it calls."""
+    found: set[str] = set()
+    for kind in {type(module) for module in model.modules()}:
+        methods: dict[str, list[CodeType]] = {}
+        for code in _methods(kind):
+            methods.setdefault(code.co_name, []).append(code)
+        waiting, seen = ["forward"], {"forward"}
+        while waiting:
+            for code in _nested(methods.get(waiting.pop(), [])):
+                found.update(code.co_names)
+                new = methods.keys() & set(code.co_names) - seen
+                seen |= new
+                waiting += new
+    return found
+
+
+def _nested(codes: list[CodeType]) -> Iterator[CodeType]:
+    """Yield codes, and those of the functions and comprehensions inside them."""
+    for code in codes:
+        yield code
+        yield from _nested([part for part in code.co_consts if isinstance(part, CodeType)])

@@ -5,7 +5,7 @@ import inspect
 import pytest
 from torch import Tensor, nn
 
-from gnnrl.network.tracing.user_code import assignment, comparison, reads_mode
+from gnnrl.network.tracing.user_code import assignment, comparison, names_read_in_forward, reads_mode
 
 
 class Plain(nn.Module):
@@ -43,3 +43,20 @@ def test_comparisons_of_several_shapes_have_a_module_and_a_line() -> None:
 
     assert comparison(nn.Sequential(Plain(), nn.Sequential(Odd()))) == ("1.0", f"{__file__}:{line}")
     assert comparison(nn.Sequential(Plain())) == ("", "")
+
+
+def test_forward_reads_names_in_the_methods_that_it_calls() -> None:
+    class Calling(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scaled(x) + sum(self.inner for _ in range(2))
+
+        def scaled(self, x: Tensor) -> Tensor:
+            return x * self.scale
+
+        def fused(self) -> int:
+            return int(self.other)
+
+    read = names_read_in_forward(nn.Sequential(Calling()))
+
+    assert read >= {"scaled", "scale", "inner"}
+    assert "other" not in read
