@@ -59,7 +59,7 @@ def trace(
     """
     model = unwrapped(model)
     args, kwargs = as_arguments(example_inputs)
-    if not _batch_size(args, kwargs):
+    if not batch_size_of(args, kwargs):
         shapes = ", ".join(_describe(value) for value in (*args, *kwargs.values()))
         raise InputsError(f"the example inputs hold no samples: their batch size is 0 ({shapes})")
     check_network(model)
@@ -68,7 +68,7 @@ def trace(
         with returning_tensors(rehearsal.dense, rehearsal.result, always=outputs is not None):
             program = _export(rehearsal.dense, args, kwargs)
         check_sizes(model, program)
-        labelling = Labelling(model, program, _batch_size(args, kwargs), rehearsal.counted)
+        labelling = Labelling(model, program, batch_size_of(args, kwargs), rehearsal.counted)
         network = labelling.network()
         stop = _stop_after(trace_seconds, type(model).__name__)
         while (findings := try_out(rehearsal, network, stop)).frozen or findings.tied:
@@ -206,7 +206,8 @@ def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         ) from error
 
 
-def _batch_size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+def batch_size_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Return the number of samples in inputs, which is the first size of the first tensor with several dimensions."""
     for value in torch.utils._pytree.tree_leaves((args, kwargs)):
         if isinstance(value, torch.Tensor) and value.ndim > 1:
             return int(value.shape[0])

@@ -1,5 +1,6 @@
 """Calibration data: the first images of the batches that a user gives."""
 
+import contextlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from gnnrl.errors import DataError
-from gnnrl.network.tracing.tracer import as_arguments
+from gnnrl.network.tracing.tracer import as_arguments, batch_size_of
+
+_LABELS = ("labels", "label", "targets", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class Feed:
     """Puts inputs into the arguments of a network as the example inputs were; one by one if there are none.
 
     Attributes:
-        leaves: leaves of the example inputs, None at the places of inputs.
+        leaves: leaves of the example inputs, None at the places of inputs. Numbers, flags and tensors without samples
+            stay as they are.
         places: positions of the inputs among the leaves, in order.
     """
 
@@ -31,8 +35,10 @@ class Feed:
         """Return the feed of example inputs as `trace` takes them."""
         if example_inputs is None:
             return cls()
-        leaves, structure = tree_flatten(as_arguments(example_inputs))
-        places = tuple(place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor))
+        arguments = as_arguments(example_inputs)
+        leaves, structure = tree_flatten(arguments)
+        size = batch_size_of(*arguments)
+        places = tuple(place for place, leaf in enumerate(leaves) if _holds_samples(leaf, size))
         return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
 
     def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
@@ -54,7 +60,7 @@ def gather(
 
     Args:
         data: batches of tensors, inputs in the order of the example inputs, then labels; or dictionaries with the keys
-            of the example inputs, and one more for labels.
+            of the example inputs and labels ("labels" or the only other key). Lists of numbers are read as tensors.
         example_inputs: the inputs that the network was traced with; batches with more inputs are refused.
     """
     parts: list[Sequence[Tensor]] = []
@@ -97,17 +103,42 @@ def _items(batch: Any, example_inputs: Any) -> list[Any]:
     """Return the tensors of a batch in the order of the example inputs, labels last."""
     if isinstance(batch, Mapping):
         args, kwargs = as_arguments(example_inputs)
-        parts = [part for part in (*args, kwargs) if isinstance(part, Mapping)]
-        keys = [key for part in parts for key, value in part.items() if isinstance(value, Tensor)]
+        size = batch_size_of(args, kwargs)
+        example = {key: value for part in (*args, kwargs) if isinstance(part, Mapping) for key, value in part.items()}
+        keys = [key for key, value in example.items() if _holds_samples(value, size)]
         if keys and (missing := [key for key in keys if key not in batch]):
             raise DataError(
                 f"calibration batches have no {missing[0]!r}, which example_inputs have; there are "
                 f"{', '.join(map(repr, batch))}"
             )
-        rest = [key for key in batch if key not in keys]
-        if keys and len(rest) <= 1:
-            return [batch[key] for key in (*keys, *rest)]
-    return list(batch) if isinstance(batch, tuple | list) else [batch]
+        rest = [key for key in batch if key not in example]
+        labels = [key for key in _LABELS if key in rest] or (rest if len(rest) == 1 else [])
+        if keys:
+            inputs = [_tensor(batch[key]) for key in keys]
+            if single := all(value.ndim + 1 == example[key].ndim for key, value in zip(keys, inputs, strict=True)):
+                inputs = [value[None] for value in inputs]
+            return [*inputs, *(_tensor([batch[key]] if single else batch[key]) for key in labels[:1])]
+    items = list(batch) if isinstance(batch, tuple | list) else [batch]
+    # Drop tensors that all samples share.
+    leaves = [leaf for leaf in tree_leaves(as_arguments(example_inputs)) if isinstance(leaf, Tensor)]
+    size = batch_size_of((leaves,), {})
+    shared = {at for at, leaf in enumerate(leaves[: len(items)]) if not _holds_samples(leaf, size)}
+    if all(getattr(items[at], "shape", ()) == leaves[at].shape for at in shared):
+        items = [item for at, item in enumerate(items) if at not in shared]
+    *inputs, last = map(_tensor, items)
+    return [*inputs, *([] if inputs and not isinstance(last, Tensor) else [last])]
+
+
+def _holds_samples(value: Any, size: int) -> bool:
+    """Return whether an example input is a tensor with one entry for each of so many samples."""
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == size
+
+
+def _tensor(value: Any) -> Any:
+    """Return lists of numbers as a tensor, and anything else as it is."""
+    with contextlib.suppress(TypeError, ValueError, RuntimeError):
+        return torch.as_tensor(value)
+    return value
 
 
 def _arity(model: nn.Module) -> int:

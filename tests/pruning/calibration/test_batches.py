@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import gnnrl
 from gnnrl.errors import ConfigError, DataError, EvaluationError
-from gnnrl.pruning.calibration.batches import Feed
+from gnnrl.pruning.calibration.batches import Feed, gather
 from gnnrl.pruning.calibration.dense import calibrate
 
 
@@ -132,3 +132,52 @@ def test_a_network_compressed_within_inference_mode_can_be_trained_after_it() ->
     assert not any(parameter.is_inference() for parameter in result.model.parameters())
     assert all(parameter.grad is not None for parameter in result.model.parameters())
     assert outputs.shape == (32, 3)
+
+
+class Conditioned(nn.Module):
+    """Takes a number, a flag, and positions that all samples share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.head = nn.Linear(4, 12), nn.Linear(12, 3)
+
+    def forward(self, a: Tensor, step: int = 0, ids: Tensor | None = None, loud: bool = False) -> Tensor:
+        assert ids is not None
+        assert ids.shape == (5, 3)
+        assert step == 7
+        return self.head((self.a(a) * step).relu() + ids.mean() + loud)
+
+
+IDS = torch.ones(5, 3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "labelled"),
+    [
+        ({"a": A, "step": 7, "ids": IDS, "loud": True}, False),
+        ({"a": A.tolist(), "step": 9, "text": ["?"] * 32, "labels": Y.tolist()}, True),
+        ((A, IDS, Y), True),
+        ((A, IDS), False),
+        ((A, Y), True),
+        ((A, [{"boxes": A}] * 32), False),
+        (A, False),
+    ],
+    ids=["dictionary", "lists", "all tensors", "without labels", "labels", "boxes", "tensor"],
+)
+def test_numbers_flags_and_what_samples_share_are_those_of_the_example(batch: Any, labelled: bool) -> None:
+    inputs, labels = gather([batch], 32, Conditioned(), {"a": A[:2], "step": 7, "ids": IDS, "loud": True})
+
+    assert [value.shape for value in inputs] == [(32, 4)]
+    assert torch.equal(labels, Y) if labelled and labels is not None else labels is None and not labelled
+    assert Feed.like({"a": A[:2], "step": 7, "ids": IDS, "loud": True}).run(Conditioned(), inputs).shape == (32, 3)
+
+
+def test_single_samples_in_dictionaries_are_joined() -> None:
+    data = [{"a": row.tolist(), "label": int(label), "text": "?"} for row, label in zip(A, Y, strict=True)]
+
+    inputs, labels = gather(data, 20, Two(), {"a": A[:2]})
+
+    assert len(inputs) == 1
+    torch.testing.assert_close(inputs[0], A[:20])
+    assert labels is not None
+    assert torch.equal(labels, Y[:20])
