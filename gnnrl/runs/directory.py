@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -135,9 +134,7 @@ class RunDirectory:
         """Return the directory, which is locked."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Unlock it; remove it if an error left it empty, else add to the error where the work is kept."""
         if isinstance(error, Exception) and self.is_empty:
             self.remove()

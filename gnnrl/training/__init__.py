@@ -15,8 +15,7 @@ from gnnrl.scoring.measures import (
 from gnnrl.training.distillation import training_loss
 from gnnrl.training.finetuning import FinetuneResult, OnProgress, finetune
 from gnnrl.training.progress import Epoch
-from gnnrl.training.recipe import Recipe
-from gnnrl.training.schedule import Schedule, rate_at
+from gnnrl.training.recipe import Recipe, Schedule, rate_at
 
 __all__ = [
     "TEMPERATURE",

@@ -22,8 +22,7 @@ from gnnrl.training.averaging import Average
 from gnnrl.training.distillation import training_loss
 from gnnrl.training.own_function import EPOCHS, damaged, silent
 from gnnrl.training.progress import Epoch, Progress, beginning, check_beginning, copy_state, optimizer_of
-from gnnrl.training.recipe import Recipe
-from gnnrl.training.schedule import rate_at
+from gnnrl.training.recipe import Recipe, rate_at
 from gnnrl.training.sharing import END, Computed, Share, shares
 from gnnrl.training.team import Team
 from gnnrl.zoo.batches import Augmentation, Batches, LabelledData, augmented, batched

@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from torch import nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.scoring.measures import Precision
-from gnnrl.training.schedule import Schedule
 from gnnrl.zoo.batches import Augmentation
+
+Schedule = Literal["one-cycle", "cosine", "constant"]
+
+WARM_UP = 0.3
+WARM_UP_FROM = 1 / 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +78,14 @@ class Recipe:
             wrong.append("no parameter of the network can be trained; call model.requires_grad_(True)")
         if wrong:
             raise ConfigError("fine-tuning: " + "; ".join(wrong) + ".")
+
+
+def rate_at(progress: float, peak: float, schedule: Schedule) -> float:
+    """Return the learning rate after a share of the steps (one-cycle: Smith & Topin 2017, arXiv:1708.07120)."""
+    if schedule == "constant":
+        return peak
+    if schedule == "one-cycle":
+        if progress < WARM_UP:
+            return peak * (WARM_UP_FROM + (1 - WARM_UP_FROM) * progress / WARM_UP)
+        progress = (progress - WARM_UP) / (1 - WARM_UP)
+    return peak * (1 + math.cos(math.pi * progress)) / 2

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from gnnrl.errors import ConfigError
-from gnnrl.training import finetune
+from gnnrl.training import finetune, rate_at
 from tests.training.pictures import network, tuned
 
 
@@ -45,3 +45,14 @@ def test_every_wrong_setting_is_named_at_once(blobs: TensorDataset, classifier: 
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         tuned(**settings)
+
+
+def test_one_cycle_climbs_and_falls_while_cosine_only_falls() -> None:
+    one_cycle = [rate_at(i / 100, 1.0, "one-cycle") for i in range(101)]
+    assert one_cycle[0] == pytest.approx(1 / 25)
+    assert max(one_cycle) == one_cycle[30] == 1.0
+    assert one_cycle[100] == pytest.approx(0)
+    cosine = [rate_at(i / 100, 1.0, "cosine") for i in range(101)]
+    assert cosine == sorted(cosine, reverse=True)
+    assert cosine[0] == 1.0
+    assert cosine[50] == pytest.approx(0.5)
