@@ -37,6 +37,8 @@ REWRITTEN = (
     "gnnrl/latency",
     "gnnrl/runs",
     "gnnrl/pruning",
+    "gnnrl/cli",
+    "gnnrl/__main__.py",
 )
 """Folders, files and pages in which every sentence was rewritten: nothing may be found there."""
 PLACES = ("gnnrl", "README.md", "CONTRIBUTING.md", "docs")

@@ -20,10 +20,9 @@ from gnnrl.cli.commands import bench, compare, demo, evaluate, export, finetune,
 from gnnrl.cli.completion import hide_broken
 from gnnrl.cli.console import plain, print_error
 from gnnrl.cli.help import Teaching, describe
-from gnnrl.cli.options import suggestion
 from gnnrl.cli.streams import silence_torch
 from gnnrl.cli.torchrun import helps, parting, refuse
-from gnnrl.errors import GnnrlError, InputsError, ResourceError, explained, first_line, is_out_of_memory
+from gnnrl.errors import GnnrlError, InputsError, ResourceError, choices, explained, first_line, is_out_of_memory
 from gnnrl.runs.interruption import Interrupted
 from gnnrl.version import __version__
 
@@ -49,9 +48,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; suggest one for an unknown name."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            known = self.list_commands(ctx)
-            hint = suggestion(args[0], known)
-            ctx.fail(f"there is no command {args[0]!r}{hint or '.'} There are {', '.join(known)}.")
+            ctx.fail(f"there is no command {args[0]!r}; {choices(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

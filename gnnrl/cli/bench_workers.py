@@ -53,14 +53,12 @@ class Contestant:
 def ready(contestant: Contestant, most_seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[..., Any]]:
     """Start a process that has run each batch once, and end it with the block; an error ends it at once.
 
-    Yields `ask(task, *arguments)`, which runs a task on the contestant in the process and returns the answer.
+    Yields `ask(task, *arguments)`, which runs a task on the contestant in the process and returns the answer. Raises
+    ConfigError if the engine does not run here, or takes too long.
 
     Args:
         most_seconds: the longest time for one answer.
         tell: function that is called with what the process does, and now and then with the seconds so far.
-
-    Raises:
-        ConfigError: the engine does not run here, or takes too long; the message says why.
     """
     others = multiprocessing.active_children()
     output = Output()
@@ -95,11 +93,7 @@ def _prepare(pipe: "Connection[bytes, bytes]") -> None:
 def _answer(
     future: Future[Any], most_seconds: float, tell: Callable[[str], None] | None = None, doing: str = ""
 ) -> Any:
-    """Wait for the answer of a process.
-
-    Raises:
-        ConfigError: the process died, or did not answer in time.
-    """
+    """Wait for the answer of a process; raise ConfigError if it dies, or does not answer in time."""
     waited = 0.0
     while not wait([future], min(_PULSE_SECONDS, most_seconds - waited)).done:
         waited += _PULSE_SECONDS
@@ -116,11 +110,7 @@ def _answer(
 
 
 def first_pass(contestant: Contestant, batch: int) -> None:
-    """Run a batch once, and release what only that needed.
-
-    Raises:
-        ConfigError: the engine does not run here; the message says why.
-    """
+    """Run a batch once, and release what only that needed; raise ConfigError if the engine does not run here."""
     import torch
 
     try:

@@ -1,18 +1,41 @@
-"""What all commands share: their options, the narrator, PyTorch, and the print of their outcome."""
+"""Parts that all commands share: options, narrator, PyTorch, and the outcome, printed for people or as JSON."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
 
+import typer
+
 from gnnrl.cli.console import Narrator, narration
 from gnnrl.cli.fields import takes_fields
 from gnnrl.cli.options import option
-from gnnrl.cli.outcome import Outcome
 
 JsonOption = Annotated[bool, option("Print one JSON object on stdout, and nothing else.", "--json")]
+
+
+class Outcome(ABC):
+    """The outcome of a command, a dataclass. Its fields are the JSON object, unless it overrides `facts`."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what `--json` prints; paths are written as text."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @abstractmethod
+    def show(self) -> None:
+        """Print the outcome for people, on stdout."""
+
+    def deliver(self, *, as_json: bool) -> None:
+        """Print the outcome on stdout."""
+        if as_json:
+            typer.echo(json.dumps(self.facts(), default=str))
+        else:
+            self.show()
 
 
 def command(
@@ -43,8 +66,8 @@ def command(
             if outcome is not None:
                 outcome.deliver(as_json=as_json)
 
-        json = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption)
-        run.__signature__ = signature.replace(parameters=[*own, json])  # type: ignore[attr-defined]
+        flag = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption)
+        run.__signature__ = signature.replace(parameters=[*own, flag])  # type: ignore[attr-defined]
         return takes_fields(without=without)(run)
 
     return make

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli.options import option, suggestion
-from gnnrl.errors import ConfigError
+from gnnrl.cli.options import option
+from gnnrl.errors import ConfigError, question
 
 LARGEST_BYTES = 2**20
 _SETTING = re.compile(r"""^["']?([\w-]+)["']?[ \t]*:[ \t]*["']?([\w<>=%.,/*+-]+)["']?[ \t]*$""", re.MULTILINE)
@@ -23,11 +23,7 @@ _META = ("config", "print_config", "help", "as_json")
 
 
 def read_settings(path: Path) -> Mapping[str, object]:
-    """Read a file of settings; nothing in it can run code.
-
-    Raises:
-        ConfigError: the file is missing, too large or not TOML.
-    """
+    """Read a file of settings, in which nothing can run code; raise ConfigError if it is missing, large or not TOML."""
     if not path.is_file():
         raise ConfigError(f"{path}, a file of settings, does not exist")
     if path.stat().st_size > LARGEST_BYTES:
@@ -51,11 +47,7 @@ def _first_line(text: str) -> str:
 
 
 def take_settings(context: typer.Context, path: Path | None) -> Path | None:
-    """Use a file of settings for the defaults of a command.
-
-    Raises:
-        ConfigError: a key is not an option, or a table stands for a value; the message names file and key.
-    """
+    """Use a file of settings for the defaults of a command; a ConfigError names the file and the key."""
     if path is None:
         return None
     known = {_key(parameter): parameter for parameter in context.command.params if parameter.name not in _META}
@@ -63,8 +55,8 @@ def take_settings(context: typer.Context, path: Path | None) -> Path | None:
     for written, value in read_settings(path).items():
         key = str(written).replace("_", "-")
         if key not in known:
-            hint = suggestion(key, list(known))
-            raise ConfigError(f"{path}: {written!r} is not a setting of gnnrl {context.info_name}{hint}")
+            message = f"{path}: {written!r} is not a setting of gnnrl {context.info_name}"
+            raise ConfigError("; ".join(filter(None, [message, question(key, known)])))
         defaults[known[key].name] = _checked(path, key, value, several=known[key].multiple)
     context.default_map = {**(context.default_map or {}), **defaults}
     return path

@@ -10,11 +10,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from threading import Event, RLock, Thread
 from time import perf_counter
-from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-from rich.progress_bar import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -165,35 +163,37 @@ class Live(Narrator):
     def begin(self, stage: str, unit: str = "") -> None:
         """Mark the previous stage as finished, and show this one."""
         self.end()
-        self._progress.add_task(stage, total=None, note="", failed=False)
+        self._progress.add_task(stage, total=None, note="", left="")
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Move the bar."""
-        short = min(done, total - 1e-3)  # only `begin` and `end` finish a stage
-        self._update(completed=short, total=total, note=note)
+        for task in self._progress.tasks:  # at most one
+            left = (task.elapsed or 0.0) / max(done, 1e-9) * (total - done)
+            told = f"{duration(left)} left" if done >= 1 else ""
+            self._progress.update(task.id, completed=done, total=total, note=note, left=told)
 
     def note(self, text: str) -> None:
         """Write next to the stage."""
-        self._update(note=plain(text))
+        for task in self._progress.tasks:
+            self._progress.update(task.id, note=plain(text))
 
     def warn(self, text: str) -> None:
         """Print above the stages."""
         self._progress.console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
 
     def end(self, *, failed: bool = False) -> None:
-        """Leave the line of the current stage on the screen, marked as finished or failed."""
-        if not self._progress.task_ids:
-            return
-        self._update(total=1, completed=1, failed=failed)
-        line = self._progress.get_renderable()
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-        self._progress.refresh()  # otherwise the display, which follows what is printed, still shows the stage
-        self._progress.console.print(line)
-
-    def _update(self, **fields: Any) -> None:
-        for task in self._progress.task_ids:  # at most one
-            self._progress.update(task, **fields)
+        """Leave a line for the current stage on the screen, marked as finished or failed."""
+        for task in self._progress.tasks:
+            self._progress.remove_task(task.id)
+            self._progress.refresh()  # otherwise the display, which follows what is printed, still shows the stage
+            seconds = task.elapsed or 0.0
+            mark, took = Text("✗", "red") if failed else Text("✓", "green"), Text("", "dim")
+            if seconds >= _SHORTEST:
+                took.append(duration(seconds))
+            note = Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
+            line = Table.grid("", Column(width=_STAGE), Column(ratio=1), "", padding=(0, 1, 0, 0), expand=True)
+            line.add_row(mark, task.description, note, took)
+            self._progress.console.print(line)
 
 
 @contextmanager
@@ -212,7 +212,9 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
             yield Narrator() if is_silent else lines
         return
     console.width -= _MARGIN
-    columns = (_Mark(), TextColumn(f"{{task.description:{_STAGE}}}"), _State(table_column=Column(ratio=1)), _Clock())
+    note = TextColumn("{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    left = TextColumn("{task.fields[left]}", style="cyan")
+    columns = (SpinnerColumn(), TextColumn(f"{{task.description:{_STAGE}}}"), BarColumn(_BAR), note, left)
     display = Progress(
         *columns, console=console, expand=True, transient=True, redirect_stdout=False, redirect_stderr=False
     )
@@ -224,40 +226,3 @@ def narration(*, quiet: bool) -> Iterator[Narrator]:
             live.end(failed=True)
             raise
         live.end()
-
-
-class _Mark(SpinnerColumn):
-    """A spinner during a stage, then a mark: finished or failed."""
-
-    def render(self, task: Task) -> RenderableType:
-        """Draw one character."""
-        if not task.finished:
-            return super().render(task)
-        return Text("✗", "red") if task.fields["failed"] else Text("✓", "green")
-
-
-class _State(ProgressColumn):
-    """The progress of a stage as a bar, if its end is known, and its last finding."""
-
-    def render(self, task: Task) -> Table:
-        """Draw bar and finding side by side."""
-        row: list[RenderableType] = [Text(task.fields["note"], no_wrap=True, overflow="ellipsis")]
-        if not task.finished and task.total is not None:
-            row.insert(0, ProgressBar(total=task.total, completed=task.completed, width=_BAR))
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_row(*row)
-        return grid
-
-
-class _Clock(ProgressColumn):
-    """The time left of a stage, or the time that it took."""
-
-    max_refresh = 0.2
-
-    def render(self, task: Task) -> Text:
-        """Write seconds, minutes or hours."""
-        if task.finished or not task.total:
-            seconds = task.finished_time or task.elapsed or 0.0
-            return Text(duration(seconds) if seconds >= _SHORTEST else "", style="dim")
-        left = (task.elapsed or 0.0) / max(task.completed, 1e-9) * (task.total - task.completed)
-        return Text(f"{duration(left)} left" if task.completed >= 1 else "", style="cyan")

@@ -13,7 +13,7 @@ from gnnrl.cli.console import Narrator
 from gnnrl.cli.follower import show_score
 from gnnrl.cli.inspection import Applied, Inspected
 from gnnrl.cli.jobs import Job
-from gnnrl.cli.preparing import Prepared, prepare
+from gnnrl.cli.preparing import Prepared, check_settings, prepare
 from gnnrl.cli.runs import showing_warnings
 from gnnrl.compression.search import Search
 from gnnrl.network.description import Description
@@ -34,7 +34,7 @@ class ClosedForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal(Inspected):
-    """What a job can reach, and how long it takes.
+    """The limit that a job can reach, and the time that it takes.
 
     Attributes:
         images: number of images of each split.
@@ -80,6 +80,7 @@ def rehearse(job: Job, narrator: Narrator, start: float) -> Rehearsal:
     Args:
         start: when the command was started.
     """
+    check_settings(job, trained=False)
     work = prepare(job, narrator, [job.constraint], trained=False)
     data, network = work.data, work.goal.network
     form, image, prepared, once = _score_one(work)

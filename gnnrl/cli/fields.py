@@ -15,7 +15,8 @@ def takes_fields(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
     """Expand the dataclass parameters of a command into options; the command is called with objects of their values.
 
     A field is annotated like an option (`Annotated[int, typer.Option(...)]`); a field that is a dataclass is expanded
-    as well. If the command has a parameter of a field's name, the parameter's option is used.
+    as well. If several parameters or fields have one name, the first one's option is used, parameters
+    first.
 
     Args:
         without: fields that are not options of this command; they have their defaults.
@@ -27,7 +28,8 @@ def takes_fields(*, without: Collection[str] = ()) -> Callable[[Callable[..., No
         parts = {name: found.annotation for name, found in own.items() if _is_part(found.annotation)}
         expanded = [found.replace(kind=found.KEYWORD_ONLY) for name, found in own.items() if name not in parts]
         for part in parts.values():
-            expanded += [found for found in _options(part) if found.name not in {*own, *without}]
+            known = {*own, *without, *(found.name for found in expanded)}
+            expanded += [found for found in _options(part) if found.name not in known]
         expanded.sort(key=_place)
 
         @wraps(command)

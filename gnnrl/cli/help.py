@@ -75,7 +75,9 @@ class Teaching(TyperCommand):
         panels: dict[str, list[tuple[str, str]]] = {START: []}
         for parameter in self.get_params(ctx):
             if not getattr(parameter, "hidden", False):
-                panels.setdefault(_panel(parameter), []).append((_signature(parameter), _explained(parameter)))
+                first = START if parameter.required or isinstance(parameter, TyperArgument) else _REST
+                panel = str(getattr(parameter, "rich_help_panel", None) or first)
+                panels.setdefault(panel, []).append((_signature(parameter), _explained(parameter)))
         rest = panels.pop(_REST, [])
         for name, rows in [*panels.items(), (_REST if any(panels.values()) else "Options", rest)]:
             if rows:
@@ -121,11 +123,6 @@ def _names(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(name) for name in get_args(annotation)]
     return [name for part in get_args(annotation) for name in _names(part)]
-
-
-def _panel(parameter: Any) -> str:
-    first = START if parameter.required or isinstance(parameter, TyperArgument) else _REST
-    return str(getattr(parameter, "rich_help_panel", None) or first)
 
 
 def _signature(parameter: Any) -> str:

@@ -59,11 +59,7 @@ def is_own(model: str) -> bool:
 
 
 def check_named(source: Source, data: str = "digits", device: str = "cpu") -> None:
-    """Refuse missing files and an unknown device, before PyTorch is loaded.
-
-    Raises:
-        ConfigError, ArtifactError, DataError: the device, the weights or the data are wrong.
-    """
+    """Refuse missing files and an unknown device, before PyTorch is loaded."""
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device!r} is not a device; choose cpu, cuda, cuda:1, mps or xpu")
     if source.weights is not None and source.weights.is_dir():

@@ -1,4 +1,4 @@
-"""What can shrink in a network under the rules of a user, and the limit that can be met."""
+"""The parts of a network that can shrink under the rules of a user, and the limit that can be met."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,8 +6,8 @@ from textwrap import wrap
 
 import typer
 
+from gnnrl.cli.command import Outcome
 from gnnrl.cli.console import plain
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.width_rules import Widths
 from gnnrl.network.cost import Budget
 from gnnrl.network.description import Description

@@ -54,7 +54,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Training):
-    """What a compression is asked to do; each field is an option of `gnnrl prune`."""
+    """The settings of a compression; each field is an option of `gnnrl prune`."""
 
     source: Source
     data: DataOption
@@ -119,11 +119,7 @@ class Sweep(Job):
         return cls(**_settings(job), limits=limits)
 
     def jobs(self) -> list[Job]:
-        """Return a job for each limit.
-
-        Raises:
-            ConfigError: there are no limits, one is not a limit, or one is given twice.
-        """
+        """Return a job for each limit; raise ConfigError if there is none, or one twice."""
         from gnnrl.network.cost import name_limit
 
         names = {limit: name_limit(limit) for limit in self.limits}
@@ -138,21 +134,13 @@ def _settings(job: Job) -> Mapping[str, Any]:
 
 
 def check_written(job: Job) -> None:
-    """Refuse wrong files, devices, limits and rules before PyTorch is loaded.
-
-    Raises:
-        ConfigError, ArtifactError, DataError: one of them is wrong.
-    """
+    """Refuse wrong files, devices, limits and rules before PyTorch is loaded."""
     check_named(job.source, job.data, job.device)
     job.widths.check(job.constraint)
 
 
 def read_limits(text: str, constraint: str) -> tuple[str, ...]:
-    """Return the limits of a sweep; amounts such as `30%` are of the metric that `--constraint` limits.
-
-    Raises:
-        ConfigError: an amount is given although several metrics are limited, or there are no limits, or one twice.
-    """
+    """Return the limits of a sweep; amounts such as `30%` are of the one metric that `--constraint` limits."""
     metrics = [part.partition("<")[0].strip() for part in constraint.split(",")]
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if any("<" not in part for part in parts) and len(metrics) > 1:

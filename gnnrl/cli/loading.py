@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +37,7 @@ class Fed:
 
 
 def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
-    """Build the network that a user named, with its weights, on a device.
-
-    Raises:
-        ConfigError: the name, the shape, the normalisation or the device is wrong.
-        ArtifactError: the file of weights does not fit.
-    """
+    """Build the network that a user named, with its weights, on a device; names and files are checked."""
     check_device(device)
     narrator.begin("loading the network")
     model = resolve_model(source.model, pretrained=source.pretrained)
@@ -82,11 +78,7 @@ def _numbers(source: Source, name: str, kind: type[int] | type[float]) -> tuple[
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that this machine does not have.
-
-    Raises:
-        ConfigError: PyTorch cannot use the device.
-    """
+    """Refuse a device that this machine does not have."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -97,15 +89,11 @@ def check_device(device: str) -> None:
 
 
 def load_splits(source: str, fed: Fed, narrator: Narrator, on_guess: Callable[[str], None] | None = None) -> DataSplits:
-    """Read the labelled images in the size and normalisation that the network takes.
+    """Read the labelled images in the size and normalisation that the network takes, and refuse those that do not fit.
 
     Args:
         on_guess: function that is called with a sentence if the network recognises no more images than guessing does;
             by default the narrator warns.
-
-    Raises:
-        ConfigError: the network does not take images.
-        DataError: the data are unusable, or have more classes than the network has outputs.
     """
     data = _read_splits(source, fed, narrator)
     narrator.note(f"{len(data.train):,} train, {len(data.reward):,} reward, {len(data.test):,} test")
@@ -129,7 +117,6 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, on_guess: Callable[[s
 
 
 def _read_splits(source: str, fed: Fed, narrator: Narrator) -> DataSplits:
-
     shape, mean, std = fed.spec.shape, fed.spec.mean, fed.spec.std
     is_own_data = is_named(source) and not source.startswith("torchvision:")
     if not is_own_data and (len(shape) != 4 or shape[1] != len(mean)):
@@ -140,9 +127,8 @@ def _read_splits(source: str, fed: Fed, narrator: Narrator) -> DataSplits:
         )
     narrator.begin("reading images", "images")
     height, width = shape[2:] if len(shape) == 4 else (1, 1)
-    if is_named(source):
-        return named_data(source, image_size=(height, width), mean=mean, std=std)
-    return load_data(source, image_size=(height, width), mean=mean, std=std, progress=narrator.advance)
+    read = named_data if is_named(source) else partial(load_data, progress=narrator.advance)
+    return read(source, image_size=(height, width), mean=mean, std=std)
 
 
 def _check_fits(source: str, data: DataSplits, model: nn.Module, device: str) -> None:

@@ -3,15 +3,14 @@
 A field of a job's dataclass is its option as well (`gnnrl.cli.fields`), so name, type, default and help stand together.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
 
-from gnnrl.cli.completion import complete_data, complete_model
-from gnnrl.errors import question
+from gnnrl.cli.completion import complete_data
+from gnnrl.errors import choices
 
 SEARCHES = ("ppo", "ddpg", "amc", "cma", "tpe", "evolution", "annealing", "greedy", "random", "random-prior")
 CLOSED_FORMS = ("uniform", "ranked", "curves")
@@ -48,44 +47,15 @@ DataOption = Annotated[
         autocompletion=complete_data,
     ),
 ]
-SavedModelOption = Annotated[
-    str | None,
-    start(
-        "Default: the network that DIR names; code must be named again.",
-        metavar="MODEL",
-        autocompletion=complete_model,
-    ),
-]
-SavedDataOption = Annotated[
-    str | None,
-    start(
-        "Default: the images that DIR names; code must be named again.",
-        metavar="PATH",
-        autocompletion=complete_data,
-    ),
-]
 SeedOption = Annotated[int, option("The same seed gives the same plan.", min=0, max=2**63 - 1)]
 DeviceOption = Annotated[str, option("Where to compute: cpu, cuda, cuda:1.", metavar="DEVICE")]
 ThreadsOption = Annotated[int | None, option("Processor threads. Default: PyTorch's; 1 on a busy machine.", min=1)]
 ForceOption = Annotated[bool, option("Replace the result in --out.", "--force")]
 
 
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Ask for the name that was meant, after a semicolon; return "" if no known name is similar."""
-    hint = question(name, known)
-    return hint and f"; {hint}"
-
-
 def check_searcher(name: str) -> str:
-    """Refuse a searcher that is neither gnnrl's, nor another package's, nor module:attribute.
-
-    Raises:
-        BadParameter: there is no searcher of this name.
-    """
+    """Refuse a searcher that is neither gnnrl's, nor another package's, nor module:attribute."""
     known = [*SEARCHERS, *(point.name for point in entry_points(group="gnnrl.searchers"))]
     if ":" not in name and name not in known:
-        hint = suggestion(name, known)
-        raise typer.BadParameter(
-            f"there is no searcher {name!r}{hint or '.'} There are {', '.join(known)}, module:attribute."
-        )
+        raise typer.BadParameter(f"there is no searcher {name!r}; {choices(name, known)}, module:attribute")
     return name

@@ -19,7 +19,6 @@ from gnnrl.compression.search import Search
 from gnnrl.compression.study import Study
 from gnnrl.errors import ConfigError
 from gnnrl.pruning.rules import describe_rounding
-from gnnrl.runs.timings import ledger_of
 from gnnrl.scoring.classes import ClassTally
 from gnnrl.scoring.measures import evaluator
 from gnnrl.searchers.table import find_searcher
@@ -29,11 +28,7 @@ from gnnrl.zoo.models import input_spec
 
 
 def check_settings(job: Job, *, trained: bool = True) -> None:
-    """Refuse settings that are wrong whatever the network and the data are.
-
-    Args:
-        trained: whether the network needs trained weights.
-    """
+    """Refuse settings that are wrong whatever the data are; `trained` says whether the network needs its weights."""
     check_device(job.device)
     find_searcher(job.searcher)
     job.place.find()
@@ -106,16 +101,7 @@ class Prepared:
 def prepare(
     job: Job, narrator: Narrator, limits: Sequence[str], session: Session | None = None, *, trained: bool = True
 ) -> Prepared:
-    """Load and trace the network, and refuse what can be refused before any data are read.
-
-    Args:
-        session: the run that keeps times if latency is limited.
-        trained: whether the network needs trained weights.
-
-    Raises:
-        ConfigError, TraceError, UnreachableConstraint: the network, a limit or a rule is wrong.
-    """
-    check_settings(job, trained=trained)
+    """Load and trace the network, and refuse what can be refused before any data are read; `session` keeps times."""
     start = perf_counter()
     fed = load_network(job.source, job.device, narrator)
     if job.finetune_epochs and not any(parameter.requires_grad for parameter in fed.model.parameters()):
@@ -135,7 +121,7 @@ def prepare(
     )
     study.clock.add("load", perf_counter() - start)
     if session is not None:
-        study.timing.use(ledger_of(session.directory))
+        study.keep_times(session.directory)
     goals = study.goals(limits)
     for goal in goals:
         if met := goal.explain_met():

@@ -1,6 +1,6 @@
 """The result of a job: searched, saved, measured and reported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from time import perf_counter
 
@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save
 
 from gnnrl.artifacts.bundle import tensors
+from gnnrl.cli.command import Outcome
 from gnnrl.cli.console import Narrator, stdout
 from gnnrl.cli.inspection import Applied
 from gnnrl.cli.jobs import Job
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.preparing import Prepared, check_settings, prepare
 from gnnrl.cli.run_settings import running_job
 from gnnrl.cli.runs import Found, Session
@@ -39,7 +39,6 @@ class Pruned(Outcome):
     record: Record
     rules: Applied
     latency: Mapping[str, float] | None
-    seed: int
     out: str
     seconds: float
 
@@ -56,7 +55,7 @@ class Pruned(Outcome):
             "rules": asdict(self.rules),
             "evaluations": len(scores),
             "stage_seconds": {name: round(seconds, 2) for name, seconds in record.stage_seconds.items()},
-            "seed": self.seed,
+            "seed": record.settings["seed"],
             "out": self.out,
             "seconds": self.seconds,
         }
@@ -67,31 +66,14 @@ class Pruned(Outcome):
         show_result(stdout(), self.record, self.out, self.seconds, error)
 
 
-def run_job(
-    job: Job,
-    narrator: Narrator,
-    start: float,
-    found: Found | None = None,
-    commands: Sequence[Sequence[str]] | None = None,
-) -> Pruned:
-    """Do a job in a run that survives interruptions.
-
-    Args:
-        start: when the command was started.
-        found: the run, if it was started earlier.
-        commands: what to try next; by default commands that evaluate, export and report the result.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`.
-        Interrupted: the command was interrupted; `gnnrl resume` resumes it.
-    """
-    if found is None:
-        check_settings(job)
+def run_job(job: Job, narrator: Narrator, start: float, found: Found | None = None) -> Pruned:
+    """Do a job in a run that survives interruptions, a new one or a found one; `start` is when the command started."""
+    check_settings(job)
     with running_job(job, narrator, found) as session:
         work = prepare(job, narrator, [job.constraint], session)
         test = work.test
         result = work.study.compress(work.goal, work.search(session), test=test, run=session.directory)
-        return save_result(job, work, result, session, start, commands)
+        return save_result(job, work, result, session, start)
 
 
 def save_result(
@@ -100,7 +82,6 @@ def save_result(
     result: CompressionResult,
     session: Session,
     start: float,
-    commands: Sequence[Sequence[str]] | None = None,
     note: Callable[[Pruned], None] = lambda pruned: None,
 ) -> Pruned:
     """Measure and save a result, and end its run.
@@ -115,8 +96,7 @@ def save_result(
     about = {**_about(job, work, result), "rules": asdict(rules), "commands": next_commands(job)}
     latency = None if result.latency is None else result.latency.facts()
     record, seconds = result.record(about), round(perf_counter() - start, 2)
-    shown = record if commands is None else record.model_copy(update={"commands": commands})
-    pruned = Pruned(shown, rules, latency, job.seed, str(job.out), seconds)
+    pruned = Pruned(record, rules, latency, str(job.out), seconds)
     note(pruned)
     source = source_facts(job.source, work.fed, job.data)
     result.save(job.out, about=about, source=source, records=session.directory.records, force=job.force)

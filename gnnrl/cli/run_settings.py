@@ -68,11 +68,7 @@ def _code(job: Job | Tuning) -> dict[str, str]:
 
 
 def read_job(found: Found, again: Again, place: Place | None = None) -> Job | Tuning:
-    """Return the job of a run.
-
-    Args:
-        again: options that override those of the run.
-        place: where plans are scored.
+    """Return the job of a run, with options that are given again.
 
     Raises:
         ArtifactError: the settings are not those of a job, or of a search that this version does not know.

@@ -101,14 +101,10 @@ def running(
     """Hold the run of a result; if it is interrupted or fails, the error says how to resume it.
 
     Args:
-        out: the result.
         settings: command and options, written if the run is new.
-        force: replace an earlier run.
+        force: replace an earlier run of this result, which is refused otherwise.
         arguments: what `gnnrl resume` must be given again.
         repair: see `RunDirectory`.
-
-    Raises:
-        ConfigError: there is an earlier run of this result.
     """
     command = resume_command(out, *arguments)
     interruption = Interruption(narrator.warn)
@@ -128,14 +124,7 @@ def running(
 def running_part(
     whole: Session, out: Path, settings: Mapping[str, Any], *, force: bool, repair: bool
 ) -> Iterator[Session]:
-    """Hold the run of one limit of a sweep: a new one, or one that the same sweep started.
-
-    Args:
-        whole: the run of the sweep; its errors say how to resume.
-
-    Raises:
-        ConfigError: there is another run of this result.
-    """
+    """Hold the run of one limit of a sweep: a new one, or one that the same sweep started."""
     named = {**settings, _SWEEP: whole.directory.settings["id"]}
     with _hold(out, named, resume_command(out), force=force, repair=repair) as directory:
         yield Session(directory, whole.interruption)
@@ -159,11 +148,7 @@ def _names(folder: Path, key: str, value: str) -> bool:
 
 
 def refuse_part(found: Found) -> None:
-    """Refuse to resume one limit of an unfinished sweep alone.
-
-    Raises:
-        ConfigError: the run is one.
-    """
+    """Refuse to resume one limit of an unfinished sweep alone."""
     sweep = found.out.absolute().parent
     if _SWEEP in found.settings and _names(run_path(sweep), "id", found.settings[_SWEEP]):
         command = resume_command(found.out.parent)
@@ -203,12 +188,7 @@ def showing_warnings(narrator: Narrator) -> Iterator[None]:
 
 
 def find_run(result: Path) -> Found:
-    """Find the run of a result, or of its run directory.
-
-    Raises:
-        ConfigError: there is no run.
-        ArtifactError: its settings are damaged.
-    """
+    """Find the run of a result, or of its run directory."""
     from gnnrl.runs.directory import read_settings
 
     named = result if result.name else result.absolute()

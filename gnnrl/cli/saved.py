@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gnnrl.cli.completion import complete_data, complete_model
 from gnnrl.cli.help import typed
 from gnnrl.cli.inputs import Feeding, Source, check_named, is_missing, is_own
-from gnnrl.cli.options import SavedDataOption, SavedModelOption
+from gnnrl.cli.options import start
 from gnnrl.errors import ArtifactError, ConfigError, DataError
 from gnnrl.storage.layout import RECORDS, SETTINGS
 
@@ -28,8 +29,14 @@ _EXAMPLES = {"model": "MODEL", "data": "PATH", "input_shape": "1,3,224,224"}
 class Given(Feeding):
     """Options of a command on a saved result; None if the result's own value holds."""
 
-    model: SavedModelOption = None
-    data: SavedDataOption = None
+    model: Annotated[
+        str | None,
+        start("Default: the network of DIR; code must be named again.", metavar="MODEL", autocompletion=complete_model),
+    ] = None
+    data: Annotated[
+        str | None,
+        start("Default: the images of DIR; code must be named again.", metavar="PATH", autocompletion=complete_data),
+    ] = None
 
 
 def source_facts(source: Source, fed: "Fed", data: str) -> dict[str, str]:
@@ -41,14 +48,10 @@ def source_facts(source: Source, fed: "Fed", data: str) -> dict[str, str]:
 
 
 def complete(result: Path, given: Given, *, with_data: bool, device: str = "cpu") -> tuple[Source, str]:
-    """Return the network and the data of a saved result: the given ones, otherwise those that the result records.
+    """Return the network and the data of a saved result: the given ones, otherwise those that it records.
 
-    A file is never trusted to name code, so code must be given again. Paths are checked before PyTorch is loaded.
-
-    Raises:
-        ArtifactError: the result is missing or damaged.
-        ConfigError: something is neither given nor saved, or is code; the message has the whole command.
-        DataError: the path of the data does not exist.
+    A file is never trusted to name code, so code must be given again. Paths are checked before PyTorch is loaded, and
+    errors show the whole command.
     """
     if not result.exists():
         raise ArtifactError(f"{result} does not exist; give the directory that demo or prune saved")

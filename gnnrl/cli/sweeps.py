@@ -14,9 +14,9 @@ from typing import Any
 
 from rich.table import Table
 
+from gnnrl.cli.command import Outcome
 from gnnrl.cli.console import Narrator, stdout
 from gnnrl.cli.jobs import Job, Sweep
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.preparing import check_settings, prepare
 from gnnrl.cli.results import Pruned, save_result
 from gnnrl.cli.run_settings import running_job, written
@@ -65,14 +65,9 @@ def run_sweep(job: Sweep, narrator: Narrator, start: float, found: Found | None 
     Args:
         start: when the command was started.
         found: the run of the sweep, if it was started earlier; its finished limits are kept.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`; the results that were saved earlier stay.
-        Interrupted: the command was interrupted; `gnnrl resume` resumes it.
     """
     jobs = job.jobs()
-    for each in jobs:
-        check_settings(each)
+    check_settings(job)
     with running_job(job, narrator, found) as session:
         if session.directory.is_new:
             check_sweep(job.out, [each.out for each in jobs], force=job.force)
@@ -87,11 +82,7 @@ def run_sweep(job: Sweep, narrator: Narrator, start: float, found: Found | None 
 
 
 def _read_points(directory: RunDirectory) -> dict[str, Point]:
-    """Return the points of the finished limits of a sweep, by limit.
-
-    Raises:
-        ArtifactError: the journal holds something else.
-    """
+    """Return the points of the finished limits of a sweep, by limit."""
     return {point["constraint"]: point for _, point in directory.journal.parsed(_POINT, _point)}
 
 
@@ -102,11 +93,7 @@ def _point(record: Record) -> Point:
 
 
 def _left(job: Job, points: dict[str, Point], session: Session) -> Job | None:
-    """Return what is left of a limit, or None if this sweep has finished it.
-
-    Raises:
-        ConfigError: something else is in its place.
-    """
+    """Return what is left of a limit, or None if this sweep has finished it."""
     if not is_part(session, job.out / RECORDS):
         points.pop(job.constraint, None)
         check_target(job.out, force=job.force)

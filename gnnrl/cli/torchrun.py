@@ -29,11 +29,7 @@ def is_restarted() -> bool:
 
 
 def refuse(what: str) -> None:
-    """Refuse several processes for something that one process does.
-
-    Raises:
-        ConfigError: torchrun started several.
-    """
+    """Refuse several processes for something that one process does."""
     if size() > 1:
         raise ConfigError(
             f"{what} runs in one process, not in {size()} of torchrun; call gnnrl without torchrun. A search scores "
@@ -42,11 +38,7 @@ def refuse(what: str) -> None:
 
 
 def take_place(device: str) -> None:
-    """Choose the GPU of this process.
-
-    Raises:
-        ConfigError: all processes would compute on the same device.
-    """
+    """Choose the GPU of this process; refuse one that all processes would share."""
     if size() == 1 or not device.startswith("cuda"):
         return
     if device != "cuda":

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from gnnrl.cli.command import Outcome
 from gnnrl.cli.console import say
 from gnnrl.cli.inputs import Source
 from gnnrl.cli.options import DataOption, DeviceOption, ForceOption, SeedOption, ThreadsOption, option, tuning
-from gnnrl.cli.outcome import Outcome
 from gnnrl.report.names import is_worse, plural
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Augmentation = Literal["none", "crop", "flip-crop"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How a network is fine-tuned; each field is an option."""
+    """The settings of fine-tuning; each field is an option."""
 
     finetune_epochs: Annotated[int, tuning("Passes over the training images; 0 for none.", min=0)] = 3
     learning_rate: Annotated[float, tuning("Highest rate of the one-cycle schedule (SGD).", min=1e-8, max=100)] = 0.03
@@ -62,7 +62,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning(Training):
-    """What `gnnrl finetune` is asked to do; each field is an option."""
+    """The settings of `gnnrl finetune`; each field is an option."""
 
     source: Source
     data: DataOption

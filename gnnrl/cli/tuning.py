@@ -57,7 +57,6 @@ def _train(
     snapshots: Snapshots | None,
     on_progress: OnProgress,
 ) -> FinetuneResult:
-
     asked = {name: value for name, value in settings.asked().items() if name not in ("finetune_epochs", "threads")}
     are_images = next(iter(batched(data.train, 2)))[0].ndim == 4
     return finetune(
@@ -88,11 +87,7 @@ def _load(job: Tuning, narrator: Narrator) -> tuple[Fed, nn.Module, DataSplits]:
 
 
 def tune_result(job: Tuning, narrator: Narrator, session: Session) -> Tuned:
-    """Train a saved result further, save the new one, and end the run.
-
-    Raises:
-        GnnrlError: see `gnnrl.errors`.
-    """
+    """Train a saved result further, save the new one, and end the run."""
     fed, small, data = _load(job, narrator)
     session.directory.identify({"result": bundle.read_manifest(job.result)["sha256"], "images": len(data.train)})
     test = ClassTally(data.test, data.classes, device=job.device, precision=job.exact_precision())
@@ -116,11 +111,7 @@ def tune_result(job: Tuning, narrator: Narrator, session: Session) -> Tuned:
 
 
 def help_tuning(job: Tuning) -> int:
-    """Compute what process 0 of torchrun asks for; return the exit code, because process 0 reports errors.
-
-    Raises:
-        GnnrlError: network or data cannot be loaded here.
-    """
+    """Compute what process 0 of torchrun asks for; return the exit code, because process 0 reports errors."""
     fed, small, data = _load(job, Narrator())
     interruption = Interruption()
     try:

@@ -42,11 +42,7 @@ class Widths:
     ] = ()
 
     def rules(self) -> "WidthRules":
-        """Return the rules of the options.
-
-        Raises:
-            ConfigError: a number, a pair of bounds or a kind cannot be read.
-        """
+        """Return the rules of the options; raise ConfigError if one cannot be read."""
         from gnnrl.pruning.rules import WidthRules, parse_bounds
 
         try:

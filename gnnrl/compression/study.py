@@ -88,6 +88,7 @@ class Study:
         self.inputs = example_inputs
         self._evaluate: Evaluate | None = None
         self._doubt: str | None = None
+        self._timed: RunDirectory | None = None
         self.calibration: Iterable[Any] | None = None
         if evaluate is not None:
             self.provide(evaluate, calibration)
@@ -196,13 +197,20 @@ class Study:
             final = read or self.evaluate
             return finish(task, self.inputs, goal, agreed, search, final, asked, known.doubt, self.clock)
 
+    def keep_times(self, directory: RunDirectory) -> bool:
+        """Use the measured times of a run, and keep new ones there; return False if this is done already."""
+        if directory is self._timed:
+            return False
+        self._timed = directory
+        self.timing.use(ledger_of(directory, self.timing.ledger.measured))
+        return True
+
     def _begun(self, goal: Goal | str, directory: RunDirectory | None) -> Goal:
         """Return the goal of a search, with the measured times of its run; gather the evidence."""
-        if directory is not None:
-            self.timing.use(ledger_of(directory, self.timing.ledger.measured))
+        has_other_times = directory is not None and self.keep_times(directory)
         if not isinstance(goal, Goal):
             goal = self.goal(goal)
-        elif directory is not None and goal.latency is not None:
+        elif has_other_times and goal.latency is not None:
             goal = self.goal(goal.constraint)
         goal.check(self.network)
         known = self.evidence

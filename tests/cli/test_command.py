@@ -10,9 +10,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from gnnrl.cli.command import command, engine
+from gnnrl.cli.command import Outcome, command, engine
 from gnnrl.cli.console import Lines, Narrator
-from gnnrl.cli.outcome import Outcome
 
 
 @dataclass(frozen=True)

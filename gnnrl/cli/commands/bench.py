@@ -7,19 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Annotated, Any, get_args
 
 from rich.table import Table
 
 from gnnrl.cli.bench_workers import Contestant, Engine, measure, peak_memory, ready
-from gnnrl.cli.command import command
+from gnnrl.cli.command import Outcome, command
 from gnnrl.cli.completion import each_of
 from gnnrl.cli.console import Narrator, say, stdout
-from gnnrl.cli.options import DeviceOption, ThreadsOption, option, suggestion
-from gnnrl.cli.outcome import Outcome
+from gnnrl.cli.options import DeviceOption, ThreadsOption, option
 from gnnrl.cli.saved import Given, ResultArgument, complete
-from gnnrl.errors import ConfigError, GnnrlError
+from gnnrl.errors import ConfigError, GnnrlError, choices
 from gnnrl.imports import install_command
 from gnnrl.report.names import plural
 
@@ -37,10 +35,12 @@ class Speed:
     @classmethod
     def of(cls, one: Sequence[float], many: Sequence[float], batch: int, megabytes: float) -> "Speed":
         """Summarise seconds of calls with one input, and with a batch."""
-        low, high = (round(1e3 * seconds, 4) for seconds in _tails(one))
-        slow, fast = (round(batch / seconds, 1) for seconds in reversed(_tails(many)))
-        latency = {"median": round(1e3 * median(one), 4), "p5": low, "p95": high}
-        return cls(latency, round(batch / median(many), 1), {"p5": slow, "p95": fast}, round(megabytes, 1), len(one))
+        import numpy as np
+
+        low, middle, high = (1e3 * np.percentile(one, (5, 50, 95))).round(4).tolist()
+        fast, rate, slow = (batch / np.percentile(many, (5, 50, 95))).round(1).tolist()
+        latency = {"median": middle, "p5": low, "p95": high}
+        return cls(latency, rate, {"p5": slow, "p95": fast}, round(megabytes, 1), len(one))
 
     def cells(self) -> list[str]:
         """Return the numbers as text."""
@@ -117,10 +117,10 @@ def bench(
 
 def _engines(text: str) -> list[Engine]:
     known: tuple[Engine, ...] = get_args(Engine)
-    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    names = [part.strip() for part in text.split(",") if part.strip()]
     for name in names:
         if name not in known:
-            raise ConfigError(f"there is no engine {name!r}{suggestion(name, known)}. There are {', '.join(known)}")
+            raise ConfigError(f"there is no engine {name!r}; {choices(name, known)}")
     if not names:
         raise ConfigError(f"--engines names none; there are {', '.join(known)}")
     return [engine for engine in known if engine in names]
@@ -129,16 +129,7 @@ def _engines(text: str) -> list[Engine]:
 def _measure(
     pair: Mapping[str, Contestant], engines: Sequence[Engine], rounds: int, most_seconds: float, narrator: Narrator
 ) -> tuple[dict[str, dict[str, Speed]], dict[str, str]]:
-    """Return the speeds in the engines that run, and why the others do not.
-
-    Args:
-        pair: the dense and the pruned network.
-        rounds: number of turns of each network.
-        most_seconds: the longest time for one answer of a process.
-
-    Raises:
-        ConfigError: no engine runs.
-    """
+    """Return the speeds in the engines that run, and why the others do not; raise ConfigError if none runs."""
     measured: dict[str, dict[str, Speed]] = {}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="gnnrl-bench-") as scratch:
@@ -193,14 +184,6 @@ def _turns(asked: Mapping[str, Callable[..., Any]], rounds: int, batch: int, nar
             found[name][turn % 2].extend(ask(measure, turn % 2))
         narrator.advance(turn + 1, 2 * rounds)
     return {name: Speed.of(*found[name], batch, ask(peak_memory)) for name, ask in asked.items()}
-
-
-def _tails(seconds: Sequence[float]) -> tuple[float, float]:
-    """Return the 5th and the 95th percentile."""
-    if len(seconds) < 2:
-        return seconds[0], seconds[0]
-    cuts = quantiles(seconds, n=20, method="inclusive")
-    return cuts[0], cuts[-1]
 
 
 def tabulate(found: Benched) -> Table:

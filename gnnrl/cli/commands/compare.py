@@ -1,6 +1,6 @@
 """`gnnrl compare`: run several searchers on the user's network and data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 
-from gnnrl.cli.command import command, engine
+from gnnrl.cli.command import Outcome, command, engine
 from gnnrl.cli.completion import each_of
 from gnnrl.cli.console import Narrator, stdout
 from gnnrl.cli.jobs import Job, Metric, check_written
 from gnnrl.cli.options import SEARCHERS, check_searcher, option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.training import Training
 from gnnrl.errors import ConfigError
 from gnnrl.runs.interruption import Interrupted, Interruption
@@ -72,18 +71,22 @@ def compare(
     Nothing is fine-tuned. The test images are read once for the best plan of each run, after all runs. If interrupted,
     the same command resumes.
     """
-    names, asked = _read_names(searchers), replace(job, finetune_epochs=0)
-    check_written(asked)
-    with engine(narrator, job.threads), _explained(out / _FILE):
-        comparison = _work(asked, names, range(seeds), narrator)
-    return Compared(job.source.model, job.data, out, job.metric, comparison)
-
-
-def _read_names(text: str) -> list[str]:
-    names = [check_searcher(name.strip()) for name in text.split(",")]
+    names, job = [check_searcher(name.strip()) for name in searchers.split(",")], replace(job, finetune_epochs=0)
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"--searchers names {twice[0]} twice; give each searcher once")
-    return names
+    check_written(job)
+    with engine(narrator, job.threads), _explained(out / _FILE):
+        from gnnrl.cli.preparing import check_settings, prepare
+        from gnnrl.compression.contest import Contest
+        from gnnrl.compression.figures import draw_comparison
+
+        check_settings(job)
+        contest = Contest(names, range(seeds), job.episodes, out / _FILE)
+        work = prepare(job, narrator, [job.constraint])
+        test = work.test
+        comparison = work.study.compare(work.goal, contest, test=test, executor=job.place.find())
+        draw_comparison(comparison, out / _FIGURE)
+    return Compared(job.source.model, job.data, out, job.metric, comparison)
 
 
 @contextmanager
@@ -96,19 +99,6 @@ def _explained(path: Path) -> Iterator[None]:
         kept = f"Finished runs are kept in {path}" if path.exists() else "No run was finished"
         error.add_note(f"{kept}; the same command resumes with the others.")
         raise
-
-
-def _work(job: Job, names: Sequence[str], seeds: Sequence[int], narrator: Narrator) -> "Comparison":
-    from gnnrl.cli.preparing import prepare
-    from gnnrl.compression.contest import Contest
-    from gnnrl.compression.figures import draw_comparison
-
-    contest = Contest(names, seeds, job.episodes, job.out / _FILE)
-    work = prepare(job, narrator, [job.constraint])
-    test = work.test
-    comparison = work.study.compare(work.goal, contest, test=test, executor=job.place.find())
-    draw_comparison(comparison, job.out / _FIGURE)
-    return comparison
 
 
 def tabulate(comparison: "Comparison", metric: Metric) -> Table:

@@ -1,8 +1,9 @@
 """`gnnrl demo`: the whole way on the embedded digits, without a download or an argument."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from gnnrl.cli.command import command
 from gnnrl.cli.commands.prune import work_on
@@ -10,8 +11,10 @@ from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import Source
 from gnnrl.cli.jobs import Job
 from gnnrl.cli.options import ForceOption, SeedOption, option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.runs import run_path
+
+if TYPE_CHECKING:
+    from gnnrl.cli.results import Pruned
 
 DEFAULT_OUT = "gnnrl-demo"
 
@@ -26,7 +29,7 @@ def demo(
     seed: SeedOption = 0,
     episodes: Annotated[int, option("Plans that the search may score.", min=1)] = 100,
     force: ForceOption = False,
-) -> Outcome:
+) -> "Pruned":
     """Halve a small residual network for handwritten digits: search, prune, repair, fine-tune, verify, save.
 
     Takes about a minute; needs no download. The search reads 297 reward images, the scores are of 500 others.
@@ -46,19 +49,20 @@ def demo(
         seed=seed,
         threads=1,  # no slower with this small network, and safe on a busy machine
     )
+    pruned = cast("Pruned", work_on(job, narrator))
     commands = (
         ("gnnrl", "evaluate", str(job.out)),
         ("gnnrl", "inspect", "cifar-resnet20", "--constraint", "macs<=50%"),
         ("gnnrl", "prune", "--help"),
     )
-    return work_on(job, narrator, commands=commands)
+    return replace(pruned, record=pruned.record.model_copy(update={"commands": commands}))
 
 
 def _free_folder() -> Path:
     """Return the first folder of the default name that is free or empty."""
     names = (Path(DEFAULT_OUT if number == 1 else f"{DEFAULT_OUT}-{number}") for number in count(1))
-    return next(path for path in names if not run_path(path).exists() and (not path.exists() or _is_empty(path)))
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+    return next(
+        path
+        for path in names
+        if not (run_path(path).exists() or path.is_file() or (path.is_dir() and any(path.iterdir())))
+    )

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from gnnrl.cli.command import command
+from gnnrl.cli.command import Outcome, command
 from gnnrl.cli.console import Narrator, say
 from gnnrl.cli.options import DeviceOption
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.saved import Given, ResultArgument, complete
 
 

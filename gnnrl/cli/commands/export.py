@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gnnrl.cli.command import command
+from gnnrl.cli.command import Outcome, command
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.options import option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.saved import Given, ResultArgument, complete
 from gnnrl.imports import install_command
 from gnnrl.storage.files import check_file

@@ -11,7 +11,7 @@ from gnnrl.cli import torchrun
 from gnnrl.cli.command import command, engine
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import check_named
-from gnnrl.cli.options import SavedDataOption, SavedModelOption, option
+from gnnrl.cli.options import option
 from gnnrl.cli.run_settings import running_job, written
 from gnnrl.cli.runs import Found, run_path
 from gnnrl.cli.saved import Given, ResultArgument, complete
@@ -23,9 +23,8 @@ from gnnrl.storage.layout import check_place
 def finetune(
     narrator: Narrator,
     result: ResultArgument,
+    given: Given,
     job: Tuning,
-    model: SavedModelOption = None,
-    data: SavedDataOption = None,
     out: Annotated[
         Path | None, option("Where the result goes. Default: DIR-finetuned.", "--out", metavar="DIR")
     ] = None,
@@ -42,7 +41,6 @@ def finetune(
     out = out or result.with_name(f"{result.name}-finetuned")
     if not torchrun.helps():
         check_place(out)
-    given = Given(model=model, data=data, input_shape=asked.input_shape, mean=asked.mean, std=asked.std)
     narrator.begin("reading the result")
     known, place = complete(result, given, with_data=True, device=job.device)
     source = replace(known, weights=asked.weights, pretrained=asked.pretrained)
@@ -50,14 +48,7 @@ def finetune(
 
 
 def tune_on(job: Tuning, narrator: Narrator, found: Found | None = None) -> Tuned:
-    """Fine-tune in a run that survives interruptions.
-
-    Args:
-        found: the run, if it was started earlier.
-
-    Raises:
-        typer.Exit: this process has helped another one, which reports the result.
-    """
+    """Fine-tune in a run that survives interruptions, a new one or a found one; a process that helps another exits."""
     check_named(job.source, job.data, job.device)
     with engine(narrator, job.threads):
         from gnnrl.cli.tuning import check_tuning, help_tuning, tune_result

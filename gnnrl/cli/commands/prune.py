@@ -1,18 +1,16 @@
 """`gnnrl prune`: shrink the user's network."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated
 
 import typer
 
-from gnnrl.cli.command import command, engine
+from gnnrl.cli.command import Outcome, command, engine
 from gnnrl.cli.config_file import ConfigOption, PrintConfigOption, show_settings
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.jobs import Job, Sweep, check_written, read_limits
 from gnnrl.cli.options import option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.runs import Found, run_path
 from gnnrl.errors import ConfigError
 from gnnrl.storage.layout import check_sweep, check_target
@@ -64,14 +62,7 @@ def prune(
     return work_on(job, narrator, dry_run=dry_run)
 
 
-def work_on(
-    job: Job,
-    narrator: Narrator,
-    found: Found | None = None,
-    *,
-    dry_run: bool = False,
-    commands: Sequence[Sequence[str]] | None = None,
-) -> Outcome:
+def work_on(job: Job, narrator: Narrator, found: Found | None = None, *, dry_run: bool = False) -> Outcome:
     """Check a job before PyTorch is loaded, then do it; see `run_job`, `run_sweep` and `rehearse`."""
     start = perf_counter()
     for each in job.jobs():
@@ -89,4 +80,4 @@ def work_on(
             return rehearse(job, narrator, start)
         if isinstance(job, Sweep):
             return run_sweep(job, narrator, start, found)
-        return run_job(job, narrator, start, found, commands)
+        return run_job(job, narrator, start, found)

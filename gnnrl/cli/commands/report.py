@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gnnrl.cli.command import command
+from gnnrl.cli.command import Outcome, command
 from gnnrl.cli.options import option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.errors import ConfigError
 
 

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli import torchrun
-from gnnrl.cli.command import command
+from gnnrl.cli.command import Outcome, command
 from gnnrl.cli.commands.finetune import tune_on
 from gnnrl.cli.commands.prune import work_on
 from gnnrl.cli.console import Narrator, say
 from gnnrl.cli.jobs import Place
 from gnnrl.cli.options import option
-from gnnrl.cli.outcome import Outcome
 from gnnrl.cli.run_settings import Again, read_job
 from gnnrl.cli.runs import Found, extend, find_run, refuse_part, resume_command, run_path, tidy
 from gnnrl.cli.training import Tuning

@@ -43,8 +43,11 @@ def test_bench_compares_in_processes_and_prints_one_object(saved: Path, monkeypa
 
 
 def test_percentiles_are_those_of_all_calls() -> None:
-    assert bench._tails([float(value) for value in range(101)]) == pytest.approx((5.0, 95.0))
-    assert bench._tails([0.5]) == (0.5, 0.5)
+    calls = [float(value) for value in range(1, 102)]
+    speed = Speed.of(calls, calls, 6, 1.0)
+    assert speed.latency_ms == {"median": 51e3, "p5": 6e3, "p95": 96e3}
+    assert (speed.images_per_second, speed.images_per_second_spread) == (0.1, {"p5": 0.1, "p95": 1.0})
+    assert set(Speed.of([0.5], [0.5], 2, 1.0).latency_ms.values()) == {500.0}
 
 
 def test_the_table_has_a_row_for_each_network_and_how_much_faster_it_is(capsys: pytest.CaptureFixture[str]) -> None:

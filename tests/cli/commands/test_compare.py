@@ -52,4 +52,4 @@ def test_compare_refuses_names_before_it_loads_anything() -> None:
     settings = ("compare", *prune()[1:], "--searchers")
     assert "--searchers names ppo twice" in refused(2, *settings, "ppo,random, ppo")
     usage = " ".join(run(*settings, "ppo,foo").stderr.split())
-    assert "there is no searcher 'foo'. There are ppo," in usage
+    assert "there is no searcher 'foo'; there are ppo," in usage
