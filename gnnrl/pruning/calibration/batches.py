@@ -130,7 +130,7 @@ def _items(batch: Any, example_inputs: Any) -> list[Any]:
 
 
 def _holds_samples(value: Any, size: int) -> bool:
-    """Return whether an example input is a tensor with one entry for each of so many samples."""
+    """Return whether an example input is a tensor with one entry for each of this many samples."""
     return isinstance(value, Tensor) and value.ndim > 0 and len(value) == size
 
 
