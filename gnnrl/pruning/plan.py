@@ -60,10 +60,12 @@ class Plan:
         """Return the plan with these widths [G] that keeps the last units of each removal order.
 
         Raises:
-            ConfigError: a width is not between one and the group's size.
+            ConfigError: there is not one width for each group, or one is not between one and the group's size.
         """
         chosen = tuple(int(width) for width in np.asarray(widths))
         names = tuple(group.name for group in network.groups)
+        if len(chosen) != len(names):
+            raise ConfigError(f"the network has {len(names)} groups ({', '.join(names)}), got {len(chosen)} widths")
         for group, width in zip(network.groups, chosen, strict=True):
             if not 1 <= width <= group.size:
                 raise ConfigError(f"width of {group.name} must be between 1 and {group.size}, got {width}")

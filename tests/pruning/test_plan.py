@@ -131,3 +131,9 @@ def test_a_plan_of_a_network_with_the_same_names_and_other_sizes_is_refused() ->
 
     with pytest.raises(ArtifactError, match="have other"):
         Plan.uniform(network(16), "macs<=50%").check(network(20))
+
+
+@pytest.mark.parametrize("widths", [[1], [1] * 9])
+def test_a_plan_has_a_width_for_each_group(widths: list[int]) -> None:
+    with pytest.raises(ConfigError, match=rf"the network has [0-9]+ groups \(.*\), got {len(widths)} widths"):
+        Plan.of_widths(traced("residual").network, widths)

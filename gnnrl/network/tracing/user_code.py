@@ -32,7 +32,7 @@ def assignment(kind: type, attribute: str) -> str:
 
 
 def comparison(model: nn.Module) -> tuple[str, str]:
-    """Return the first module with code that reads several shapes and compares, and file:line; or empty texts."""
+    """Return the first module with code that compares shapes in one line, and file:line; or empty texts."""
     kinds: dict[type, str] = {}
     for name, module in model.named_modules():
         kinds.setdefault(type(module), name)
@@ -41,9 +41,9 @@ def comparison(model: nn.Module) -> tuple[str, str]:
             steps = [step for step in dis.get_instructions(code) if step.positions]
             shapes = [step.positions.lineno for step in steps if step.positions and step.argval in ("shape", "size")]
             lines = [step.positions.lineno for step in steps if step.positions and step.opname == "COMPARE_OP"]
-            if len(shapes) > 1 and lines:
-                line = next((number for number in lines if number in shapes), lines[0])
-                return name, f"{code.co_filename}:{line}"
+            for line in lines:
+                if shapes.count(line) > 1:
+                    return name, f"{code.co_filename}:{line}"
     return "", ""
 
 
