@@ -66,8 +66,10 @@ def try_out(rehearsal: Rehearsal, network: Network, stop: Callable[[Sequence[str
 def _search(attempt: Probe, found: Findings) -> None:
     """Bind attributes and freeze groups until a probe runs to the end."""
     rehearsal, network = attempt.rehearsal, attempt.network
-    rehearsal.run()
-    attempt.with_data = rehearsal.fake_calls is None
+    fakes = rehearsal.fake_calls
+    if fakes is None or fakes.shapes != rehearsal.calls.shapes:
+        rehearsal.run()
+    attempt.with_data = fakes is None
     for _ in range(_ROUNDS):
         everything = [group.index for group in network.groups if group.index not in found.frozen]
         if not everything or found.tied:
