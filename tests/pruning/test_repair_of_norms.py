@@ -1,12 +1,14 @@
 """Normalisations in repair: statistics, scales, and networks without any."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import gnnrl
 from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
@@ -118,3 +120,17 @@ def test_batch_normalisation_alone_is_refused_where_there_is_none() -> None:
     with pytest.raises(ConfigError, match="no BatchNorm"):
         find_repair("bn", traced("layer_norm_mlp").model)
     assert find_repair("bn", traced("chain").model) == REPAIRS["bn"]
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_a_layer_of_normalised_weights_is_left_alone_and_the_one_that_reads_it_is_solved(norm: Any) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), norm(nn.Conv2d(16, 8, 3)), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    x = torch.randn(64, 3, 8, 8)
+    plan = gnnrl.Plan.uniform(gnnrl.trace(model.eval(), x[:2]), "macs<=60%")
+
+    bare, repaired = (gnnrl.prune(model, x[:2], plan, calibration=data) for data in (None, [x]))
+
+    assert torch.equal(bare[2].weight, repaired[2].weight)
+    assert not torch.equal(bare[4].weight, repaired[4].weight)
+    assert error(repaired, model, x) < 0.9 * error(bare, model, x)
