@@ -21,27 +21,25 @@ from gnnrl.pruning.reconstruction import Repair, run_pass
 
 
 @torch.no_grad()
-def held_out_errors(
+def held_out_outputs(
     small: nn.Module,
     network: Network,
     kept: Sequence[ArrayLike],
     calibration: Calibration,
     settings: Repair | None,
-) -> Tensor:
-    """Compare a pruned network's outputs with the dense network's on each held-out image [n].
+) -> list[Tensor]:
+    """Compute a pruned network's outputs for the held-out images.
 
     Args:
-        settings: repair of a copy, which does not see these images; None compares the network as it is.
+        settings: repair of a copy, which does not see these images; None runs the network as it is.
     """
     fitted, images = calibration.fitted, calibration.images
     if settings is None:
         with evaluating(small):
             outputs = calibration.feed.run(small, [value[fitted:] for value in calibration.inputs])
-        found = numbers_of_images(outputs, images - fitted)
-    else:
-        _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted)
-        found = numbers_of_images(outputs, images, fitted)
-    return output_errors(found, calibration.outputs, images - fitted)
+        return numbers_of_images(outputs, images - fitted)
+    _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted)
+    return numbers_of_images(outputs, images, fitted)
 
 
 def repair_helps(
@@ -51,9 +49,8 @@ def repair_helps(
     held = calibration.images - calibration.fitted
     if not held:
         return True
-    repaired, pruned = (
-        float(held_out_errors(small, network, kept, calibration, each).mean()) for each in (settings, None)
-    )
+    found = [held_out_outputs(small, network, kept, calibration, each) for each in (settings, None)]
+    repaired, pruned = (float(output_errors(outputs, calibration.outputs, held).mean()) for outputs in found)
     if repaired <= pruned or not math.isfinite(pruned):
         return True
     warnings.warn(
@@ -67,14 +64,18 @@ def repair_helps(
 
 
 def output_errors(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:
-    """Measure the squared error of outputs on each image over the variance of the dense network's, summed [n].
-
-    Logits are compared like all other outputs: their divergence depends on a few images of which the network is unsure,
-    and images that it was trained on have fewer of them than others.
-    """
+    """Measure the squared error of outputs on each image over the variance of the dense network's, summed [n]."""
     total = torch.zeros(images, dtype=torch.float64)
     for a, b in zip(found, dense, strict=False):
         if a.shape == b.shape:
             variance = (b - b.mean(0)).double().square().mean().clamp_min(1e-30)
             total += ((a - b).double().square().reshape(images, -1).mean(1) / variance).cpu()
     return total
+
+
+def divergences(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:
+    """Measure KL(dense || found) of logits softened by a temperature of 2 on each image [n]; others by their errors."""
+    if len(found) != 1 or found[0].ndim != 2 or found[0].shape[1] < 2:
+        return output_errors(found, dense, images)
+    wanted, logs = ((outputs[0].double() / 2).log_softmax(-1) for outputs in (dense, found))
+    return (wanted.exp() * (wanted - logs)).sum(-1).reshape(images, -1).mean(1).cpu()

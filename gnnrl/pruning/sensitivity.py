@@ -21,7 +21,7 @@ from gnnrl.network.structure import Group, Network
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.calibration.dense import Calibration, numbers_of_images
 from gnnrl.pruning.calibration.records import LayerRecord
-from gnnrl.pruning.held_out import held_out_errors, output_errors
+from gnnrl.pruning.held_out import held_out_outputs, output_errors
 from gnnrl.pruning.least_squares import damping
 from gnnrl.pruning.reconstruction import Repair
 
@@ -67,11 +67,11 @@ class Sensitivity:
             if self._is_mask(group, width):
                 with self._narrowed(group, width):
                     outputs = numbers_of_images(self._run(self._model), images)
-                errors = output_errors(outputs, dense, images)
             else:
                 small, kept = self._removed(group, width)
-                errors = held_out_errors(small, self._network, kept, self._calibration, self._repair)
-            found[group.index] = float(errors[:images].mean())
+                all_held = held_out_outputs(small, self._network, kept, self._calibration, self._repair)
+                outputs = [value[: len(like)] for value, like in zip(all_held, dense, strict=True)]
+            found[group.index] = float(output_errors(outputs, dense, images).mean())
             progress(done + 1, len(groups))
         return found
 

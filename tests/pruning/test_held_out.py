@@ -13,7 +13,7 @@ from gnnrl.errors import DataError, GnnrlWarning
 from gnnrl.network.surgery import remove
 from gnnrl.pruning import held_out
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.held_out import output_errors, repair_helps
+from gnnrl.pruning.held_out import divergences, output_errors, repair_helps
 from gnnrl.pruning.reconstruction import Repair
 
 
@@ -142,7 +142,8 @@ def test_a_repair_that_unseen_images_speak_against_is_left_out(monkeypatch: pyte
     model, x = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).eval(), torch.randn(40, 6)
     network = gnnrl.trace(model, x[:2])
     plan = gnnrl.Plan.uniform(network, "macs<=70%")
-    monkeypatch.setattr(held_out, "held_out_errors", lambda *known: torch.tensor([0.231 if known[-1] else 0.185]))
+    monkeypatch.setattr(held_out, "held_out_outputs", lambda *known: [torch.tensor(0.231 if known[-1] else 0.185)])
+    monkeypatch.setattr(held_out, "output_errors", lambda found, *_: found[0])
 
     with pytest.warns(GnnrlWarning, match=r"is not repaired: .* \(0.231 instead of 0.185\)"):
         small = gnnrl.prune(model, x[:2], plan, network=network, calibration=[x])
@@ -170,3 +171,14 @@ def test_the_error_of_outputs_is_their_share_of_the_variance_summed_over_outputs
     assert output_errors([values + 0.5], [values], 2).tolist() == pytest.approx([0.25, 0.25])
     assert output_errors([tokens + torch.eye(4)[:, :1]], [tokens], 2).tolist() == pytest.approx([0.125, 0.0])
     assert output_errors([values, tokens - 2], [values - 1, tokens], 2).tolist() == pytest.approx([2.0, 2.0])
+
+
+def test_the_divergence_of_logits_is_that_of_softened_probabilities() -> None:
+    """Logits 4 and 0 are 0.880797 and 0.119203 at a temperature of 2."""
+    dense = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
+
+    assert divergences([dense + 5], [dense], 2).tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert divergences([dense.flip(1)], [dense], 2).tolist() == pytest.approx(
+        [0.0, 2 * (0.880797 - 0.119203)], rel=1e-4
+    )
+    assert divergences([dense[:, :1] + 1], [dense[:, :1]], 2).tolist() == pytest.approx([0.25, 0.25])
