@@ -36,6 +36,32 @@ finally:
     assert time.process_time() - start < 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "digits-resnet", "--weights", "nowhere.pt"],
+        ["evaluate", "nowhere"],
+        ["export", "nowhere", "--out", "small.onnx"],
+        ["bench", "nowhere"],
+        ["finetune", "nowhere"],
+        ["prune", "--model", "digits-resnet", "--data", "nowhere"],
+    ],
+)
+def test_a_path_that_does_not_exist_is_refused_before_pytorch_is_loaded(command: list[str]) -> None:
+    code = f"""
+import sys
+from gnnrl.cli.app import app
+try:
+    app({command!r})
+finally:
+    print("torch" in sys.modules)
+"""
+    done = in_a_process("-c", code)
+    assert done.stdout == "False\n", done.stderr
+    assert "nowhere" in done.stderr
+    assert "does not exist" in done.stderr
+
+
 def test_python_m_gnnrl_is_gnnrl_and_tells_its_version() -> None:
     done = in_a_process("-m", "gnnrl", "--version")
     assert done.returncode == 0
