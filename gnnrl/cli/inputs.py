@@ -21,12 +21,9 @@ class Feeding:
         str | None, feeding("Shape of one input, batch first; needed for your own networks.", metavar=_SHAPE)
     ] = None
     mean: Annotated[
-        str | None,
-        feeding("Mean of each channel, in 0..1. Default: the network's own, or ImageNet's.", metavar=_MEAN),
+        str | None, feeding("Mean of each channel, in 0..1. Default: the network's own or ImageNet's.", metavar=_MEAN)
     ] = None
-    std: Annotated[str | None, feeding("Standard deviation of each channel, with the same default.", metavar=_MEAN)] = (
-        None
-    )
+    std: Annotated[str | None, feeding("Standard deviation of each channel; the same default.", metavar=_MEAN)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,9 +66,7 @@ class Job(Training):
             metavar="LIMIT",
         ),
     ] = "macs<=50%"
-    out: Annotated[Path, start("Where the result goes; must be empty or not exist.", "--out", metavar="DIR")] = Path(
-        "gnnrl-out"
-    )
+    out: Annotated[Path, start("Where the result goes; empty or new.", "--out", metavar="DIR")] = Path("gnnrl-out")
     force: ForceOption = False
     untrained: Annotated[bool, option("Prune a network without trained weights.", "--untrained")] = False
     searcher: Annotated[
@@ -81,9 +79,7 @@ class Job(Training):
             metavar="NAME",
         ),
     ] = "ppo"
-    episodes: Annotated[int, search("Plans that the search may score on the reward images.", min=1, max=1_000_000)] = (
-        150
-    )
+    episodes: Annotated[int, search("Plans that the search may score on reward images.", min=1, max=1_000_000)] = 150
     importance: Annotated[Importance, search("Criterion that ranks the channels of a layer.")] = "curves"
     repair: Annotated[
         Repair, search("Repair before a score: least squares and batch normalisation (ls), or bn alone.")

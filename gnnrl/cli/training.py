@@ -30,9 +30,7 @@ class Training:
         float, tuning("Weight of the dense network's outputs, against the labels; 0 for none.", min=0, max=1)
     ] = 0.0
     temperature: Annotated[float, tuning("Temperature of these outputs.", min=0.1, max=100)] = 4.0
-    ema: Annotated[float, tuning("Decay of an average of the weights, e.g. 0.999; 0 for none.", min=0, max=0.99999)] = (
-        0.0
-    )
+    ema: Annotated[float, tuning("Decay of an average of the weights (0.999); 0 for none.", min=0, max=0.99999)] = 0.0
     patience: Annotated[
         int, tuning("Stop after this many epochs without gain on the reward images; 0 for never.", min=0)
     ] = 0
