@@ -18,10 +18,11 @@ def _is_library(file: str) -> bool:
 
 
 def last_user_line(text: str) -> str:
-    """Return file:line of the last frame of a printed stack outside torch and gnnrl, else of the last frame."""
+    """Return file:line of the last frame of a printed stack outside torch and gnnrl, else of the last one of torch."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', text)
     own = [frame for frame in frames if not _is_library(frame[0])]
-    return ":".join((own or frames)[-1]) if frames else ""
+    theirs = [frame for frame in frames if not frame[0].startswith(f"{_PACKAGE}/")]
+    return ":".join((own or theirs)[-1]) if own or theirs else ""
 
 
 def user_location(error: BaseException) -> str:

@@ -32,6 +32,8 @@ def test_networks_of_the_zoo_count_as_the_users() -> None:
 def test_a_stack_without_lines_of_the_user_ends_in_its_last_frame() -> None:
     assert last_user_line(stack(TORCH / "_ops.py", TORCH / "_tensor.py")) == f"{TORCH / '_tensor.py'}:2"
     assert last_user_line("no stack at all") == ""
+    assert last_user_line(stack(TORCH / "_ops.py", PACKAGE / "modules" / "attention.py")) == f"{TORCH / '_ops.py'}:1"
+    assert last_user_line(stack(PACKAGE / "modules" / "attention.py")) == ""
 
 
 class Mismatched(nn.Module):
