@@ -13,11 +13,11 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from gnnrl.modules.layers import find_unrun
 from gnnrl.modules.locations import last_user_line
+from gnnrl.network.labelling.ends import ends_of, unread_of
 from gnnrl.network.labelling.groups import Grouping, find_groups
 from gnnrl.network.labelling.kinds import kinds_of
 from gnnrl.network.labelling.liveness import find_buffers
 from gnnrl.network.labelling.nodes import arguments_of, enclosing_modules
-from gnnrl.network.labelling.operations import indexing, reductions, shapes
 from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
@@ -28,8 +28,6 @@ from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
 
 _FREE = {"sym_size", "_assert_async", "_assert_scalar", "_assert_tensor_metadata"}
-
-_UNREAD = {*reductions.RULES, *shapes.RULES, *indexing.RULES}
 
 
 class Labelling:
@@ -63,7 +61,7 @@ class Labelling:
         self.operands: list[dict[str, Value]] = []
         self._index: dict[fx.Node, int] = {}
         self.graph = flattened(program.graph_module)
-        self.unread = _unread(self.graph)
+        self.unread, self.ends = unread_of(self.graph), ends_of(self.graph) if outputs is None else set()
         self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
         for node in self.graph.nodes:
             if node.op == "placeholder":
@@ -135,9 +133,9 @@ class Labelling:
 
     def _stored_weights(self) -> dict[int, str]:
         """Return the stored weight of each operation that has one."""
-        found = {index: _weight(arguments_of(node)) for index, node in enumerate(self.nodes)}
-        nodes = {index: weight for index, weight in found.items() if isinstance(weight, fx.Node)}
-        return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes.items()}
+        weights = [(index, _weight(arguments_of(node))) for index, node in enumerate(self.nodes)]
+        nodes = ((index, weight) for index, weight in weights if isinstance(weight, fx.Node))
+        return {index: stored_weight(weight, self.values, self.weights) for index, weight in nodes}
 
     def _placeholder(self, node: fx.Node) -> None:
         spec = self._specs[node.name]
@@ -174,8 +172,7 @@ class Labelling:
             for known in (self.zeros, self.weights, self.tables, self.filled):
                 known |= {node} if source in known else set()
             return
-        result = node.meta.get("val")
-        if not _holds_tensors(result) or operation_name(node) in _FREE or node in self.unread:
+        if not _holds_tensors(node.meta.get("val")) or operation_name(node) in _FREE or node in self.unread:
             self.values[node] = None
             return
         modules = enclosing_modules(node)
@@ -184,8 +181,7 @@ class Labelling:
         self.nodes.append(node)
         self._index[node] = call.index
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
-        result = rule(call) if rule else _without_rule(call)
-        self.values[node] = result
+        self.values[node] = rule(call) if rule else _without_rule(call)
         self.operands.append(call.operands() if self.works and self.works[-1].operation == call.index else {})
         if rule and leaves_zero(call):
             self.zeros.add(node)
@@ -217,6 +213,7 @@ class Labelling:
             zeros=self.zeros,
             weights=self.weights,
             filled=self.filled,
+            ends=self.ends,
         )
 
     def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:
@@ -278,17 +275,6 @@ def _without_rule(call: Call) -> Value | list[Value]:
 def _weight(arguments: Mapping[str, Any]) -> Any:
     """Return the weight that makes an operation's channels: for a recurrent layer the first one of its inputs."""
     return arguments.get("weight") or arguments.get("w_ih") or (arguments.get("params") or [None])[0]
-
-
-def _unread(graph: fx.Graph) -> set[fx.Node]:
-    """Find results that nothing reads and that cost next to nothing, such as averages that a caller discards."""
-    found: set[fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op == "call_function" and all(user in found for user in node.users):
-            name = operation_name(node)
-            if not name.endswith("_") and name in _UNREAD:
-                found.add(node)
-    return found
 
 
 def _holds_tensors(result: Any) -> bool:

@@ -68,6 +68,7 @@ class Call:
     Attributes:
         zeros: results that are zero in removed channels, see `zeros`.
         weights: parameters, buffers, and results that are computed from only these.
+        ends: operations whose results become outputs with all of their channels, see `ends_of`.
         filled: results that are filled with one number. Their sizes follow other tensors if probes confirm it.
     """
 
@@ -83,6 +84,7 @@ class Call:
     zeros: set[fx.Node]
     weights: set[fx.Node]
     filled: set[fx.Node]
+    ends: set[fx.Node]
 
     @property
     def space(self) -> LabelSpace:
@@ -158,7 +160,7 @@ class Call:
 
     def reason(self, kind: Kind) -> Reason:
         """Return a reason with the name, module and line of this operation."""
-        return Reason(kind, self.name, self.module, self.location)
+        return Reason(Kind.OUTPUT if self.node in self.ends else kind, self.name, self.module, self.location)
 
     def freeze(self, value: Value, kind: Kind, dims: Sequence[int] | None = None) -> None:
         """Freeze all channels of a tensor, or those of some dimensions."""
