@@ -77,10 +77,15 @@ def find_hierarchy(network: Network) -> Hierarchy:
     instances = []
     of_operation = np.zeros(len(network.operations), np.int64)
     by_tensor = _groups_by_tensor(network)
+    read = {tensor for operation in network.operations for tensor in operation.parameters.values()}
+    # Weights in a list of operands (`einsum`) have no name among the parameters: their groups live where they pass.
+    passing = set(range(len(network.groups))) - set().union(*(by_tensor[tensor] for tensor in read))
     for index, (name, operations) in enumerate(blocks):
         motif = signatures.setdefault(_signature(network, operations), len(signatures))
         tensors = {tensor for number in operations for tensor in network.operations[number].parameters.values()}
-        groups = sorted(set().union(*(by_tensor[tensor] for tensor in tensors)))
+        results = (result for number in operations for result in network.operations[number].results)
+        along = network.groups_along(axis.owner for _, axes in results for axis in axes) if passing else set()
+        groups = sorted((along & passing).union(*(by_tensor[tensor] for tensor in tensors)))
         instances.append(Instance(motif, name, tuple(operations), tuple(groups)))
         of_operation[operations] = index
     motifs = tuple(next(i.operations for i in instances if i.motif == motif) for motif in range(len(signatures)))
