@@ -31,7 +31,7 @@ class Operation:
         modules: (path, class name) of all enclosing modules, outermost first.
         location: file:line of the user's code.
         inputs: indices of the operations whose results it reads.
-        parameters: names of its parameters and buffers, by argument: {"weight": "conv1.weight"}.
+        parameters: names of its parameters and buffers, by argument: {"weight": "conv1.weight"}, {"tensors.0": "up"}.
         settings: its other arguments that are plain values, such as stride and groups.
         shape: shape of its first result for the example inputs.
         axes: dimensions of the first result that a plan can shorten.

@@ -220,6 +220,9 @@ class Labelling:
         sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
         plain = (int, float, bool, str, list, tuple, type(None))
         named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
+        for name, args in call.arguments.items():
+            nodes = enumerate(args) if isinstance(args, list | tuple) else ()
+            named |= {f"{name}.{at}": self.values.get(arg) for at, arg in nodes if isinstance(arg, fx.Node)}
         return Operation(
             index=call.index,
             name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
