@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 
 import gnnrl
-from gnnrl import compression
 from gnnrl.compression import timing
 from gnnrl.errors import ConfigError, UnreachableConstraint
 from gnnrl.network.cost import name_limit
@@ -26,7 +25,7 @@ def test_every_limit_is_met_by_a_network_of_its_own() -> None:
 
 def test_a_limit_of_a_sweep_gives_what_it_gives_alone() -> None:
     model = topology("residual").model
-    alone = compression.compress(
+    alone = gnnrl.compress(
         model, images(), "macs<=50%", evaluate=near(model), calibration=batches(), searcher="random-prior", episodes=2
     )
 
