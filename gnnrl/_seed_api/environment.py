@@ -20,7 +20,7 @@ from gnnrl.agent.observation import Observation
 from gnnrl.artifacts import bundle
 from gnnrl.environment.features import observe
 from gnnrl.errors import ConfigError, DataError, UnreachableConstraint
-from gnnrl.modules.copies import copy_network
+from gnnrl.modules.copies import copy_network, device_of
 from gnnrl.network.cost import Budget
 from gnnrl.network.hierarchy import find_hierarchy
 from gnnrl.network.labels import Component
@@ -252,7 +252,7 @@ def _reachable(network: Network, ratio: float) -> Projection:
 
 def _scoring(dense: nn.Module, projection: Projection, batches: Batches, calibration: Iterable[Any] | None) -> Task:
     """Return a task, which scores pruned networks."""
-    network, device = projection.network, next(dense.parameters()).device
+    network, device = projection.network, device_of(dense)
     inputs = (batch[:-1] if isinstance(batch, list | tuple) else batch for batch in batches)
     statistics = calibrate(dense, inputs if calibration is None else calibration)
     curves = error_curves(dense, network, statistics)

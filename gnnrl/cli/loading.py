@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import Source
 from gnnrl.errors import ConfigError, DataError, GnnrlError, first_line
+from gnnrl.modules.copies import device_of
 from gnnrl.network.tracing.admission import check_weights
 from gnnrl.scoring.chance import is_guess
 from gnnrl.scoring.measures import all_logits, top1
@@ -99,7 +100,7 @@ def load_splits(source: str, fed: Fed, narrator: Narrator, on_guess: Callable[[s
     narrator.note(f"{len(data.train):,} train, {len(data.reward):,} reward, {len(data.test):,} test")
     if data.skipped:
         narrator.warn(f"{len(data.skipped)} images that cannot be decoded are skipped, such as {data.skipped[0]}")
-    device = str(next(fed.model.parameters()).device)
+    device = str(device_of(fed.model))
     _check_fits(source, data, fed.model, device)
     sample, shape = list(next(iter(batched(data.train, 2)))[0].shape[1:]), list(fed.spec.shape[1:])
     if sample != shape:

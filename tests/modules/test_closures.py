@@ -54,7 +54,9 @@ def test_a_function_over_parts_of_the_network_is_refused_with_its_line(name: str
 
 @pytest.mark.parametrize("name", FREE)
 def test_other_functions_are_copied(name: str) -> None:
-    copy_network(Net(FREE[name]))
+    net = Net(FREE[name])
+
+    assert copy_network(net) is not net
 
 
 def test_a_bound_method_of_a_copy_is_its_own() -> None:

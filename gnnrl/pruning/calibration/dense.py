@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import DataError, wants_contiguous
+from gnnrl.modules.copies import device_of
 from gnnrl.modules.parameters import Names
 from gnnrl.pruning.calibration.batches import Feed, gather
 from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
@@ -99,7 +100,7 @@ def calibrate(
         DataError: the data have fewer than two images, batches that are not tensors, inputs that the network
             cannot take, or inputs for which layers compute NaN or infinite numbers.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     inputs, labels = gather(data, images, model, example_inputs)
     inputs = tuple(value.to(device).contiguous() for value in inputs)
     feed = Feed.like(example_inputs)
