@@ -19,6 +19,7 @@ from rich.text import Text
 from gnnrl.cli.streams import above, apart, console_on, is_plain
 from gnnrl.cli.torchrun import helps
 from gnnrl.report.names import duration
+from gnnrl.runs.interruption import deferred
 
 PAUSE = 5.0
 """Seconds between lines of progress without a terminal."""
@@ -155,16 +156,21 @@ def _repeated(action: Callable[[], None]) -> Iterator[None]:
 
 
 class Live(Narrator):
-    """Reports on a terminal: the current stage with a bar and the time left, below the finished stages."""
+    """Reports on a terminal: the current stage with a bar and the time left, below the finished stages.
+
+    Ctrl-C waits while it draws: a line that is half drawn would stay on the screen, or be drawn twice.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
+    @deferred()
     def begin(self, stage: str, unit: str = "") -> None:
         """Mark the previous stage as finished, and show this one."""
         self.end()
         self._progress.add_task(stage, total=None, note="", left="")
 
+    @deferred()
     def advance(self, done: int, total: int, note: str = "") -> None:
         """Move the bar."""
         for task in self._progress.tasks:  # at most one
@@ -172,15 +178,18 @@ class Live(Narrator):
             told = f"{duration(left)} left" if done >= 1 else ""
             self._progress.update(task.id, completed=done, total=total, note=note, left=told)
 
+    @deferred()
     def note(self, text: str) -> None:
         """Write next to the stage."""
         for task in self._progress.tasks:
             self._progress.update(task.id, note=plain(text))
 
+    @deferred()
     def warn(self, text: str) -> None:
         """Print above the stages."""
         self._progress.console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
 
+    @deferred()
     def end(self, *, failed: bool = False) -> None:
         """Leave a line for the current stage on the screen, marked as finished or failed."""
         for task in self._progress.tasks:

@@ -16,6 +16,28 @@ LONGEST = 9.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let signals wait until the end, if this is the main thread: what is written inside is written whole."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
+
+
+def _numbers() -> list[int]:
+    """Return the numbers of the signals that this system has."""
+    return [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+
+
 class Interrupted(KeyboardInterrupt):
     """The error of a command that a signal ended, with its work saved; `exit_code` is 128 plus the signal's number."""
 
@@ -48,8 +70,7 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        before = {number: signal.signal(number, self._handle) for number in numbers}
+        before = {number: signal.signal(number, self._handle) for number in _numbers()}
         try:
             yield self
         finally:

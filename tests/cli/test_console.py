@@ -13,7 +13,7 @@ from gnnrl.cli.streams import console_on
 from tests.cli.terminal import Terminal, surroundings
 
 _STAGES = """
-import io, sys, time
+import io, signal, sys, threading, time
 from contextlib import redirect_stderr
 from gnnrl.cli.console import narration
 
@@ -102,6 +102,30 @@ def test_a_stage_that_fails_is_crossed_out_once(tmp_path: Path) -> None:
     terminal = shown(tmp_path, "time.sleep(0.3)\nsys.exit('no more')")
     assert terminal.lines[0].startswith("✗ searching           best loss 0.1")
     assert terminal.lines[1:] == ["no more", ""]
+
+
+_STRIKE = """
+write, struck = sys.__stderr__.write, []
+def strike(text):
+    write(text)
+    sys.__stderr__.flush()
+    if threading.current_thread() is threading.main_thread() and not struck:
+        struck.append(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+sys.__stderr__.write = strike
+narrator.begin("verifying")
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_between_two_stages_loses_none(tmp_path: Path) -> None:
+    """It is typed at the worst moment: one stage is no longer shown live, and its line is not printed yet."""
+    terminal = shown(tmp_path, _STRIKE)
+    searching, verifying, *rest = terminal.lines
+    assert searching.startswith("✓ searching")
+    assert verifying.startswith("✗ verifying")
+    assert rest[0].startswith("Traceback")
+    assert rest[-2:] == ["KeyboardInterrupt", ""]
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "unknown"}])

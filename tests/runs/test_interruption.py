@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnrl.runs.interruption import Interrupted, Interruption
+from gnnrl.runs.interruption import Interrupted, Interruption, deferred
 
 NUMBERS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
@@ -29,6 +29,18 @@ def test_what_is_in_hand_is_finished_first(name: str) -> None:
     assert told
     assert signal.getsignal(signal.SIGINT) is before
     interruption.is_patient = False
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_signal_waits_for_what_is_deferred(name: str) -> None:
+    number = getattr(signal, name)
+    with Interruption().handled():
+        whole = deferred()
+        whole.__enter__()
+        with deferred():
+            signal.raise_signal(number)
+        with pytest.raises(Interrupted):
+            whole.__exit__(None, None, None)
 
 
 def test_a_second_signal_ends_at_once() -> None:
