@@ -42,7 +42,7 @@ def role(group: Group) -> Role:
     """
     if any(reason.kind is Kind.OUTPUT for reason in group.reasons):
         return "output"
-    return "input" if all(place.dim > 0 for place in group.places) else "obstacle"
+    return "input" if group.places and all(place.dim > 0 for place in group.places) else "obstacle"
 
 
 def first_reason(group: Group) -> Reason:

@@ -36,6 +36,11 @@ class Kind(Enum):
         "{operation} has no rule",
         "use another operation here, or give {operation} a rule (CONTRIBUTING.md: one function)",
     )
+    NO_LAYER = (
+        "no-layer",
+        "{operation} multiplies tensors that no layer computes",
+        "make its weights parameters (nn.Parameter, nn.ModuleList instead of a list), or accept that these MACs stay",
+    )
     STATED_SIZE = (
         "stated-size",
         "the code states this size itself ({detail})",

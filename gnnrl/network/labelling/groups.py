@@ -25,7 +25,12 @@ from gnnrl.network.structure import Group, Place
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of a network, the cost functions, and the global unit of each label (0 if it is frozen) as a table."""
+    """Groups of a network, the cost functions, and tables of all labels.
+
+    Attributes:
+        table: global unit of each label, 0 if it is frozen.
+        homes: index of each label's group, free groups first; -1 if no tensor of a layer has the label.
+    """
 
     groups: tuple[Group, ...]
     frozen: tuple[Group, ...]
@@ -33,6 +38,7 @@ class Grouping:
     offsets: Component
     cost: CostModel
     table: Component
+    homes: Component
 
 
 def find_groups(
@@ -81,7 +87,14 @@ def find_groups(
     owned = [table[extent] for extent in extents.distinct]
     owners = {key: owned[index] for key, index in zip(tensors.labels, extents.index, strict=False)}
     cost = _cost_model(tensors, works, buffers, extents, free, itemsizes, trainable, batch_size)
-    return Grouping(tuple(groups), tuple(frozen), owners, offsets, cost, table[units])
+    homes = _homes(places, len(free))[np.searchsorted(bounds, numbers, side="right") - 1]
+    return Grouping(tuple(groups), tuple(frozen), owners, offsets, cost, table[units], homes[units])
+
+
+def _homes(places: Sequence[Sequence[Place]], free: int) -> Component:
+    """Return the index of each group that is kept [groups + 1]: frozen ones without a place are not; the last is -1."""
+    is_kept = np.array([number < free or bool(found) for number, found in enumerate(places)] + [False])
+    return np.where(is_kept, np.cumsum(is_kept) - 1, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operati
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
 from gnnrl.network.labelling.regions import flattened
-from gnnrl.network.labelling.shares import macs_shares, stored_weight
+from gnnrl.network.labelling.shares import stored_weight, with_shares
 from gnnrl.network.labels import Component, LabelSpace, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
@@ -110,17 +110,15 @@ class Labelling:
                 self.operations, self.nodes, results, self.operands, strict=True
             )
         )
-        share = macs_shares(found, operations, self._stored_weights(), self.tensors)
+        values = {work.operation: self._touched(work.operation) for work in self.works}
+        groups, frozen = with_shares(found, operations, self._stored_weights(), self.tensors, values)
         read = {value for node in self.weights if node.users and isinstance(value := self.values[node], str)}
         kinds = kinds_of(found.groups, operations, found.offsets, self.tensors.shapes)
         return Network(
             model_class=type(self.model).__name__,
             operations=operations,
-            groups=tuple(
-                replace(group, macs_share=share(group), kind=kind)
-                for group, kind in zip(found.groups, kinds, strict=True)
-            ),
-            frozen=tuple(replace(group, macs_share=share(group)) for group in found.frozen),
+            groups=tuple(replace(group, kind=kind) for group, kind in zip(groups, kinds, strict=True)),
+            frozen=tuple(frozen),
             shapes=self.tensors.shapes,
             owners=found.owners,
             offsets=found.offsets,
@@ -130,6 +128,18 @@ class Labelling:
             fingerprint=self._fingerprint(),
             unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
         )
+
+    def _touched(self, index: int) -> list[Value]:
+        """Return the labels of the results of an operation, then those of the tensors that it reads."""
+        found = []
+        for node in (self.nodes[index], *self.nodes[index].all_input_nodes):
+            known = self.values.get(node)
+            if isinstance(known, str):
+                shape = self.tensors.shapes[known]
+                labels = (self.tensors.labels.get((known, dim)) for dim in range(len(shape)))
+                known = Value(shape, tuple(each for each in labels if each is not None))
+            found += [value for value in (known if isinstance(known, list) else [known]) if isinstance(value, Value)]
+        return found
 
     def _stored_weights(self) -> dict[int, str]:
         """Return the stored weight of each operation that has one."""

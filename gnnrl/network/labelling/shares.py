@@ -1,39 +1,66 @@
-"""Shares of the MACs that compute the channels of groups."""
+"""Shares of the MACs that compute the channels of groups. The shares of all groups add up to one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import fx
 
 from gnnrl.network.labelling.groups import Grouping
 from gnnrl.network.labelling.operations.call import Tensors
+from gnnrl.network.labels import Component, Value
+from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Group, Operation
 
 
-def macs_shares(
-    found: Grouping, operations: Sequence[Operation], weights: Mapping[int, str], tensors: Tensors
-) -> Callable[[Group], float]:
-    """Return a function that gives the share of all MACs that compute a group's channels.
+def with_shares(
+    found: Grouping,
+    operations: Sequence[Operation],
+    weights: Mapping[int, str],
+    tensors: Tensors,
+    values: Mapping[int, Sequence[Value]],
+) -> tuple[list[Group], list[Group]]:
+    """Return all groups, free and frozen, with the share of all MACs that compute their channels.
+
+    The channels that an operation computes are those of its stored weight; without one, those of its result or, if the
+    result has a fixed size, those that it reads. MACs that belong to no channel of a layer are a frozen group each.
 
     Args:
         weights: stored weight of each operation that has one, see `stored_weight`.
+        values: labels of the result of each operation with MACs, then those of its operands.
     """
-    widths = np.diff(found.offsets)
-    macs = found.cost.macs_by_operation(widths, len(operations))
-    by_weight: dict[tuple[str, int], float] = {}
-    for operation, value in zip(operations, macs, strict=True):
-        if weight := weights.get(operation.index):
-            key = weight, int("transpose" in operation.name and operation.settings["groups"] == 1)
-            by_weight[key] = by_weight.get(key, 0.0) + float(value) / max(int(macs.sum()), 1)
+    macs = found.cost.macs_by_operation(np.diff(found.offsets), len(operations))
+    macs = macs / max(int(macs.sum()), 1)
+    groups = [*found.groups, *found.frozen]
+    shares = np.zeros(len(groups))
+    nobodys = []
+    for operation in operations:
+        if not macs[operation.index]:
+            continue
+        weight = weights.get(operation.index, "")
+        dim = int("transpose" in operation.name and operation.settings["groups"] == 1)
+        if (labels := tensors.labels.get((weight, dim))) is None:
+            labels = _channels(values.get(operation.index, ()))
+        parts = np.zeros(len(groups))
+        homes = found.homes[labels.ravel()]
+        np.add.at(parts, homes[homes >= 0], macs[operation.index] / max(labels.size, 1))
+        shares += parts
+        if (rest := macs[operation.index] - parts.sum()) > 1e-9:
+            nobodys.append(_nobodys(operation, rest))
+    told = [replace(group, macs_share=float(share)) for group, share in zip(groups, shares, strict=True)]
+    return told[: len(found.groups)], [*told[len(found.groups) :], *nobodys]
 
-    def share(group: Group) -> float:
-        return sum(
-            value * place.positions.size / tensors.shapes[place.tensor][place.dim]
-            for place in group.places
-            if (value := by_weight.get((place.tensor, place.dim)))
-        )
 
-    return share
+def _channels(values: Sequence[Value]) -> Component:
+    """Return the most labels of the result, or else of the tensors that the operation reads."""
+    known = next((value.components for value in values if value.components), ())
+    return max(known, key=lambda labels: labels.size, default=np.empty(0, np.int64))
+
+
+def _nobodys(operation: Operation, share: float) -> Group:
+    """Return a frozen group for the MACs of an operation on tensors without channels of a layer."""
+    reason = Reason(Kind.NO_LAYER, operation.name, operation.module, operation.location)
+    return Group(-1, operation.module or operation.name, max(operation.shape, default=1), (), (reason,), share)
 
 
 def stored_weight(weight: fx.Node, names: Mapping[fx.Node, object], weights: set[fx.Node]) -> str:

@@ -68,3 +68,30 @@ def test_a_network_with_a_region_is_pruned_to_its_plan() -> None:
     kept = [np.arange(group.size // 2) for group in network.groups]
 
     verify(model, remove(model, network, kept), network, kept, images())
+
+
+class Choosing(nn.Module):
+    """One of two branches, each with a layer, by the values of the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.deep, self.wide = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(8, 12, 1)
+        self.head = nn.Conv2d(12, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        chosen = torch.cond(x.sum() > 0, lambda y: (self.deep(y), y * 2), lambda y: (self.wide(y), y + 1), (x,))
+        return self.head(chosen[0]) * chosen[1].mean()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_both_branches_of_a_choice_are_read_and_pruned(sign: int) -> None:
+    torch.manual_seed(0)
+    model, inputs = Choosing().eval(), images(size=4)
+    model.stem.bias = nn.Parameter(torch.full((8,), 9.0 * sign))
+    network = trace(model, inputs)
+    kept = [np.arange(group.size // 2) for group in network.groups]
+
+    assert [(group.name, group.size) for group in network.groups] == [("deep", 12)]
+    assert measure(network).macs == 16 * (3 * 8 + 9 * 8 * 12 + 8 * 12 + 12 * 4)
+    verify(model, remove(model, network, kept), network, kept, inputs)

@@ -10,8 +10,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from torch import fx
+from torch import Tensor, fx
 from torch._guards import detect_fake_mode
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnnrl.network.labels import Component, LabelSpace, Value, wide
@@ -194,7 +195,9 @@ class Call:
 
     def tie_bias(self, output: Component | None) -> None:
         """Tie the bias, if there is one, to the labels of the output's channels."""
-        if self.has("bias"):
+        if output is not None and self.has("bias") and self.is_sizeless(self["bias"]):
+            self.adopt(self["bias"], Value((len(output),), (output,)))
+        elif self.has("bias"):
             self.tie(self.along(self.value("bias", (0,)), 0), output, Kind.FIXED_OPERAND)
 
     def results(self, components: Sequence[Component] = ()) -> "Value | list[Value]":
@@ -210,9 +213,13 @@ class Call:
 
     def macs(self) -> int:
         """Return the MACs of the dense operation as torch counts them, on fake tensors."""
-        if any("val" not in source.meta for source in self.node.all_input_nodes):
+        if any(not source.meta.keys() & {"val", "graph"} for source in self.node.all_input_nodes):
             return 0
-        args, kwargs = fx.map_arg((self.node.args, self.node.kwargs), lambda source: source.meta["val"])
+        known = fx.map_arg(
+            (self.node.args, self.node.kwargs), lambda source: source.meta.get("val", source.meta.get("graph"))
+        )
+        # torch's counter hooks into graphs of gradients, which there are none of here
+        args, kwargs = tree_map_only(Tensor, Tensor.detach, known)
         mode = detect_fake_mode((args, kwargs))
         if mode is None or not callable(self.node.target):
             return 0

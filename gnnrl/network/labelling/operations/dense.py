@@ -12,10 +12,30 @@ from gnnrl.network.labels import Component, Value
 from gnnrl.network.reasons import Kind
 
 
+def _weight(call: Call) -> Value:
+    """Return the labels of a weight [O, I, ...]. One that the code fills with a number gets new ones.
+
+    Such a weight is the same for every channel, so removed channels must add nothing to its sums. If O = I, the code
+    takes both sizes from its input.
+    """
+    node = call["weight"]
+    if not call.is_sizeless(node):
+        return call.value("weight", (0, 1))
+    if not call.vanishes("input"):
+        call.freeze(call.value("input"), Kind.COUNTED)
+    labels = {dim: call.space.fresh(call.shape_of(node)[dim]) for dim in (0, 1)}
+    call.tensors.made += labels.values()
+    if len(labels[0]) == len(labels[1]):
+        call.space.tie(labels[0], labels[1])
+    known = (vector(labels[dim], dim, call.shape_of(node)) for dim in labels)
+    value = call.values[node] = Value(call.shape_of(node), tuple(each for new in known for each in new.components))
+    return value
+
+
 def convolution(call: Call) -> Value:
     """Convolve with a weight [O, I / groups, *kernel]; transposed with a weight [I, O / groups, *kernel]."""
     transposed, groups = "transpose" in call.name, int(call["groups"])
-    weight = call.value("weight", (0, 1))
+    weight = _weight(call)
     first, second = call.along(weight, 0), call.along(weight, 1)
     for dim in range(2, len(weight.shape)):
         call.freeze(weight, Kind.FIXED_KERNEL, [dim])
@@ -82,7 +102,7 @@ def _grouped_transposed(
 
 def linear(call: Call) -> Value:
     """Multiply the last dimension by a weight [O, I]."""
-    weight = call.value("weight", (0, 1))
+    weight = _weight(call)
     output, inputs = call.along(weight, 0), call.along(weight, 1)
     value = call.value("input")
     call.tie(call.along(value, -1), inputs, Kind.FIXED_INPUT)

@@ -34,6 +34,8 @@ _WEIGHTED = {"batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_nor
 def leaves_zero(call: Call) -> bool:
     """Return whether an operation's output is zero in removed channels."""
     name = call.name.removesuffix("_")
+    if call.filled.intersection(call.arguments.get(argument) for argument in ("weight", "bias")):
+        return False
     if name in _WEIGHTED or "conv" in name:
         return call.has("weight")
     if name == "linear":

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 from gnnrl.network.reasons import Kind
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.tracer import trace
+from tests.network.labelling.operations.between import Case, check_removing, check_units
 from tests.topologies import images
 
 
@@ -62,3 +65,25 @@ def test_a_layer_of_fixed_inputs_keeps_its_inputs() -> None:
     (inputs,) = [group for group in trace(Fixed(), torch.randn(2, 6)).frozen if group.size == 6]
 
     assert [reason.kind for reason in inputs.reasons] == [Kind.FIXED_INPUT]
+
+
+FILLED = {
+    "a blur": lambda x: F.conv2d(x, torch.ones(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1]),
+    "a sum": lambda x: F.conv2d(x, torch.ones(x.shape[1], x.shape[1], 3, 3), padding=1),
+    "a mixing of positions": lambda x: F.linear(x.movedim(1, 3), torch.full((x.shape[1],) * 2, 0.1)).movedim(3, 1),
+    "a shifted sum": lambda x: deform_conv2d(
+        x, torch.zeros(len(x), 18, 4, 4), torch.ones(x.shape[1], x.shape[1], 3, 3), padding=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_a_weight_that_is_filled_with_a_number_follows_its_input(name: str) -> None:
+    case = Case(FILLED[name], 8)
+
+    check_units(case)
+    check_removing(case, 1)
+
+
+def test_a_filled_weight_sums_channels_only_if_removed_ones_add_nothing() -> None:
+    check_units(Case(lambda x: FILLED["a sum"](x.sigmoid()), 0, Kind.COUNTED))
