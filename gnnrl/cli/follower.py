@@ -10,7 +10,7 @@ from gnnrl.scoring.plans import Trial
 _STAGES = {
     "trace": ("tracing", ""),
     "latency": ("measuring layers", "measurements"),
-    "calibrate": ("calibrating", ""),
+    "calibrate": ("calibrating", "images"),
     "curves": ("weighing channels", "channels"),
     "weigh": ("weighing groups", "groups"),
     "search": ("searching", "plans"),

@@ -128,7 +128,8 @@ class Evidence:
         with clock.timed("calibrate"):
             record = None
             if calibration is not None:
-                record = calibrate(model, calibration, images=criteria.calibration_images, example_inputs=inputs)
+                images = criteria.calibration_images
+                record = calibrate(model, calibration, images=images, example_inputs=inputs, progress=clock.advance)
             batches = record.batches() if record is not None and criteria.importance == "taylor" else None
             feed = None if record is None else record.feed
             name = "l2" if by_curves else criteria.importance

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-_UNITS = {"search": " plans", "finetune": " epochs"}
+_UNITS = {"calibrate": " images", "search": " plans", "finetune": " epochs"}
 
 
 def is_watched() -> bool:

@@ -1,7 +1,7 @@
 """Comparison of pruned networks with the dense network on calibration images that the repair does not fit.
 
-The last quarter of the calibration images passes through the repair with the others, but no layer is fitted to them.
-So the outputs for them are as good as those for unseen images.
+No layer is fitted to the last quarter of the calibration images, so the outputs for them are as good as those for
+unseen images.
 """
 
 import math
@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
-from gnnrl.modules.modes import evaluating
 from gnnrl.network.structure import Network
-from gnnrl.pruning.calibration.dense import Calibration, numbers_of_images
-from gnnrl.pruning.reconstruction import Repair, run_pass
+from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.reconstruction import Repair, repair
 
 
 @torch.no_grad()
@@ -33,13 +32,10 @@ def held_out_outputs(
     Args:
         settings: repair of a copy, which does not see these images; None runs the network as it is.
     """
-    fitted, images = calibration.fitted, calibration.images
-    if settings is None:
-        with evaluating(small):
-            outputs = calibration.feed.run(small, [value[fitted:] for value in calibration.inputs])
-        return numbers_of_images(outputs, images - fitted)
-    _, outputs = run_pass(copy_network(small), network, kept, calibration, settings, fitted)
-    return numbers_of_images(outputs, images, fitted)
+    if settings is not None:
+        small = copy_network(small)
+        repair(small, network, kept, calibration, settings, calibration.fitted)
+    return calibration.outputs_of(small, calibration.fitted)
 
 
 def repair_helps(

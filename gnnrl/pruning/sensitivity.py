@@ -49,7 +49,7 @@ class Sensitivity:
         self._model = copy_network(model).eval()
         self._network, self._orders, self._calibration, self._repair = network, orders, calibration, repair
         start = calibration.fitted
-        self._held = [value[start : start + _IMAGES] for value in calibration.inputs]
+        self._held = calibration.taken(start, start + _IMAGES)
         self._tensors = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
         self._masks: dict[int, bool] = {}
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import gnnrl
-from gnnrl.errors import ConfigError
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.reconstruction import REPAIRS, Repair, find_repair, repair
+from gnnrl.pruning.reconstruction import REPAIRS, Repair, repair
 from tests.pruning.repairs import EXACT, error, pruned
 from tests.topologies import images, randomise, traced
 
@@ -114,12 +113,6 @@ def test_a_branch_with_a_layer_scale_is_solved_for_the_stream(permuted: bool) ->
     assert record.of_weight("down.weight")[0].branch_target is not None
     assert torch.equal(record.of_weight("down.weight")[0].scale, model.scale.detach())
     assert errors[True] < 0.7 * errors[False]
-
-
-def test_batch_normalisation_alone_is_refused_where_there_is_none() -> None:
-    with pytest.raises(ConfigError, match="no BatchNorm"):
-        find_repair("bn", traced("layer_norm_mlp").model)
-    assert find_repair("bn", traced("chain").model) == REPAIRS["bn"]
 
 
 @pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])

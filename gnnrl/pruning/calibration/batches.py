@@ -12,6 +12,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflat
 
 from gnnrl.errors import DataError
 from gnnrl.network.tracing.tracer import as_arguments, batch_size_of
+from gnnrl.pruning.calibration.columns import Column
 
 _LABELS = ("labels", "label", "targets", "target")
 
@@ -63,7 +64,8 @@ def gather(
             of the example inputs and labels ("labels" or the only other key). Lists of numbers are read as tensors.
         example_inputs: the inputs that the network was traced with; batches with more inputs are refused.
     """
-    parts: list[Sequence[Tensor]] = []
+    columns: list[Column] = []
+    first: Sequence[Tensor] = ()
     seen = 0
     images = max(images, 2)
     for batch in data:
@@ -73,10 +75,13 @@ def gather(
                 "calibration batches must be tensors x, or tuples (x, y) or (x1, x2, ..., y), or dictionaries with the "
                 f"keys of example_inputs; got {type(items[0]).__name__}"
             )
-        if parts and len(items) != len(parts[0]):
+        first = first or items
+        columns = columns or [Column() for _ in items]
+        if len(items) != len(columns):
             raise DataError("calibration batches differ in their number of tensors")
-        _check_shapes(items, parts[0] if parts else items)
-        parts.append(items)
+        _check_shapes(items, first)
+        for column, item in zip(columns, items, strict=True):
+            column.add(item)
         seen += len(items[0])
         if seen >= images:
             break
@@ -86,7 +91,7 @@ def gather(
         )
     if seen < 2:
         raise DataError("calibration needs at least 2 images, better a few hundred: one has no variance; got 1")
-    joined = [torch.cat(column)[:images] for column in zip(*parts, strict=True)]
+    joined = [column.joined()[:images] for column in columns]
     known = len(Feed.like(example_inputs).places)
     least = known if known and len(joined) in (known, known + 1) else _arity(model)
     labels = joined.pop() if len(joined) > least else None

@@ -92,6 +92,13 @@ class LayerCall:
         last = self.kind in _CHANNELS_LAST
         return self.input.numel() // self.input.shape[-1] if last else len(self.input)
 
+    @property
+    def factor(self) -> Tensor:
+        """Factor of each output by the normalisation or scale that follows [O]."""
+        if self.norm is not None:
+            return norm_scale(self.norm)
+        return self.weight.new_ones(len(self.weight)) if self.scale is None else self.scale.flatten()
+
     def run(self) -> Tensor:
         """Compute the layer, and the normalisation and scale that follow it, with the parameters as they are now."""
         home = torch if self.kind in CONVOLUTIONS else torch.nn.functional
@@ -120,3 +127,11 @@ def normalise(value: Tensor, norm: dict[str, Any]) -> Tensor:
         norm["eps"],
         torch.backends.cudnn.enabled,
     )
+
+
+def norm_scale(norm: dict[str, Any]) -> Tensor:
+    """Return the factor γ / σ that a batch normalisation applies to each channel [C]."""
+    variance: Tensor = norm["running_var"]
+    scale: Tensor = norm["weight"] if norm["weight"] is not None else torch.ones_like(variance)
+    factor: Tensor = (variance + norm["eps"]).rsqrt()
+    return scale * factor

@@ -29,6 +29,7 @@ class LayerRecord:
         first: first row of the weight that the call reads; it reads one row for each output.
         rows: number of rows that the layer read.
         target: outputs at the sampled positions [n, O].
+        ends: number of sampled positions in the first part of the images, in the first two parts, and so on.
         shapes: shapes of the input and the output.
         branch_target: number of the addition that reads the (normalised) output, and its result [n, O].
         energy: mean square of the tensor that the output ends in, summed over channels: the sum of a residual
@@ -50,6 +51,7 @@ class LayerRecord:
     scale: Tensor
     shifts: bool
     shapes: tuple[torch.Size, torch.Size]
+    ends: tuple[int, ...] = ()
     deferrable: bool = False
     branch_target: tuple[int, Tensor] | None = None
     moments: Moments | None = None

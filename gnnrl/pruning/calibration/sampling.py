@@ -4,6 +4,7 @@ n = samples, I = input channels, k = kernel positions, O = outputs. A normalisat
 each output: its normalised, not yet scaled values.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
@@ -15,6 +16,20 @@ from torch import Tensor
 from gnnrl.pruning.calibration.layer_calls import CONVOLUTIONS, SCALINGS, LayerCall
 
 _GOLDEN = (sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The images from `start` up to `stop` of all `images`, which go through a network together."""
+
+    start: int
+    stop: int
+    images: int
+
+    def within(self, rows: int) -> tuple[int, int]:
+        """Return the number of the first of this many rows of the part, and the number of rows of all images."""
+        count = self.stop - self.start
+        return rows * self.start // count, rows * self.images // count
 
 
 @dataclass(slots=True)
@@ -43,12 +58,17 @@ class Sampler:
         return int(max(min(wanted, sqrt(4 * self.work / inputs), self.elements / (inputs * groups)), 1))
 
 
-def sampled_inputs(call: LayerCall, samples: int) -> Tensor:
-    """Return inputs of the chosen positions [n, I · k], in the order of the call's weights, group by group."""
+def sampled_inputs(call: LayerCall, samples: int, part: Part | None = None) -> Tensor:
+    """Return inputs of the chosen positions [n, I · k], in the order of the call's weights, group by group.
+
+    Args:
+        samples: number of positions in all images.
+        part: the images that the call reads, if they are not all.
+    """
     if call.kind in SCALINGS:
-        return sampled_outputs(call.unscaled(), call, samples)
+        return sampled_outputs(call.unscaled(), call, samples, part)
     if call.kind == "linear":
-        return _rows(call.input, samples)
+        return _rows(call.input, samples, part)
     rank, value, weight = CONVOLUTIONS[call.kind], call.input, call.weight
     stride, dilation = (_tuple(call.arguments[name], rank) for name in ("stride", "dilation"))
     before, after = _padding(call, rank, dilation)
@@ -58,7 +78,7 @@ def sampled_inputs(call: LayerCall, samples: int) -> Tensor:
         + 1
         for dim in range(rank)
     ]
-    image, corner = _positions(len(value), sizes, samples, value.device)
+    image, corner = _positions(len(value), sizes, samples, value.device, part)
     index, inside = torch.zeros_like(image)[:, None], torch.ones_like(image, dtype=torch.bool)[:, None]
     for dim, position in enumerate(torch.unravel_index(corner, sizes)):
         size = value.shape[2 + dim]
@@ -72,28 +92,44 @@ def sampled_inputs(call: LayerCall, samples: int) -> Tensor:
     return found.mT.flatten(1)
 
 
-def sampled_outputs(value: Tensor, call: LayerCall, samples: int) -> Tensor:
-    """Return outputs at the chosen positions [n, O]."""
+def mean_inputs(call: LayerCall) -> Tensor:
+    """Return the mean of the inputs at all positions [I · k] of a convolution or linear layer."""
+    if call.kind == "linear":
+        return call.input.flatten(0, -2).mean(0)
+    # Positions are linear in the image, so those of the mean image are enough.
+    image = {**call.arguments, "input": call.input.mean(0, keepdim=True)}
+    return sampled_inputs(LayerCall(call.order, call.kind, image), sys.maxsize).mean(0)
+
+
+def sampled_outputs(value: Tensor, call: LayerCall, samples: int, part: Part | None = None) -> Tensor:
+    """Return outputs at the chosen positions [n, O]; see `sampled_inputs`."""
     if call.channel_dim == -1:
-        return _rows(value, samples)
-    image, index = _positions(len(value), value.shape[2:], samples, value.device)
+        return _rows(value, samples, part)
+    image, index = _positions(len(value), value.shape[2:], samples, value.device, part)
     return _taken(value, image, index[:, None])[:, 0]
 
 
-def _rows(value: Tensor, samples: int) -> Tensor:
+def _rows(value: Tensor, samples: int, part: Part | None) -> Tensor:
     rows = value.flatten(0, -2)
-    return rows if len(rows) <= samples else rows[torch.arange(samples, device=rows.device) * len(rows) // samples]
+    first, total = (0, len(rows)) if part is None else part.within(len(rows))
+    if total <= samples:
+        return rows
+    chosen = torch.arange(samples, device=rows.device) * total // samples - first
+    return rows[chosen[(chosen >= 0) & (chosen < len(rows))]]
 
 
-def _positions(images: int, sizes: Sequence[int], samples: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return image and place in it [n], spread evenly over all, each within its own part by the golden ratio."""
+def _positions(
+    images: int, sizes: Sequence[int], samples: int, device: torch.device, part: Part | None
+) -> tuple[Tensor, Tensor]:
+    """Return image and place in it [n], spread evenly over all, each within its own stretch by the golden ratio."""
     each = prod(sizes)
-    total = images * each
+    first, total = (0, images * each) if part is None else part.within(images * each)
     if samples >= total:
-        flat = torch.arange(total, device=device)
+        flat = torch.arange(images * each, device=device)
     else:
         number = torch.arange(samples, device=device, dtype=torch.float64)
-        flat = ((number + number * _GOLDEN % 1) * (total / samples)).long()
+        flat = ((number + number * _GOLDEN % 1) * (total / samples)).long() - first
+        flat = flat[(flat >= 0) & (flat < images * each)]
     return flat // each, flat % each
 
 
