@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gnnrl.report.accuracy import noise
 from gnnrl.report.limits import headline
-from gnnrl.report.names import STAGES, is_worse, mood, score, score_change
+from gnnrl.report.names import STAGES, extremes, is_worse, mood, score, score_change, unrepaired
 from gnnrl.report.page import size_rows
 from gnnrl.report.record import Record, Width
 
@@ -59,6 +59,11 @@ def _remarks(record: Record, error: float | None) -> Iterator[tuple[str, str]]:
     difference = record.verified_difference
     checked = f"; removing equals zeroing to {difference:.0e}" if difference is not None else ""
     yield f"Verified: counted MACs and parameters are the predicted ones{checked}.", "dim"
+    most, least = extremes({width.name: width.sensitivity for width in record.widths})
+    if most:
+        yield f"The outputs depend most on {', '.join(most)}; least on {', '.join(least)}.", "dim"
+    if record.unrepaired:
+        yield unrepaired(record.unrepaired), "dim"
     if record.doubt:
         yield f"These numbers say little: {record.doubt}", "yellow"
 

@@ -57,7 +57,8 @@ def finish(
     assert plan.kept is not None
     pruned = remove(dense, network, plan.kept)
     verification = verify(dense, pruned, network, plan.kept, inputs)
-    small = scorer.build(plan, task.seconds)
+    step = scorer.step_back(pruned, plan)
+    small = scorer.build(plan, task.seconds, step)
     stages = {"dense": dense, "pruned": pruned, "repaired": small}
     kept = _trained(stages, search, scorer.evaluate, clock)
     clock.begin("test")
@@ -81,6 +82,8 @@ def finish(
         classes=final.change(-len(score), [*score].index(kept) - len(score)) if isinstance(final, ClassTally) else None,
         settings=settings,
         doubt=doubt,
+        unrepaired=step.names,
+        sensitivity=tuple(curve.sensitivity for curve in task.curves),
     )
 
 

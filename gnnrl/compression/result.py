@@ -57,6 +57,10 @@ class CompressionResult:
         latency: measured latency of the small network, if latency is limited.
         doubt: why the scores say little, such as a network that only guesses; empty if there is no such reason.
         kept: stage of `model`: "finetuned", or "repaired" without fine-tuning or if that ruined the network.
+        unrepaired: weights of layers that were not repaired, because that made them worse on held-out calibration
+            images.
+        sensitivity: of each group, the logarithm of what the outputs lose if it alone is narrowed, over what its error
+            curve promises, about the mean of all groups; None if it was not measured.
     """
 
     model: nn.Module
@@ -74,6 +78,8 @@ class CompressionResult:
     latency: LatencyCheck | None = None
     kept: str = "repaired"
     doubt: str = ""
+    unrepaired: tuple[str, ...] = ()
+    sensitivity: tuple[float | None, ...] = ()
 
     def __repr__(self) -> str:
         return tell_result(self.record())
@@ -97,6 +103,7 @@ class CompressionResult:
             "limits": [asdict(asked) for asked in self.limits],
             "score": self.score,
             "kept": self.kept,
+            "unrepaired": self.unrepaired,
             "macs": {name: cost.macs for name, cost in self.cost.items()},
             "params": {name: cost.params for name, cost in self.cost.items()},
             **({} if self.latency is None else {"latency": self.latency.facts()}),
@@ -170,8 +177,8 @@ def record_of(result: CompressionResult, about: Mapping[str, Any]) -> Record:
         "file_bytes": {stage: size.bytes for stage, size in cost.items()},
         "widths": [
             {"name": group.name, "kind": group.kind, "dense": group.size, "pruned": width}
-            | {"rule": rules.get(group.name, "")}
-            for group, width in zip(network.groups, result.plan.widths, strict=True)
+            | {"rule": rules.get(group.name, ""), "sensitivity": felt}
+            for group, width, felt in zip(network.groups, result.plan.widths, result.sensitivity, strict=True)
         ],
         "runs": find_runs(network, result.plan),
         "obstacles": [

@@ -34,10 +34,13 @@ class Curve:
     Attributes:
         order: units in the order of their removal [n].
         error: error with w units left at index w - 1 [n]; 0 at the full width, never rising with the width.
+        sensitivity: logarithm of what the outputs lose if the group alone is narrowed, over what the curve promises,
+            about the mean of all groups; None if it was not measured.
     """
 
     order: Component
     error: NDArray[np.float64]
+    sensitivity: float | None = None
 
 
 @dataclass(slots=True)

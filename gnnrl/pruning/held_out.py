@@ -7,6 +7,7 @@ unseen images.
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from numpy.typing import ArrayLike
@@ -17,6 +18,9 @@ from gnnrl.modules.copies import copy_network
 from gnnrl.network.structure import Network
 from gnnrl.pruning.calibration.dense import Calibration
 from gnnrl.pruning.reconstruction import Repair, repair
+
+ALL_LAYERS = "all layers"
+"""Stands for the names of layers if nothing is repaired."""
 
 
 @torch.no_grad()
@@ -38,17 +42,39 @@ def held_out_outputs(
     return calibration.outputs_of(small, calibration.fitted)
 
 
-def repair_helps(
+@dataclass(frozen=True, slots=True)
+class StepBack:
+    """The part of a repair that held-out images speak against.
+
+    Attributes:
+        layers: numbers of the layer calls whose solved weights are worse than the old ones.
+        names: names of these weights.
+        everything: True if the pruned network is nearer to the dense one without any repair.
+    """
+
+    layers: frozenset[int] = frozenset()
+    names: tuple[str, ...] = ()
+    everything: bool = False
+
+
+@torch.no_grad()
+def step_back(
     small: nn.Module, network: Network, kept: Sequence[ArrayLike], calibration: Calibration, settings: Repair
-) -> bool:
-    """Return False, with a warning, if held-out outputs are further from the dense network's after a repair."""
+) -> StepBack:
+    """Repair a copy without the held-out images; return the layers, or the whole repair, that these speak against.
+
+    Warns if the whole repair does.
+    """
     held = calibration.images - calibration.fitted
     if not held:
-        return True
-    found = [held_out_outputs(small, network, kept, calibration, each) for each in (settings, None)]
+        return StepBack()
+    trial = copy_network(small)
+    done = repair(trial, network, kept, calibration, settings, calibration.fitted, None)
+    found = [calibration.outputs_of(each, calibration.fitted) for each in (trial, small)]
     repaired, pruned = (float(output_errors(outputs, calibration.outputs, held).mean()) for outputs in found)
     if repaired <= pruned or not math.isfinite(pruned):
-        return True
+        names = dict.fromkeys(calibration.layers[order].name for order in sorted(done.left))
+        return StepBack(done.left, tuple(names))
     warnings.warn(
         f"the pruned network is not repaired: a repair moves its outputs away from the dense network's on {held} "
         f"calibration samples that the repair did not see ({repaired:.3g} instead of {pruned:.3g}). Give more "
@@ -56,7 +82,7 @@ def repair_helps(
         GnnrlWarning,
         stacklevel=3,
     )
-    return False
+    return StepBack(names=(ALL_LAYERS,), everything=True)
 
 
 def output_errors(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 RIDGE, PER_INPUT = 1e-3, 0.1
 _STRIP, _STRIPS = 64, 8
+_ROUNDING = 1e-5
 
 
 def damping(inputs: int, images: int, ridge: float = RIDGE, per_input: float = PER_INPUT) -> float:
@@ -60,6 +61,30 @@ def solve(
     solved = old + step
     shift = goal - mean @ solved
     return solved.mT.flatten(0, 1).to(weight.dtype), shift.flatten().to(weight.dtype)
+
+
+def shift_of(inputs: Tensor, target: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
+    """Return the best shift [O] for these weights [O, p]."""
+    mean = inputs.to(weight.dtype).mean(0, keepdim=True)
+    return target.mean(0).to(weight.dtype) - _outputs(mean, weight, groups)[0]
+
+
+def is_worse(
+    inputs: Tensor, target: Tensor, groups: int, found: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor]
+) -> bool:
+    """Return True if weights [O, p] and shift [O] have a larger error than the old ones, by more than rounding."""
+    if not len(inputs):
+        return False
+    errors = [
+        float((_outputs(inputs.to(weight.dtype), weight, groups) + shift - target).float().square().mean())
+        for weight, shift in (found, old)
+    ]
+    return errors[0] > errors[1] + _ROUNDING * float(target.float().square().mean())
+
+
+def _outputs(inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
+    x, w = inputs.view(len(inputs), groups, -1), weight.reshape(groups, -1, weight.shape[1])
+    return torch.einsum("ngp,gop->ngo", x, w).flatten(1)
 
 
 def _primal(x: Tensor, y: Tensor, old: Tensor, strength: float) -> Tensor:

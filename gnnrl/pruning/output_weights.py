@@ -64,13 +64,18 @@ def weighted_curves(
         return divergences(outputs, calibration.outputs, calibration.images - calibration.fitted)
 
     measure = Sensitivity(model, network, orders, calibration, repair)
-    tried, errors = [np.zeros(len(curves))], [missed(widths)]
+    tried, errors, found = [np.zeros(len(curves))], [missed(widths)], list[NDArray[np.float64]]()
+    narrowed = widths < network.widths
     for _ in range(ROUNDS):
-        tried.append((tried[-1] + _log_ratios(measure(widths, progress), curves, widths)) / 2)
+        found.append(_log_ratios(measure(widths, progress), curves, widths))
+        tried.append((tried[-1] + found[-1]) / 2)
         widths = allocation.widths(tried[-1])
         errors.append(missed(widths))
     weights = np.exp(tried[_chosen(errors)])
-    return [replace(curve, error=curve.error * weight) for curve, weight in zip(curves, weights, strict=True)]
+    return [
+        replace(curve, error=curve.error * weight, sensitivity=float(ratio) if measured else None)
+        for curve, weight, ratio, measured in zip(curves, weights, found[0], narrowed, strict=True)
+    ]
 
 
 def _chosen(errors: Sequence[Tensor]) -> int:

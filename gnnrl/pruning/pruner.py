@@ -11,7 +11,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.admission import check_weights
 from gnnrl.network.tracing.tracer import trace, unwrapped
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.held_out import repair_helps
+from gnnrl.pruning.held_out import step_back
 from gnnrl.pruning.importance import importance
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.reconstruction import find_repair, repair
@@ -61,6 +61,8 @@ def prune(
         assert plan.kept is not None
         small = remove(model, network, plan.kept)
         verify(model, small, network, plan.kept, example_inputs)
-        if record is not None and settings is not None and repair_helps(small, network, plan.kept, record, settings):
-            repair(small, network, plan.kept, record, settings)
+        if record is not None and settings is not None:
+            step = step_back(small, network, plan.kept, record, settings)
+            if not step.everything:
+                repair(small, network, plan.kept, record, settings, left=step.layers)
     return small

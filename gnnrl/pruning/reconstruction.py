@@ -1,7 +1,8 @@
 """Repair of a pruned network in place: see `repair_pass` for its mathematics."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 from numpy.typing import ArrayLike
@@ -35,6 +36,19 @@ def find_repair(name: str, model: nn.Module | None = None) -> Repair | None:
     return settings
 
 
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Facts about a repair.
+
+    Attributes:
+        algebra_seconds: time of everything but the network's own forward pass.
+        left: numbers of layer calls whose weights stayed as they are.
+    """
+
+    algebra_seconds: float
+    left: frozenset[int]
+
+
 @torch.no_grad()
 def repair(
     small: nn.Module,
@@ -43,7 +57,8 @@ def repair(
     calibration: Calibration,
     settings: Repair | None = None,
     fitted: int | None = None,
-) -> float:
+    left: Collection[int] | None = (),
+) -> Repaired:
     """Repair a pruned network in place, by one forward pass over the calibration images.
 
     Args:
@@ -51,17 +66,16 @@ def repair(
         network: the dense network, traced.
         calibration: statistics of the dense network.
         fitted: number of images that layers are fitted to, the first ones: all of them or `calibration.fitted`.
-
-    Returns:
-        Seconds of algebra, which is everything but the network's own forward pass.
+        left: numbers of layer calls whose weights stay as they are, or None to leave those whose solution is worse on
+            the images that it is not fitted to.
     """
     images = fitted or calibration.images
-    parts = [part for part in calibration.parts if part.start < images]
+    parts = [part for part in calibration.parts if part.start < images or left is None]
     before = [value.clone() for value in _tensors(small)]
     attempts = [(parts, True), (parts, False)]
     while True:
         chosen, defer = attempts.pop(0)
-        pass_ = RepairPass(small, network, kept, calibration, settings or Repair(), images, chosen, defer)
+        pass_ = RepairPass(small, network, kept, calibration, settings or Repair(), images, chosen, defer, left)
         try:
             pass_.run()
         except Diverged:
@@ -69,7 +83,7 @@ def repair(
             attempts = [(parts[:1], True), (parts[:1], False)]
         else:
             if not pass_.deferred:
-                return pass_.algebra_seconds
+                return Repaired(pass_.algebra_seconds, frozenset(pass_.left))
         for value, old in zip(_tensors(small), before, strict=True):
             value.copy_(old)
 

@@ -15,7 +15,7 @@ Least-squares reconstruction of the next layer: He et al. 2017, https://arxiv.or
 stream, measured in `benchmarks/repair.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -35,7 +35,7 @@ from gnnrl.pruning.calibration.records import LayerRecord
 from gnnrl.pruning.calibration.sampling import Part, mean_inputs, sampled_inputs, sampled_outputs
 from gnnrl.pruning.calibration.sums import Statistics
 from gnnrl.pruning.calibration.watch import Observer, watching
-from gnnrl.pruning.least_squares import PER_INPUT, RIDGE, solve
+from gnnrl.pruning.least_squares import PER_INPUT, RIDGE, is_worse, shift_of, solve
 from gnnrl.pruning.others import Event, Others, Read
 
 
@@ -60,8 +60,16 @@ class Repair:
 class RepairPass:
     """Solves each layer of a pruned network when it is called.
 
+    Args:
+        images: number of images that layers are fitted to, the first ones.
+        parts: the images that go through the network.
+        defer: if True, outputs that are only added are computed at their addition.
+        left: numbers of layer calls whose weights stay as they are, or None to leave those whose solution is worse on
+            the images that it is not fitted to.
+
     Attributes:
         deferred: numbers of layer calls whose outputs are computed at their addition.
+        left: numbers of layer calls whose weights stayed as they are.
         algebra_seconds: time of everything but the network's own forward pass.
     """
 
@@ -75,6 +83,7 @@ class RepairPass:
         images: int,
         parts: Sequence[Part],
         defer: bool,
+        left: Collection[int] | None,
     ) -> None:
         self._small, self._calibration, self._settings = small, calibration, settings
         self._names = Names(small)
@@ -85,11 +94,13 @@ class RepairPass:
             if dim == 0
         }
         self._once = _used_once(calibration)
-        self._part, *self._rest = parts
-        self._count = len(parts)
+        self._parts, self._part = parts, parts[0]
         self._others: Others | None = None
         self._fit = min(images, parts[-1].stop)
-        self._share = self._fit / parts[-1].stop
+        self._fitted_parts = [part for part in parts if part.start < images]
+        self._share = self._fit / self._fitted_parts[-1].stop
+        self._chooses = left is None
+        self.left = set(left or ())
         self._inputs: dict[int, Tensor] = {}
         self._means: dict[int, Tensor] = {}
         self._norms = 0
@@ -100,8 +111,8 @@ class RepairPass:
     def run(self) -> None:
         """Run the first part through the network, and the others after it; raise Diverged if they cannot follow."""
         with evaluating(self._small), narrowed(self._small), ExitStack() as stack:
-            if self._rest:
-                self._others = stack.enter_context(closing(Others(self._small, self._calibration, self._rest)))
+            if self._parts[1:]:
+                self._others = stack.enter_context(closing(Others(self._small, self._calibration, self._parts[1:])))
             inputs = self._calibration.taken(self._part.start, self._part.stop)
             stack.enter_context(watching(self._small, Observer(self._layer, self._norm, self._addition)))
             self._calibration.feed.run(self._small, inputs)
@@ -147,7 +158,7 @@ class RepairPass:
 
     def _kept_rows(self, record: LayerRecord, value: Tensor) -> Tensor:
         """Return the part of dense outputs [n, O] that is left, for the images of this pass."""
-        value, outputs = value[: record.ends[self._count - 1]], self._outputs(record)
+        value, outputs = value[: record.ends[len(self._parts) - 1]], self._outputs(record)
         return value if len(outputs) == value.shape[1] else value[:, outputs.to(value.device)]
 
     def _layer(self, call: LayerCall) -> Tensor:
@@ -159,7 +170,7 @@ class RepairPass:
                     self._solve_here(call, record)
                 elif self._defer and record.deferrable and _same_places(record, call):
                     self.deferred.add(call.order)
-        return _later(call, record) if record is not None and call.order in self.deferred else call.run()
+        return call.later(record.shapes[1]) if record is not None and call.order in self.deferred else call.run()
 
     def _solve_here(self, call: LayerCall, record: LayerRecord) -> None:
         """Solve a layer for its own dense outputs."""
@@ -167,32 +178,41 @@ class RepairPass:
         found = self._read({event: _inputs_of(record, means)}, event)[event]
         inputs = torch.cat([self._inputs.pop(call.order), *(rows for rows, _ in found)])
         if means and found:
-            sizes = [part.stop - part.start for part in (self._part, *self._rest)]
-            shares = torch.tensor(sizes, device=inputs.device) / sum(sizes)
-            self._means[call.order] = shares @ torch.stack([mean_inputs(call), *(mean for _, mean in found)]).float()
-        weight, shift = self._solve(call, inputs, self._kept_rows(record, record.target), record.shifts)
+            sizes = [part.stop - part.start for part in self._fitted_parts]
+            each = torch.stack([mean_inputs(call), *(mean for _, mean in found)])[: len(sizes)]
+            self._means[call.order] = torch.tensor(sizes, device=each.device) / sum(sizes) @ each.float()
+        weight, shift = self._solve(call, record, inputs, self._kept_rows(record, record.target))
         call.weight.copy_(weight.reshape(call.weight.shape))
         if call.bias is not None:
             call.bias.copy_(shift)
 
     def _solve(
-        self, call: LayerCall, inputs: Tensor, target: Tensor, shifts: bool, scale: Tensor | None = None
+        self, call: LayerCall, record: LayerRecord, inputs: Tensor, target: Tensor, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Solve on the fitted rows; keep the old weights of layers that are left, with a new shift."""
         old = call.matrix if scale is None else call.matrix * scale[:, None]
-        return solve(
-            self._fitted(inputs),
-            self._fitted(target),
+        count = len(self._fitted(record, inputs))
+        fitted = inputs[:count], target[:count]
+        unsolved = old, shift_of(*fitted, old, call.groups) if record.shifts else target.new_zeros(len(old))
+        if call.order in self.left and not self._chooses:
+            return unsolved
+        solved = solve(
+            *fitted,
             old,
             ridge=self._settings.ridge,
             per_input=self._settings.per_input,
             groups=call.groups,
-            centred=shifts,
+            centred=record.shifts,
             images=self._fit,
         )
+        if self._chooses and is_worse(inputs[count:], target[count:], call.groups, solved, unsolved):
+            self.left.add(call.order)
+            return unsolved
+        return solved
 
-    def _fitted(self, rows: Tensor) -> Tensor:
-        """Return the rows of the fitted images; rows are in the order of the images, of all parts."""
-        return rows[: round(len(rows) * self._share)]
+    def _fitted(self, record: LayerRecord, rows: Tensor) -> Tensor:
+        """Return the rows of the fitted images; rows are in the order of the images."""
+        return rows[: round(record.ends[len(self._fitted_parts) - 1] * self._share)]
 
     def _norm(self, arguments: dict[str, Any], call: LayerCall | None) -> Tensor:
         value: Tensor = arguments["input"]
@@ -205,17 +225,18 @@ class RepairPass:
             record = self._record(call) if call is not None and call.norm is not None else None
             spread = record is None or self._settings.new_variance
             if call is not None and record is not None and call.order in self._means:
-                found = _mean_output(call, self._means.pop(call.order))
+                found = call.mean_output(self._means.pop(call.order))
             else:
                 others = self._read({event: lambda rows, part: Statistics.of(rows, spread)}, event)[event]
-                seen = Statistics.merged([Statistics.of(self._fitted(value), spread), *others])
+                own = Statistics.of(value[: round(len(value) * self._share)], spread)
+                seen = Statistics.merged([own, *others[: len(self._fitted_parts) - 1]])
                 found = seen.mean
                 if spread:
                     variance.copy_(seen.variance)
             if record is None:
                 mean.copy_(found)
             else:
-                mean += found - self._fitted(self._kept_rows(record, record.target)).mean(0)
+                mean += found - self._fitted(record, self._kept_rows(record, record.target)).mean(0)
         return normalise(value, arguments)
 
     def _addition(self, number: int, branch: Tensor, other: Tensor, call: LayerCall) -> None:
@@ -242,7 +263,7 @@ class RepairPass:
         scale = call.factor
         usable = scale.abs() > 1e-3 * scale.abs().max()
         safe = torch.where(usable, scale, 1.0)
-        solved, shift = self._solve(call, inputs, target, record.shifts, safe)
+        solved, shift = self._solve(call, record, inputs, target, safe)
         call.weight[usable] = (solved / safe[:, None]).reshape(call.weight.shape)[usable]
         if call.norm is not None:
             offset = call.norm["bias"] if call.norm["bias"] is not None else 0.0
@@ -257,25 +278,8 @@ def _inputs_of(record: LayerRecord, means: bool = False) -> Read:
     return lambda call, part: (sampled_inputs(call, record.samples, part), mean_inputs(call) if means else None)
 
 
-def _mean_output(call: LayerCall, inputs: Tensor) -> Tensor:
-    """Return the mean of a layer's outputs [O] for the means of its inputs."""
-    weight = call.matrix.view(call.groups, -1, call.matrix.shape[1]).to(inputs.dtype)
-    found = torch.einsum("goi,gi->go", weight, inputs.view(call.groups, -1)).flatten().to(call.weight.dtype)
-    return found if call.bias is None else found + call.bias
-
-
 def _operand_of(record: LayerRecord) -> Read:
     return lambda other, call, part: sampled_outputs(other, call, record.samples, part)
-
-
-def _later(call: LayerCall, record: LayerRecord) -> Tensor:
-    """Return an empty tensor for an output that is computed at its addition."""
-    shape = list(record.shapes[1])
-    shape[call.channel_dim] = len(call.weight)
-    like_images = call.kind == "conv2d" and call.input.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if like_images else torch.contiguous_format
-    found: Tensor = torch.empty(shape, dtype=call.weight.dtype, device=call.weight.device, memory_format=layout)
-    return found
 
 
 def _same_places(record: LayerRecord, call: LayerCall) -> bool:

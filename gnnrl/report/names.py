@@ -1,6 +1,7 @@
 """Numbers and names as people read them."""
 
-from math import sqrt
+from collections.abc import Mapping, Sequence
+from math import exp, sqrt
 
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 STAGES = {"dense": "dense", "pruned": "pruned", "repaired": "repaired", "finetuned": "fine-tuned"}
@@ -77,3 +78,25 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def unrepaired(names: Sequence[str]) -> str:
+    """Say which weights were not repaired; empty if all were."""
+    if not names:
+        return ""
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"Not repaired: {shown}. Their repair made them worse on calibration images that it did not see."
+
+
+def factor(sensitivity: float) -> str:
+    """Return a sensitivity, which is a logarithm, as a factor: ×2.7."""
+    value = exp(sensitivity)
+    return f"×{value:.2g}" if value < 10 else f"×{value:.0f}"
+
+
+def extremes(sensitivities: Mapping[str, float | None], most: int = 5) -> tuple[list[str], list[str]]:
+    """Name the groups on which the outputs depend most, and least, with their factors; at most half of them each."""
+    known = sorted(((value, name) for name, value in sensitivities.items() if value is not None), reverse=True)
+    count = min(most, len(known) // 2)
+    most_, least = known[:count], known[::-1][:count]
+    return [f"{name} {factor(value)}" for value, name in most_], [f"{name} {factor(value)}" for value, name in least]

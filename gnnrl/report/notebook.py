@@ -9,7 +9,7 @@ from gnnrl.report.charts import draw_search
 from gnnrl.report.drawing import draw_network
 from gnnrl.report.elements import fill
 from gnnrl.report.limits import headline
-from gnnrl.report.names import STAGES, metric_name, plural, score
+from gnnrl.report.names import STAGES, metric_name, plural, score, unrepaired
 from gnnrl.report.page import size_rows, summary
 from gnnrl.report.record import Record
 
@@ -41,7 +41,7 @@ def show_result(record: Record) -> str:
 
 
 def tell_result(record: Record) -> str:
-    """Return a result as three lines of text: limit and sizes, scores, search; a fourth if the scores say little."""
+    """Return a result as lines of text: limit and sizes, scores, search, and what stands against them."""
     sizes = ", ".join(
         f"{change.pruned:,.0f} of {change.dense:,.0f} {name} ({change.ratio:.1%})"
         for name, change in (("MACs", record.macs), ("parameters", record.params))
@@ -51,5 +51,6 @@ def tell_result(record: Record) -> str:
     return (
         f"{headline(record.model, record.constraint, record.limits)}; {sizes}\nscore: {scores}\n"
         f"{record.searcher} judged {plural(len(record.trials), 'plan')}, {seconds:.0f} s in all"
+        + (f"\n{unrepaired(record.unrepaired)}" if record.unrepaired else "")
         + (f"\nThese numbers say little: {record.doubt}" if record.doubt else "")
     )

@@ -15,7 +15,7 @@ from gnnrl.report.charts import draw_plans, draw_search
 from gnnrl.report.drawing import draw_network, is_linear
 from gnnrl.report.elements import fill
 from gnnrl.report.limits import headline
-from gnnrl.report.names import count, duration, is_worse, metric_name, plural, reward_name, score
+from gnnrl.report.names import count, duration, factor, is_worse, metric_name, plural, reward_name, score, unrepaired
 from gnnrl.report.record import Change, Record
 from gnnrl.version import __version__
 
@@ -71,6 +71,8 @@ def render(record: Record, place: str) -> str:
         shorten=shorten,
         stream=any(width.kind == "stream" for width in record.widths),
         most_rows=_MOST_ROWS,
+        factor=factor,
+        largest_felt=max((abs(width.sensitivity or 0.0) for width in record.widths), default=0.0),
         search=_search(record),
         chart=draw_search(trials, record.reward),
         plans=draw_plans(trials, [width.dense for width in record.widths]),
@@ -92,7 +94,8 @@ def summary(record: Record) -> str:
         f"{score(record.final, record.metric)} {metric_name(record.metric)} instead of "
         f"{score(record.score['dense'], record.metric)}"
     )
-    return f"{_alert(record)}{sizes}, with {told}. {plural(groups, 'group')} of {len(record.widths)} lost channels."
+    changed = f"{plural(groups, 'group')} of {len(record.widths)} lost channels."
+    return " ".join(filter(None, [f"{_alert(record)}{sizes}, with {told}.", changed, unrepaired(record.unrepaired)]))
 
 
 def _alert(record: Record) -> str:

@@ -39,13 +39,19 @@ class Change(Part):
 
 
 class Width(Part):
-    """A group: its channels in the dense and in the pruned network, and the rule that left it whole, if any."""
+    """A group: its channels in the dense and in the pruned network, and the rule that left it whole, if any.
+
+    Attributes:
+        sensitivity: logarithm of what the outputs lose if the group alone is narrowed, over what its error curve
+            promises, about the mean of all groups; None if it was not measured.
+    """
 
     name: str
     kind: str = "channels"
     dense: int = Field(ge=1)
     pruned: int = Field(ge=1)
     rule: str = ""
+    sensitivity: float | None = None
 
 
 class Judged(Part):
@@ -90,6 +96,7 @@ class Record(Part):
         score: by stage (dense, pruned, repaired, finetuned), on test images, or by the reward where there are none.
         kept: stage of the network that was saved, the last one if it is empty.
         doubt: why the scores say little, empty if there is no such reason.
+        unrepaired: weights of layers that were not repaired, because held-out calibration images spoke against it.
         metric: "top1" where scores are shares of images recognised, else "score".
         reward: what the search judged by: "top1", "loss" or "score".
         commands: what to do next, one argument list each.
@@ -105,6 +112,7 @@ class Record(Part):
     score: dict[str, float]
     kept: str = ""
     doubt: str = ""
+    unrepaired: tuple[str, ...] = ()
     metric: str = "score"
     reward: str = "score"
     test_images: int | None = Field(default=None, ge=0)

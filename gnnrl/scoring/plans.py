@@ -18,6 +18,7 @@ from gnnrl.network.labels import Component
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.calibration.dense import Calibration
+from gnnrl.pruning.held_out import StepBack, step_back
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.reconstruction import find_repair, repair
 
@@ -111,19 +112,31 @@ class Scorer:
         """Return the plan that keeps the most important units at these widths [G]."""
         return Plan.of_widths(self.network, widths, self.orders)
 
-    def build(self, plan: Plan, spent: Seconds | None = None) -> nn.Module:
-        """Build the pruned and repaired network of a plan; add the time to `spent`."""
+    def step_back(self, small: nn.Module, plan: Plan) -> StepBack:
+        """Return the part of the repair of a pruned network that held-out calibration images speak against."""
+        settings = find_repair(self.repair)
+        if settings is None or self.calibration is None or plan.kept is None:
+            return StepBack()
+        return step_back(small, self.network, plan.kept, self.calibration, settings)
+
+    def build(self, plan: Plan, spent: Seconds | None = None, but: StepBack | None = None) -> nn.Module:
+        """Build the pruned and repaired network of a plan; add the time to `spent`.
+
+        Args:
+            but: the part of the repair that is left out.
+        """
         assert plan.kept is not None
         spent = spent or Seconds()
         start = perf_counter()
         small = remove(self.model, self.network, plan.kept)
         spent.surgery += perf_counter() - start
         settings = find_repair(self.repair)
-        if settings is not None and self.calibration is not None:
+        but = but or StepBack()
+        if settings is not None and self.calibration is not None and not but.everything:
             start = perf_counter()
-            algebra = repair(small, self.network, plan.kept, self.calibration, settings)
-            spent.algebra += algebra
-            spent.forward += perf_counter() - start - algebra
+            done = repair(small, self.network, plan.kept, self.calibration, settings, left=but.layers)
+            spent.algebra += done.algebra_seconds
+            spent.forward += perf_counter() - start - done.algebra_seconds
         return small
 
     def __call__(self, widths: Widths) -> Scored:

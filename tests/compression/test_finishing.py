@@ -9,6 +9,8 @@ from torch import nn
 
 from gnnrl.compression.study import STAGES
 from gnnrl.errors import EvaluationError, GnnrlWarning
+from gnnrl.pruning.held_out import StepBack
+from gnnrl.scoring import plans
 from tests.compression.tiny import compressed
 
 
@@ -74,3 +76,25 @@ def replace_a_layer(network: nn.Module) -> None:
 def test_a_training_that_makes_another_network_is_warned_of(train: Any, told: str) -> None:
     with pytest.warns(GnnrlWarning, match=told):
         assert compressed(finetune=train, keep="finetuned").score["finetuned"] < 0
+
+
+def test_what_held_out_images_speak_against_is_left_out_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = StepBack(frozenset({1}), ("1.conv1.0.weight",))
+    monkeypatch.setattr(plans, "step_back", lambda *_: found)
+    partly = compressed()
+    monkeypatch.setattr(plans, "step_back", lambda *_: StepBack(names=("all layers",), everything=True))
+    unrepaired = compressed()
+
+    assert partly.unrepaired == ("1.conv1.0.weight",)
+    assert partly.score["repaired"] > partly.score["pruned"]
+    assert unrepaired.unrepaired == ("all layers",)
+    assert unrepaired.score["repaired"] == unrepaired.score["pruned"]
+    assert "Not repaired: 1.conv1.0.weight." in repr(partly)
+
+
+def test_sensitivity_is_that_of_the_groups() -> None:
+    result = compressed()
+
+    assert len(result.sensitivity) == len(result.network.groups)
+    assert any(value is not None for value in result.sensitivity)
+    assert [width.sensitivity for width in result.record().widths] == list(result.sensitivity)

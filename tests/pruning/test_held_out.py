@@ -1,5 +1,6 @@
 """A repair touches only what it understands, and does not make unseen outputs worse."""
 
+import copy
 import warnings
 
 import pytest
@@ -13,8 +14,9 @@ from gnnrl.errors import DataError, GnnrlWarning
 from gnnrl.network.surgery import remove
 from gnnrl.pruning import held_out
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.held_out import divergences, output_errors, repair_helps
-from gnnrl.pruning.reconstruction import Repair
+from gnnrl.pruning.held_out import StepBack, divergences, output_errors, step_back
+from gnnrl.pruning.reconstruction import Repair, repair
+from tests.pruning.calibration.streams import in_parts
 
 
 def missed(small: nn.Module, model: nn.Module, x: Tensor) -> float:
@@ -142,8 +144,8 @@ def test_a_repair_that_unseen_images_speak_against_is_left_out(monkeypatch: pyte
     model, x = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).eval(), torch.randn(40, 6)
     network = gnnrl.trace(model, x[:2])
     plan = gnnrl.Plan.uniform(network, "macs<=70%")
-    monkeypatch.setattr(held_out, "held_out_outputs", lambda *known: [torch.tensor(0.231 if known[-1] else 0.185)])
-    monkeypatch.setattr(held_out, "output_errors", lambda found, *_: found[0])
+    errors = iter([torch.tensor(0.231), torch.tensor(0.185)])
+    monkeypatch.setattr(held_out, "output_errors", lambda *_: next(errors))
 
     with pytest.warns(GnnrlWarning, match=r"is not repaired: .* \(0.231 instead of 0.185\)"):
         small = gnnrl.prune(model, x[:2], plan, network=network, calibration=[x])
@@ -154,6 +156,27 @@ def test_a_repair_that_unseen_images_speak_against_is_left_out(monkeypatch: pyte
     torch.testing.assert_close(small[2].weight, pruned[2].weight, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("together", [1000, 24])
+def test_a_layer_whose_repair_is_worse_on_unseen_images_is_left(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second layer is fitted to noise: 40 images for 47 inputs, one lost."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(60, 48), nn.Tanh(), nn.Linear(48, 1)).eval()
+    network, kept = gnnrl.trace(model, torch.randn(2, 60)), [range(47)]
+    with torch.no_grad():
+        model[2].weight[0, 47] = 0.03
+    in_parts(monkeypatch, together)
+    record, small = calibrate(model, [torch.randn(53, 60)]), remove(model, network, kept)
+
+    found = step_back(small, network, kept, record, Repair(ridge=1e-6, per_input=0))
+    before = copy.deepcopy(small)
+    done = repair(small, network, kept, record, left=found.layers)
+
+    assert found == StepBack(frozenset({1}), ("2.weight",))
+    assert done.left == {1}
+    assert torch.equal(small[2].weight, before[2].weight)
+    assert not torch.equal(small[2].bias, before[2].bias)
+
+
 def test_fewer_than_eight_images_are_all_fitted() -> None:
     model, x = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).eval(), torch.randn(7, 6)
     record = calibrate(model, [x])
@@ -161,7 +184,7 @@ def test_fewer_than_eight_images_are_all_fitted() -> None:
     kept = [range(8)]
 
     assert record.fitted == 7
-    assert repair_helps(remove(model, network, kept), network, kept, record, Repair())
+    assert step_back(remove(model, network, kept), network, kept, record, Repair()) == StepBack()
 
 
 def test_the_error_of_outputs_is_their_share_of_the_variance_summed_over_outputs() -> None:

@@ -1,6 +1,16 @@
 import pytest
 
-from gnnrl.report.names import count, duration, is_worse, plural, sampling_error, score, score_change
+from gnnrl.report.names import (
+    count,
+    duration,
+    extremes,
+    is_worse,
+    plural,
+    sampling_error,
+    score,
+    score_change,
+    unrepaired,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +43,17 @@ def test_a_network_is_worse_where_it_lost_more_than_chance_explains() -> None:
 def test_numbers_have_nouns_and_seconds_their_unit() -> None:
     assert [plural(number, "class", "es") for number in (0, 1, 1200)] == ["0 classes", "1 class", "1,200 classes"]
     assert [duration(seconds) for seconds in (3.14, 42, 600, 7200)] == ["3.1 s", "42 s", "10 min", "2.0 h"]
+
+
+def test_the_groups_on_which_outputs_depend_most_and_least_have_factors() -> None:
+    known = {"stem": -1.0, "a": 0.0, "b": 1.0, "c": 3.0, "dense": None}
+
+    assert extremes(known) == (["c ×20", "b ×2.7"], ["stem ×0.37", "a ×1"])
+    assert extremes(known, 1) == (["c ×20"], ["stem ×0.37"])
+    assert extremes({"a": 1.0}) == ([], [])
+
+
+def test_layers_that_were_not_repaired_are_named() -> None:
+    assert unrepaired([]) == ""
+    assert unrepaired(["a.weight"]).startswith("Not repaired: a.weight. ")
+    assert "Not repaired: 0, 1, 2, 3 and 2 more. " in unrepaired([str(number) for number in range(6)])

@@ -120,3 +120,25 @@ def test_a_report_of_a_large_network_is_small() -> None:
     page = render(record.model_copy(update={"widths": widths, "trials": trials, "runs": runs}), "out")
 
     assert len(page.encode()) < 1_000_000
+
+
+def test_sensitivity_stands_beside_the_plan_on_a_logarithmic_scale() -> None:
+    record = result().record()
+    widths = [width.model_copy(update={"sensitivity": None}) for width in record.widths]
+    plain = Page(render(record.model_copy(update={"widths": tuple(widths)}), "out"))
+    widths[:2] = [
+        width.model_copy(update={"sensitivity": sign * 2.0}) for width, sign in zip(widths, (1, -1), strict=False)
+    ]
+    page = Page(render(record.model_copy(update={"widths": tuple(widths)}), "out"))
+
+    bars = [attributes for tag, attributes in page.elements if tag == "rect" and attributes.get("class") == "felt"]
+    assert [(bar["x"], bar["width"]) for bar in bars] == [("50.00", "50.00"), ("0.00", "50.00")]
+    assert "×7.4" in page.text
+    assert "×0.14" in page.text
+    assert "at the output" not in plain.text
+
+
+def test_layers_that_were_not_repaired_are_named() -> None:
+    record = result().record({"unrepaired": ("stem.weight",)})
+
+    assert "Not repaired: stem.weight." in Page(render(record, "out")).text

@@ -107,6 +107,25 @@ class LayerCall:
             output = normalise(output, self.norm)
         return output if self.scale is None else output * self.scale
 
+    def later(self, dense: torch.Size) -> Tensor:
+        """Return an empty tensor for an output that is computed later; its shape is the dense layer's but for O."""
+        shape = list(dense)
+        shape[self.channel_dim] = len(self.weight)
+        like_images = self.kind == "conv2d" and self.input.is_contiguous(memory_format=torch.channels_last)
+        found: Tensor = torch.empty(
+            shape,
+            dtype=self.weight.dtype,
+            device=self.weight.device,
+            memory_format=torch.channels_last if like_images else torch.contiguous_format,
+        )
+        return found
+
+    def mean_output(self, inputs: Tensor) -> Tensor:
+        """Return the mean of the outputs [O] for the mean of the inputs [I · k] at all positions."""
+        weight = self.matrix.reshape(self.groups, -1, self.matrix.shape[1]).to(inputs.dtype)
+        found = torch.einsum("goi,gi->go", weight, inputs.view(self.groups, -1)).flatten().to(self.weight.dtype)
+        return found if self.bias is None else found + self.bias
+
     def unscaled(self) -> Tensor:
         """Compute the normalised values before scale and shift."""
         function = getattr(torch.nn.functional, self.kind)
