@@ -15,7 +15,7 @@ _SHAPE, _MEAN = "1,3,32,32", "0.5,0.5,0.5"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feeding:
-    """Shape and normalisation of the inputs; None if the network's own hold."""
+    """Shape and normalisation of the inputs, and the outputs that count; None if the network's own hold."""
 
     input_shape: Annotated[
         str | None, feeding("Shape of one input, batch first; needed for your own networks.", metavar=_SHAPE)
@@ -24,6 +24,13 @@ class Feeding:
         str | None, feeding("Mean of each channel, in 0..1. Default: the network's own or ImageNet's.", metavar=_MEAN)
     ] = None
     std: Annotated[str | None, feeding("Standard deviation of each channel; the same default.", metavar=_MEAN)] = None
+    outputs: Annotated[
+        str | None,
+        feeding(
+            "Outputs that must keep their meaning, by name or position; hidden states may change. Default: all.",
+            metavar="NAME,...",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import Source
 from gnnrl.errors import ConfigError, DataError, GnnrlError, first_line
 from gnnrl.modules.copies import device_of
+from gnnrl.modules.outputs import mark, parse_outputs
 from gnnrl.network.tracing.admission import check_weights
 from gnnrl.scoring.chance import is_guess
 from gnnrl.scoring.measures import all_logits, top1
@@ -45,6 +46,7 @@ def load_network(source: Source, device: str, narrator: Narrator) -> Fed:
     if source.weights is not None:
         load_weights(model, source.weights)
     check_weights(model)
+    mark(model, parse_outputs(source.outputs))
     spec = _read_spec(source)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     narrator.note(f"{source.model}, {parameters:,} parameters")

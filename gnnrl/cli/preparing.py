@@ -18,6 +18,7 @@ from gnnrl.compression.goal import Goal
 from gnnrl.compression.search import Search
 from gnnrl.compression.study import Study
 from gnnrl.errors import ConfigError
+from gnnrl.modules.outputs import parse_outputs
 from gnnrl.pruning.rules import describe_rounding
 from gnnrl.scoring.classes import ClassTally
 from gnnrl.scoring.measures import evaluator
@@ -113,6 +114,7 @@ def prepare(
         fed.model,
         fed.example_inputs,
         rules=job.widths.rules(),
+        outputs=parse_outputs(job.source.outputs),
         importance=job.importance,
         repair=job.repair,
         calibration_images=job.calibration_images,

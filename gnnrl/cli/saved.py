@@ -44,7 +44,8 @@ def source_facts(source: Source, fed: "Fed", data: str) -> dict[str, str]:
     spec = fed.spec
     shape, mean, std = (",".join(map(str, numbers)) for numbers in (spec.shape, spec.mean, spec.std))
     place = str(Path(data).absolute()) if Path(data).exists() else data
-    return {"model": source.model, "input_shape": shape, "mean": mean, "std": std, "data": place}
+    outputs = {} if source.outputs is None else {"outputs": source.outputs}
+    return {"model": source.model, "input_shape": shape, "mean": mean, "std": std, **outputs, "data": place}
 
 
 def complete(result: Path, given: Given, *, with_data: bool, device: str = "cpu") -> tuple[Source, str]:
@@ -70,8 +71,8 @@ def complete(result: Path, given: Given, *, with_data: bool, device: str = "cpu"
     if with_data and is_missing(data):
         again = _command({"data": _EXAMPLES["data"]})
         raise DataError(f"{data}, the images of {result}, does not exist any more. Give their new place: {again}")
-    shape, mean, std = (found.get(name) for name in ("input_shape", "mean", "std"))
-    return Source(model=found["model"], input_shape=shape, mean=mean, std=std), data
+    feeding: Any = {name: found.get(name) for name in Feeding.__dataclass_fields__}
+    return Source(model=found["model"], **feeding), data
 
 
 def _saved(result: Path) -> dict[str, str]:

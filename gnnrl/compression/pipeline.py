@@ -16,6 +16,7 @@ from gnnrl.compression.progress import is_watched
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.study import Study
+from gnnrl.modules.outputs import Outputs
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.runs.directory import RunDirectory
@@ -39,6 +40,7 @@ def compress(
     repair: str = "ls",
     rules: WidthRules | None = None,
     network: Network | None = None,
+    outputs: Outputs | None = None,
     calibration_images: int = 500,
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -69,6 +71,8 @@ def compress(
         repair: "ls" (least squares and batch normalisation), "bn" or "none".
         rules: allowed widths.
         network: the result of `trace` for this model, so that it is not traced again.
+        outputs: outputs that must keep their shapes and meaning, and by which networks are compared; by default all.
+            Names or positions in what the network returns, or a function of it, see `gnnrl.trace`.
         device: device to compute on; by default the model's.
         on_stage: function that is called with the name of each stage when it starts.
         on_trial: function that is called after each scored plan.
@@ -88,7 +92,8 @@ def compress(
         ConfigError: `run` was started with other arguments; the message lists them.
     """
     search = Search(searcher, episodes, seed, finetune, executor, keep)
-    read = None if test is None else as_test(test, model, example_inputs)
+    is_whole = outputs is None and (network is None or network.outputs is None)
+    read = as_test(test, model, example_inputs) if test is not None and is_whole else test
     study = Study(
         model,
         example_inputs,
@@ -99,6 +104,7 @@ def compress(
         repair=repair,
         calibration_images=calibration_images,
         network=network,
+        outputs=outputs,
         seed=seed,
         device=device,
         observer=Callbacks(on_stage, on_trial, on_calibration),
@@ -158,8 +164,9 @@ def compare(
         seeds: seeds of the runs of each searcher.
         episodes: number of plans that each run may score.
         path: file that is written after each run; runs that it holds already are not run again.
-        settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `calibration_images`,
-            `device`, `executor`, `progress`, `on_stage`, `on_calibration` and `on_trial` as in `compress`.
+        settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `outputs`,
+            `calibration_images`, `device`, `executor`, `progress`, `on_stage`, `on_calibration` and `on_trial` as in
+            `compress`.
 
     Raises:
         ConfigError: two searchers have the same name, or the file holds runs with other settings, which are listed.

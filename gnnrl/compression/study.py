@@ -25,6 +25,7 @@ from gnnrl.errors import ConfigError
 from gnnrl.executors.table import find_executor, started
 from gnnrl.modules.copies import copy_network, device_of, on_device
 from gnnrl.modules.modes import outside_inference
+from gnnrl.modules.outputs import Outputs, Places, mark
 from gnnrl.moved import warn_renamed
 from gnnrl.network.cost import Constraint, name_limit
 from gnnrl.network.structure import Network
@@ -54,8 +55,8 @@ class Study:
     unreachable limit is refused before data are read.
 
     Args:
-        model, example_inputs, evaluate, calibration, rules, network, device: see `gnnrl.compress`; `evaluate` and
-            `calibration` may come later, by `provide`.
+        model, example_inputs, evaluate, calibration, rules, network, outputs, device: see `gnnrl.compress`; `evaluate`
+            and `calibration` may come later, by `provide`.
         observer: object that receives the progress.
         progress: see `gnnrl.compress`; by default there are no lines if an observer is given.
         criteria: `importance`, `repair` and `calibration_images`, see `gnnrl.compress`; `seed` of the criterion
@@ -76,6 +77,7 @@ class Study:
         calibration: Iterable[Any] | None = None,
         rules: WidthRules | None = None,
         network: Network | None = None,
+        outputs: Outputs | None = None,
         device: str | torch.device | None = None,
         observer: Observer | None = None,
         progress: bool | None = None,
@@ -99,13 +101,18 @@ class Study:
             dense = copy_network(unwrapped(model)).eval()
             self.model = dense if device is None else on_device(dense, device)
             self.inputs = tree_map_only(torch.Tensor, lambda value: value.to(device_of(self.model)), example_inputs)
-        self._network = network
+        self._network, self._outputs = network, outputs
+        if network is not None and outputs is not None:
+            raise ConfigError("network= was traced with its own outputs: give outputs= to gnnrl.trace instead")
 
     @cached_property
     def network(self) -> Network:
-        """The traced network."""
+        """The traced network, whose model knows from now on which outputs count."""
         with outside_inference(), self.clock.timed("trace"):
-            return self._network or trace(self.model, self.inputs)
+            network = self._network or trace(self.model, self.inputs, outputs=self._outputs)
+        if network.outputs is not None:
+            mark(self.model, Places(network.outputs))
+        return network
 
     @cached_property
     def timing(self) -> Timing:
@@ -186,6 +193,7 @@ class Study:
             test, run: see `gnnrl.compress`.
         """
         search = search or Search(**{"seed": self.criteria.seed, **settings})
+        self.network  # noqa: B018  # the trace lets the model know which outputs count
         read = None if test is None else as_test(test, self.model, self.inputs)
         with outside_inference(), self.clock, held(run) as directory:
             goal = self._begun(goal, directory)
@@ -282,7 +290,9 @@ class Study:
 
     def identity(self) -> Mapping[str, object]:
         """Return facts that identify network and data in a run directory."""
+        chosen = self.network.outputs
         return {
+            **({} if chosen is None else {"outputs": list(chosen)}),
             "weights": digest_of(self.model),
             "network": self.network.fingerprint,
             "reward of the dense network": self.evidence.dense,

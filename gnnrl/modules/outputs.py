@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -17,6 +18,47 @@ Outputs = Sequence[str | int] | Callable[[Any], Any]
 def tensors_of(result: Any) -> list[Tensor]:
     """Return all tensors in a result, in order."""
     return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+_MARK = "_gnnrl_outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Function that chooses outputs by their positions among all tensors that a network returns."""
+
+    positions: tuple[int, ...]
+
+    def __call__(self, result: Any) -> list[Tensor]:
+        """Return the chosen tensors of a result."""
+        tensors = tensors_of(result)
+        return [tensors[position] for position in self.positions]
+
+
+def mark(model: nn.Module, outputs: Outputs | None) -> None:
+    """Let a network and its copies remember which of their outputs count; None changes nothing."""
+    if outputs is not None:
+        setattr(model, _MARK, outputs)
+
+
+def counted(model: nn.Module, result: Any) -> Any:
+    """Return the outputs that count of a result of a network: one tensor, or a list of several; by default all of it.
+
+    Raises:
+        ConfigError: the network does not return an output that counts.
+    """
+    outputs = vars(model).get(_MARK) or vars(getattr(model, "module", model)).get(_MARK)
+    if outputs is None:
+        return result
+    tensors = tensors_of(result)
+    found = [tensors[position] for position in chosen_outputs(result, outputs)]
+    return found[0] if len(found) == 1 else found
+
+
+def parse_outputs(text: str | None) -> list[str | int] | None:
+    """Read names and positions of outputs, joined by commas; None and an empty text stand for all outputs."""
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    return [int(part) if part.removeprefix("-").isdecimal() else part for part in parts] or None
 
 
 def chosen_outputs(result: Any, outputs: Outputs) -> tuple[int, ...]:

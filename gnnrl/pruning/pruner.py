@@ -5,7 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from gnnrl.errors import ConfigError
+from gnnrl.modules.copies import copy_network
 from gnnrl.modules.modes import outside_inference
+from gnnrl.modules.outputs import Outputs, Places, mark
 from gnnrl.network.structure import Network
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.admission import check_weights
@@ -24,6 +27,7 @@ def prune(
     plan: Plan,
     *,
     network: Network | None = None,
+    outputs: Outputs | None = None,
     criterion: str = "l2",
     calibration: Iterable[Any] | None = None,
     repair_by: str = "ls",
@@ -33,6 +37,7 @@ def prune(
     Args:
         plan: widths; if it does not name the kept units, those with the highest scores stay.
         network: the result of `trace` for this model, to save tracing it again.
+        outputs: outputs that must keep their shapes and meaning, see `trace`; not together with `network`.
         criterion: importance criterion for a plan without kept units.
         calibration: batches for the repair, labelled ones for the criterion taylor; without them nothing is repaired.
         repair_by: "ls", "bn" or "none".
@@ -43,14 +48,19 @@ def prune(
     Raises:
         ArtifactError: the plan is for another network.
         TraceError: the network cannot be analysed, or has no weights.
-        ConfigError: there is no such repair, or it would do nothing to this network.
+        ConfigError: there is no such repair, it would do nothing to this network, or there is no such output.
         VerificationError: the result differs from the plan.
     """
     model = unwrapped(model)
     check_weights(model, network)
     settings = find_repair(repair_by, model)
-    network = network or trace(model, example_inputs)
+    if network is not None and outputs is not None:
+        raise ConfigError("network= was traced with its own outputs: give outputs= to gnnrl.trace instead")
+    network = network or trace(model, example_inputs, outputs=outputs)
     plan.check(network)
+    if network.outputs is not None:
+        model = copy_network(model)
+        mark(model, Places(network.outputs))
     with outside_inference():
         record = None
         if calibration is not None and (settings is not None or criterion == "taylor"):

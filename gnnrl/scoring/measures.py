@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gnnrl.errors import ConfigError, DataError, EvaluationError, wants_contiguous
 from gnnrl.modules.copies import copy_network, device_of
 from gnnrl.modules.modes import evaluating
+from gnnrl.modules.outputs import counted
 from gnnrl.zoo.batches import Batches, LabelledData, batched, ended, placed
 from gnnrl.zoo.data import check_labels
 
@@ -176,14 +177,17 @@ def logits_of(model: nn.Module, inputs: tuple[Tensor, ...], labels: Tensor, prec
     """Run the network; raise an error if it returns no logits [n, classes], or a label is not one of the classes."""
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         try:
-            logits = model(*inputs)
+            logits = counted(model, model(*inputs))
         except RuntimeError as error:
             # `x.view(n, -1)` runs in the user's layout, but not in channels-last, which is faster
             if not wants_contiguous(error):
                 raise
-            logits = model(*(value.contiguous() for value in inputs))
+            logits = counted(model, model(*(value.contiguous() for value in inputs)))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         what = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise EvaluationError(f"expected logits [n, classes], but the network returns {what}: score it with a function")
+        raise EvaluationError(
+            f"expected logits [n, classes], but the network returns {what}: choose them by outputs= (--outputs), or "
+            "score the network with a function"
+        )
     check_labels(labels, logits.shape[1])
     return logits.float()

@@ -38,11 +38,13 @@ def inspect(
         from gnnrl.cli.inspection import Applied, Inspected
         from gnnrl.cli.loading import load_network
         from gnnrl.compression.study import Study
+        from gnnrl.modules.outputs import parse_outputs
         from gnnrl.network.description import Description
 
         fed, rules = load_network(source, "cpu", narrator), widths.rules()
         follower = Follower(narrator, "top1", 1, None)
-        study = Study(fed.model, fed.example_inputs, rules=rules, importance="l2", repair="none", observer=follower)
+        outputs = parse_outputs(source.outputs)
+        study = Study(fed.model, fed.example_inputs, rules=rules, outputs=outputs, observer=follower, repair="none")
         goal = None if constraint is None else study.goal(constraint)
         network = study.network if goal is None else goal.network
         return Inspected(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from gnnrl.errors import DataError
+from gnnrl.modules.outputs import counted
 from gnnrl.network.tracing.tracer import as_arguments, batch_size_of
 from gnnrl.pruning.calibration.columns import Column
 
@@ -43,15 +44,18 @@ class Feed:
         return cls(tuple(None if place in places else leaf for place, leaf in enumerate(leaves)), places, structure)
 
     def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Any:
-        """Call a network with copies, for it may write to them; fewer inputs than in the example go by position."""
+        """Return the outputs that count; fewer inputs than in the example go by position.
+
+        The network gets copies, for it may write to them.
+        """
         inputs = [value.clone() for value in inputs]
         if self.structure is None or len(inputs) != len(self.places):
-            return model(*inputs)
+            return counted(model, model(*inputs))
         leaves = list(self.leaves)
         for place, value in zip(self.places, inputs, strict=True):
             leaves[place] = value
         args, kwargs = tree_unflatten(leaves, self.structure)
-        return model(*args, **kwargs)
+        return counted(model, model(*args, **kwargs))
 
 
 def gather(

@@ -112,3 +112,38 @@ def test_prune_takes_a_searcher_of_the_users_own() -> None:
 def test_more_plans_than_anybody_can_judge_are_refused() -> None:
     told = run(*prune("--episodes", "99999999999999999999999", "--out", "small"))
     assert (told.exit_code, "less than or equal to" in told.stderr) == (2, True)
+
+
+TELLING = """
+import torch
+from torch import nn
+
+
+class Telling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Conv2d(1, 16, 3), nn.Conv2d(16, 8, 3), nn.Linear(8, 10)
+
+    def forward(self, x):
+        hidden = torch.relu(self.first(x))
+        return {"hidden": hidden, "logits": self.head(torch.relu(self.second(hidden)).mean((2, 3)))}
+"""
+
+
+def test_outputs_that_count_are_said_once_and_hold_for_every_command() -> None:
+    Path("telling.py").write_text(TELLING)
+    network = ("--model", "telling.py:Telling", "--input-shape", "1,1,8,8", "--mean", "0.5", "--std", "0.5")
+    asked = (*network, "--data", "digits", "--outputs", "logits", "--constraint", "macs<=30%", "--untrained")
+    search = ("--searcher", "curves", "--metric", "kl", "--reward-images", "40", "--finetune-epochs", "1")
+    result = run("prune", *asked, *search, "--out", "small", "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert next(layer for layer in facts["layers"] if layer["name"] == "first")["pruned"] < 16
+
+    again = run("evaluate", "small", *network, "--json")
+    assert again.exit_code == 0, again.output
+    named = network[1:4]
+    shown = json.loads(run("inspect", *named, "--outputs", "logits", "--json").stdout)
+    assert {group["name"] for group in shown["shrinking"]} == {"first", "second"}
+    assert "loss" in refused(2, "inspect", *named, "--outputs", "loss")
