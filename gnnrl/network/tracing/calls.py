@@ -16,6 +16,8 @@ _Shape = tuple[int, ...]
 Cut = tuple[_Shape, ...]
 """Shapes of the parts that one call cuts a tensor into."""
 
+_CHECKS = {"_is_all_true", "_is_any_true", "_assert_async", "_assert_scalar"}
+"""Operations to which the checks of torch, such as `torch._check_tensor_all`, lead."""
 _CUTTING = {"__getitem__", "narrow", "split", "split_with_sizes", "select", "unsqueeze"}
 _RANGES = {"slice", "select", "unsqueeze", "index"}
 """Operations that one indexing in Python, such as `x[:, :8, None, 0]`, can become in the program."""
@@ -37,6 +39,21 @@ def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str,
         found.setdefault((operation.name, operation.shape), set()).add(after)
     filled = {(operation.name, operation.shape) for operation in network.operations if operation.is_filled}
     return {key: after for key, after in found.items() if key not in filled}
+
+
+def _only_checked(network: Network) -> set[tuple[str, _Shape]]:
+    """Return name and dense shape of operations whose results only decide whether the user's code raises an error."""
+    readers: dict[int, list[int]] = {}
+    for operation in network.operations:
+        for index in operation.inputs:
+            readers.setdefault(index, []).append(operation.index)
+    checks: set[int] = set()
+    for operation in reversed(network.operations):
+        read = readers.get(operation.index, [])
+        if checks.issuperset(read) if read else operation.name in _CHECKS:
+            checks.add(operation.index)
+    other = {(operation.name, operation.shape) for operation in network.operations if operation.index not in checks}
+    return {(network.operations[index].name, network.operations[index].shape) for index in checks} - other
 
 
 def _after(shape: _Shape, axes: Sequence[Axis], alive: NDArray[np.bool_]) -> _Shape:
@@ -167,12 +184,13 @@ class CallCheck(CallLog):
 
     A view may run with wrong sizes (`view(n, self.heads, -1)`) and compute something else. So shapes are compared
     inside the network, too, not only at its end. Numbers that are computed from a size, such as the scale
-    `q.shape[-1] ** -0.5` of attention, must not change.
+    `q.shape[-1] ** -0.5` of attention, must not change, unless the code only checks its inputs with them.
     """
 
     def __init__(self, dense: CallLog, network: Network, alive: NDArray[np.bool_]) -> None:
         super().__init__()
         self._dense, self._predicted = dense, _shapes_after(network, alive)
+        self._free = _only_checked(network)
         cuts = _cuts_after(network, alive).items()
         self._expected = {key: iter(after) for key, after in cuts if dense.cuts.count(key) == len(after)}
         self._cuts = iter(dense.cuts)
@@ -188,7 +206,7 @@ class CallCheck(CallLog):
         """Compare a call with the same call of the dense network, and log it."""
         at, dense = len(self.shapes), self._dense
         if at < len(dense.shapes) and dense.shapes[at][0] == name:
-            if numbers != (before := dense.numbers[at]):
+            if numbers != (before := dense.numbers[at]) and dense.shapes[at] not in self._free:
                 raise ValueError(f"{name} by {before} becomes {name} by {numbers}: the number depends on this size")
             expected = self._predicted.get(dense.shapes[at])
             if expected is not None and shape not in expected:

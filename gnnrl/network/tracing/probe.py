@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import getattr_static
 from itertools import product
 from traceback import walk_tb
 from types import CodeType
@@ -229,9 +230,8 @@ def _running(error: BaseException, model: nn.Module) -> _Running:
     read: dict[str, frozenset[str]] = {}
     for frame, _ in walk_tb(error.__traceback__):
         code, known = frame.f_code, frame.f_locals
-        owner, *outer = (
-            paths.get(id(known.get(name))) for name in (*(code.co_varnames[:1] or [""]), *code.co_freevars)
-        )
+        arguments = code.co_varnames[: code.co_argcount] or ("",)  # a processor is given the module that it works for
+        owner, *outer = (paths.get(id(known.get(name))) for name in (*arguments, *code.co_freevars))
         if owner is not None:  # the first argument is `self`, whatever the user calls it
             modules.pop(owner, None)
             modules[owner] = None
@@ -242,8 +242,12 @@ def _running(error: BaseException, model: nn.Module) -> _Running:
 
 
 def _names(code: CodeType, module: nn.Module) -> frozenset[str]:
-    """Return the names that code reads, and those that functions of the module read which the code names."""
-    called = (getattr(getattr(module, name, None), "__code__", None) for name in code.co_names)
+    """Return the names that code reads, and those that functions of the module read which the code names.
+
+    The user's properties and `__getattr__` are not called, because they may raise any error.
+    """
+    found = (getattr_static(module, name, None) for name in code.co_names)
+    called = (getattr(getattr(function, "__func__", function), "__code__", None) for function in found)
     return frozenset(code.co_names).union(*(inner.co_names for inner in called if inner))
 
 

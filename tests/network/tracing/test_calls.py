@@ -58,3 +58,31 @@ def test_halves_of_what_there_is_go_together_though_one_of_an_odd_number_is_righ
         kept = [np.arange(units) if group.name == "stem.0" else np.arange(group.size) for group in network.groups]
         small = remove(traced("channel_half_slice").model, network, kept)
         verify(traced("channel_half_slice").model, small, network, kept, images())
+
+
+class Described(nn.Module):
+    """Puts features of a picture at marked words, and checks that they are as many numbers as there is room for."""
+
+    def __init__(self, *, checked: bool = True) -> None:
+        super().__init__()
+        self.words, self.picture, self.head = nn.Embedding(9, 8), nn.Linear(6, 8), nn.Linear(8, 3)
+        self.checked = checked
+
+    def forward(self, words: Tensor, picture: Tensor) -> Tensor:
+        places, features = words == 0, self.picture(picture)
+        room = places.sum() * features.shape[-1]
+        if self.checked:
+            torch._check_tensor_all(room == features.numel(), lambda: "other numbers of places and features")
+            room = torch.ones(())
+        return self.head(self.words(words).masked_scatter(places[..., None], features)) * room
+
+
+def test_a_number_that_the_code_only_checks_may_depend_on_a_size() -> None:
+    inputs = torch.tensor([[0, 3, 0, 5], [2, 0, 0, 1]]), torch.randn(4, 6)
+    model = Described().eval()
+    network = trace(model, inputs)
+
+    (group,) = network.groups
+    assert group.size == 8
+    verify(model, remove(model, network, [range(3)]), network, [range(3)], inputs)
+    assert not trace(Described(checked=False).eval(), inputs).groups

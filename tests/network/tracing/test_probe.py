@@ -135,3 +135,56 @@ def test_a_parameter_that_training_with_data_reads_keeps_what_it_meets(by_mask: 
     assert {group.name for group in network.groups} == {"hidden"}
     small = prune(model, x, Plan.uniform(network, "macs<=80%"), network=network)
     small.train()(torch.randn(16, 8)).sum().backward()
+
+
+class Looked(nn.Module):
+    """Takes attributes from its settings if they seem to have them, as diffusers does: `items` is a KeyError."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head, self.channels = conv(3, 8), Head(8), 8
+
+    def __getattr__(self, name: str) -> Any:
+        settings: dict[str, Any] = {}
+        return settings[name] if hasattr(settings, name) else super().__getattr__(name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        assert list({"channels": x.shape[1]}.items()) == [("channels", self.channels)]
+        return self.head(x)
+
+
+def test_attributes_that_the_code_does_not_read_are_not_looked_up() -> None:
+    (group,) = trace(Looked(), images()).groups
+
+    assert group.size == 8
+
+
+class Processor:
+    """Computes attention for a module, as a processor of diffusers does; it is not a module itself."""
+
+    def __call__(self, attention: nn.Module, x: Tensor) -> Tensor:
+        rows = len(x), -1, attention.heads, attention.q.out_features // attention.heads
+        q, k, v = (layer(x).view(rows).transpose(1, 2) for layer in (attention.q, attention.k, attention.v))
+        return attention.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Processed(nn.Module):
+    """Gives itself to the processor, which reads its number of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(12, 12) for _ in range(4))
+        self.heads, self.processor = 4, Processor()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.processor(self, x)
+
+
+def test_an_attribute_that_code_outside_a_module_reads_is_bound() -> None:
+    model, x = Processed(), torch.randn(2, 5, 12)
+    network = trace(model, x)
+
+    assert [group.kind for group in network.groups] == ["heads"]
+    small = prune(model, x, Plan.of_widths(network, [3]))
+    assert (small.heads, small.q.out_features) == (3, 9)

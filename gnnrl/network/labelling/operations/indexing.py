@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 import torch
 
-from gnnrl.network.labelling.operations.call import Call, Rule
+from gnnrl.network.labelling.operations.call import Call, Rule, operation_name
 from gnnrl.network.labelling.operations.pointwise import unify
 from gnnrl.network.labels import Component, Value, squeeze_fixed, wide
 from gnnrl.network.reasons import Kind
@@ -153,6 +153,27 @@ def index_put(call: Call) -> Value:
     return Value(call.shape, tuple(back))
 
 
+def masked_scatter(call: Call) -> Value:
+    """Put rows of another tensor at positions of a mask, as image features between the embeddings of words.
+
+    A mask of size one along the last dimension takes whole rows, so that channels meet channels of the same number.
+    """
+    mask, source = call["mask"], call.shape_of("source")
+    while operation_name(mask) in ("expand", "expand_as", "to") and mask.meta["val"].shape[-1] > 1:
+        mask = mask.all_input_nodes[0]
+    if mask.meta["val"].shape[-1] > 1 or source[-1] != call.shape[-1]:
+        for name in ("self", "source"):
+            call.freeze(call.value(name), Kind.PUT_AT_POSITIONS)
+        return Value(call.shape)
+    rows = [
+        call.whole(value, range(len(value.shape) - 1), Kind.PUT_AT_POSITIONS)
+        for value in map(call.value, ("self", "source"))
+    ]
+    last = (*(1 for _ in call.shape[1:]), call.shape[-1])
+    rows = [Value(last[-len(row.shape) :], row.components).aligned(len(last)) for row in rows]
+    return Value(call.shape, unify(call, [], last, rows).components)
+
+
 def index_select(call: Call) -> Value:
     """Take constant positions of one dimension."""
     value = call.value("self")
@@ -170,4 +191,5 @@ RULES: dict[str, Rule] = {
     "index": index,
     "index_select": index_select,
     "index_put": index_put,
+    "masked_scatter": masked_scatter,
 }

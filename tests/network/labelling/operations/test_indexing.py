@@ -16,7 +16,27 @@ def put(x: Tensor, index: Any, values: Tensor) -> Tensor:
     return x
 
 
+def scatter(x: Tensor, mask: Tensor, features: Tensor) -> Tensor:
+    """Put rows of features [rows, C] into x [N, C, H, W] at the columns of a mask."""
+    return x.movedim(1, -1).masked_scatter(mask, features).movedim(-1, 1)
+
+
+def rows_of(x: Tensor) -> Tensor:
+    return x.movedim(1, -1).flatten(0, -2)
+
+
+def odd_columns(x: Tensor) -> Tensor:
+    return torch.arange(x.shape[-1])[:, None] % 2 == 1
+
+
 CASES = {
+    "rows put at a mask": Case(lambda x: scatter(x, odd_columns(x), rows_of(x.relu())), 8),
+    "rows put at an expanded mask": Case(
+        lambda x: scatter(x, odd_columns(x).expand_as(x.movedim(1, -1)), rows_of(x.relu())), 8
+    ),
+    "elements put at a mask": Case(
+        lambda x: scatter(x, odd_columns(x), rows_of(x).flatten()), 0, Kind.PUT_AT_POSITIONS
+    ),
     "put in space": Case(lambda x: x.index_put((torch.tensor([0, 1]),), x.relu()), 8),
     "put at pixels": Case(lambda x: put(x, (slice(None), slice(None), [1, 2]), x[:, :, :2]), 8),
     "put into channels": Case(lambda x: put(x, (slice(None), [1]), x[:, :1]), 0, Kind.PUT_AT_POSITIONS),
