@@ -8,10 +8,16 @@ saved, loaded by a fresh process into a fresh instance of its class and compared
 process of its own, with limits of time and memory. With --peer, Torch-Pruning removes channels of the same networks
 with the same criterion until half of the MACs are left, and is checked the same way. The script continues where it was
 interrupted.
+
+    benchmarks/coverage.py --library transformers [--only llama,bert]
+
+checks the networks of a library (`coverage_rows.py`), in an environment of its own: `pip install` the packages that
+`LIBRARIES` names, and gnnrl. `--table` writes `docs/coverage.md` from all that is known of libraries.
 """
 
 import argparse
 import contextlib
+import importlib
 import json
 import multiprocessing
 import resource
@@ -24,6 +30,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import coverage_table
 import machine
 import torch
 from builders import SIBLINGS, build, names
@@ -156,9 +163,9 @@ def _backward(model: nn.Module, inputs: torch.Tensor) -> None:
     torch.autograd.backward(result.sum())
 
 
-def _in_process(function: Callable[..., Any], *arguments: object) -> object:
+def _in_process(function: Callable[..., Any], *arguments: object, method: str = "spawn") -> object:
     """Run a function in a process of its own, within limits; its result, or what went wrong as text."""
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, function, arguments), daemon=False)
     process.start()
@@ -190,7 +197,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names, joined by commas")
     parser.add_argument("--peer", action="store_true", help="check Torch-Pruning too")
     parser.add_argument("--again", action="store_true", help="forget what was found before")
+    parser.add_argument("--library", choices=list(coverage_table.LIBRARIES), help="check networks of this library")
+    parser.add_argument("--table", action="store_true", help="write the page of all libraries")
     options = parser.parse_args()
+    if options.library:
+        check_library(options.library, options.only.split(",") if options.only else [], again=options.again)
+    if options.library or options.table:
+        coverage_table.write()
+        return
     known = {} if options.again or not RESULT.exists() else json.loads(RESULT.read_text())["findings"]
     wanted = options.only.split(",") if options.only else names()
     tools = {"gnnrl": check_gnnrl, **({"torch-pruning": check_peer} if options.peer else {})}
@@ -211,6 +225,35 @@ def main() -> None:
         print(f"{tool}: {sound} of {len(found)} networks sound, {len(wanted) - len(found)} not checked")
     print("".join(f"{name} is represented by {sibling}.\n" for name, sibling in SIBLINGS.items()), end="")
     sys.exit(0)
+
+
+def check_library(library: str, only: list[str], *, again: bool) -> None:
+    """Check the networks of a library that were not checked yet, and keep what was found."""
+    torch.set_num_threads(1)
+    names = importlib.import_module(f"coverage_{library}").names()
+    known = coverage_table.read()
+    section = known.setdefault(library, {"rows": {}})
+    section |= {**machine.describe(), "versions": coverage_table.versions(library)}
+    for name in only or names:
+        if name in section["rows"] and not (again or only):
+            continue
+        start = perf_counter()
+        found = _in_process(check_row, library, name, method="fork")  # the library is imported once
+        row = found if isinstance(found, dict) else {"name": name, "problems": [f"process: {found}"]}
+        row["wall"] = round(perf_counter() - start, 1)
+        section["rows"][name] = row
+        coverage_table.keep(library, section)
+        print(coverage_table.line(row), flush=True)
+    section["rows"] = {name: section["rows"][name] for name in names if name in section["rows"]}
+    coverage_table.keep(library, section)
+
+
+def check_row(library: str, name: str) -> dict[str, Any]:
+    """Check one network of a library."""
+    from coverage_rows import check
+
+    module = importlib.import_module(f"coverage_{library}")
+    return asdict(check(name, lambda: module.build(name)))
 
 
 def _print(finding: Finding) -> None:
