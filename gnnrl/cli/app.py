@@ -23,7 +23,7 @@ from gnnrl.cli.help import Teaching, describe
 from gnnrl.cli.streams import silence_torch
 from gnnrl.cli.torchrun import helps, parting, refuse
 from gnnrl.errors import GnnrlError, InputsError, ResourceError, choices, explained, first_line, is_out_of_memory
-from gnnrl.runs.interruption import Interrupted
+from gnnrl.runs.interruption import Interrupted, interrupt_again
 from gnnrl.version import __version__
 
 _COMMANDS = (demo, inspect, prune, resume, finetune, compare, evaluate, export, report, bench)
@@ -143,6 +143,7 @@ def main() -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal without "█" shows "?" instead of a traceback
     sys.excepthook = _print_traceback
+    sys.unraisablehook = interrupt_again
     silence_torch()
     hide_broken(os.environ)
     with parting():

@@ -6,6 +6,7 @@ SIGHUP (the terminal was closed) do the same, and end the process within ten sec
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from types import FrameType
 
 PATIENCE = 5.0
 LONGEST = 9.0
+_AGAIN = 0.05
+"""Seconds until a lost Ctrl-C is sent again."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -31,6 +34,18 @@ def deferred() -> Iterator[None]:
             signal.signal(number, handler)
         for number in waiting:
             signal.raise_signal(number)
+
+
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send Ctrl-C again if it met Python where no error can be raised; to be `sys.unraisablehook`.
+
+    While modules are imported and objects released, Python calls functions whose errors it only prints. A command
+    would go on as if nobody had pressed Ctrl-C.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _numbers() -> list[int]:

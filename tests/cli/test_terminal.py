@@ -125,6 +125,18 @@ def test_a_command_without_a_run_says_that_it_was_interrupted(tmp_path: Path) ->
     assert terminal.lines[2:] == ["error: interrupted; nothing was saved", ""]
 
 
+def test_ctrl_c_is_not_lost_where_python_can_raise_no_error(tmp_path: Path) -> None:
+    """As in the functions that Python calls while modules are imported: it only prints what these raise."""
+    (tmp_path / "net.py").write_text(
+        "import signal, time\n\n\nclass Module:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\n"
+        "        [None for _ in range(10)]\n\n\ndef make():\n    Module()\n    time.sleep(60)\n"
+    )
+    terminal = gnnrl("inspect", "net.py:make", "--input-shape", "1,1,8,8", folder=tmp_path)
+    assert terminal.end() in (130, -signal.SIGINT)
+    assert stages(terminal, "✗") == ["loading the network"]
+    assert terminal.lines[2:] == ["error: interrupted; nothing was saved", ""]
+
+
 def test_a_pipe_gets_a_line_in_five_seconds_without_control_codes(tmp_path: Path) -> None:
     began = time.monotonic()
     done = subprocess.run(
