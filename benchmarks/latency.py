@@ -17,8 +17,8 @@ import torch
 
 from gnnrl.latency.agreement import agree
 from gnnrl.latency.measurement import measure_latency, time_plans
-from gnnrl.network.cost import as_constraints
 from gnnrl.network.labels import Component
+from gnnrl.network.limits import as_constraints
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.allocation import Allocation

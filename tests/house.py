@@ -28,7 +28,7 @@ FLOORS = (
     {"network", "zoo"},
     {"pruning"},
     {"artifacts", "environment", "latency", "scoring"},
-    {"report", "runs", "searchers", "training"},
+    {"engines", "report", "runs", "searchers", "training"},
     {"executors", "_seed_api"},
     {"compression", "graph_env", "lib", "models"},
     {"cli"},

@@ -23,7 +23,7 @@ from gnnrl.cli.jobs import Job
 from gnnrl.cli.run_settings import Again, read_job, written
 from gnnrl.cli.runs import Found
 from gnnrl.errors import ArtifactError, ConfigError, GnnrlError, RunWarning
-from gnnrl.network.cost import Constraint
+from gnnrl.network.limits import Constraint
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.rules import parse_bounds
 from gnnrl.runs.directory import read_settings

@@ -62,7 +62,8 @@ class Job(Training):
         str,
         start(
             "Limit on macs, params, bytes, activations (their peak) or latency: a share (latency<=60%) or an amount "
-            "(params<=1.5M, latency<=5ms), several joined by commas. Quote it: the shell reads < itself.",
+            "(params<=1.5M, latency<=5ms), several joined by commas; @ENGINE[:PRECISION] after a latency: onnxruntime, "
+            "openvino, compile, or file.py:Class. Quote it: the shell reads < itself.",
             metavar="LIMIT",
         ),
     ] = "macs<=50%"
@@ -116,7 +117,7 @@ class Sweep(Job):
 
     def jobs(self) -> list[Job]:
         """Return a job for each limit; raise ConfigError if there is none, or one twice."""
-        from gnnrl.network.cost import name_limit
+        from gnnrl.network.limits import name_limit
 
         names = {limit: name_limit(limit) for limit in self.limits}
         if not names or len({*names.values()}) < len(self.limits):

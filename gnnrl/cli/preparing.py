@@ -17,8 +17,10 @@ from gnnrl.cli.tuning import tune
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.search import Search
 from gnnrl.compression.study import Study
+from gnnrl.engines.table import engines_in, find_target
 from gnnrl.errors import ConfigError
 from gnnrl.modules.outputs import parse_outputs
+from gnnrl.network.limits import Constraint
 from gnnrl.pruning.rules import describe_rounding
 from gnnrl.scoring.classes import ClassTally
 from gnnrl.scoring.measures import evaluator
@@ -33,6 +35,9 @@ def check_settings(job: Job, *, trained: bool = True) -> None:
     check_device(job.device)
     find_searcher(job.searcher)
     job.place.find()
+    for limit in Constraint.parse(job.constraint):
+        if limit.engine:
+            find_target(limit.engine, engines_in(job.constraint))
     if ":" not in job.source.model:
         input_spec(job.source.model)
     if trained and not job.untrained and not job.source.has_weights:
@@ -115,6 +120,7 @@ def prepare(
         fed.example_inputs,
         rules=job.widths.rules(),
         outputs=parse_outputs(job.source.outputs),
+        engines={name: engine for limit in limits for name, engine in engines_in(limit).items()},
         importance=job.importance,
         repair=job.repair,
         calibration_images=job.calibration_images,

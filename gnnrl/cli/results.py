@@ -38,7 +38,7 @@ class Pruned(Outcome):
 
     record: Record
     rules: Applied
-    latency: Mapping[str, float] | None
+    latency: Mapping[str, float | str] | None
     out: str
     seconds: float
 
@@ -62,7 +62,7 @@ class Pruned(Outcome):
 
     def show(self) -> None:
         """Print tables and commands."""
-        error = None if self.latency is None else self.latency["error"]
+        error = None if self.latency is None else float(self.latency["error"])
         show_result(stdout(), self.record, self.out, self.seconds, error)
 
 

@@ -53,7 +53,7 @@ class Widths:
 
     def check(self, constraint: str | None) -> None:
         """Refuse a limit or rules that cannot be read; raises ConfigError."""
-        from gnnrl.network.cost import Constraint
+        from gnnrl.network.limits import Constraint
 
         if constraint is not None:
             Constraint.parse(constraint)

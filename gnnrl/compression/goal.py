@@ -1,10 +1,10 @@
 """A goal: one limit on one network, parsed, checked and projected once."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gnnrl.errors import ConfigError, GnnrlWarning
-from gnnrl.network.cost import Constraint
+from gnnrl.network.limits import Constraint
 from gnnrl.network.structure import Network
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
@@ -29,7 +29,8 @@ class Goal:
     def of(cls, constraint: str, limits: tuple[Constraint, ...], network: Network, rules: WidthRules) -> "Goal":
         """Check that the limits can be met; the error names the smallest possible limit."""
         latency = next((limit for limit in limits if limit.metric == "latency"), None)
-        return cls(constraint, Projection.build(network, limits, rules), latency)
+        budget = [_against(limit, network) for limit in limits]
+        return cls(constraint, Projection.build(network, budget, rules), latency)
 
     @property
     def network(self) -> Network:
@@ -50,3 +51,10 @@ class Goal:
             )
         if met := self.explain_met():
             warnings.warn(met, GnnrlWarning, stacklevel=5)
+
+
+def _against(limit: Constraint, network: Network) -> Constraint:
+    """Return a share of the latency as milliseconds, because it may be measured in another precision."""
+    if limit.metric != "latency" or not limit.relative:
+        return limit
+    return replace(limit, limit=network.cost.whole("latency", network.widths) * limit.limit / 100, relative=False)

@@ -16,6 +16,7 @@ from gnnrl.compression.progress import is_watched
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.study import Study
+from gnnrl.engines.engine import Engine
 from gnnrl.modules.outputs import Outputs
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
@@ -41,6 +42,7 @@ def compress(
     rules: WidthRules | None = None,
     network: Network | None = None,
     outputs: Outputs | None = None,
+    engines: Mapping[str, Engine] | None = None,
     calibration_images: int = 500,
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -58,7 +60,8 @@ def compress(
         model: any module that `torch.export` accepts; it is not changed.
         example_inputs: a tensor, a tuple or a dictionary of inputs, batch dimension first.
         constraint: a limit, such as `macs<=50%` or `latency<=60%`, or several joined by commas. The limit on latency
-            holds for a forward pass of the example inputs, on this device and with as many threads as PyTorch uses.
+            holds for a forward pass of the example inputs, on this device and with as many threads as PyTorch uses; in
+            the engine that it names, as in `latency<=60%@onnxruntime` or `latency<=5ms@openvino:int8`, else in PyTorch.
         evaluate: the reward: a function from a network to a score (higher is better), or batches (x, y) for top-1. The
             function gets copies, and may change them.
         calibration: batches x or (x, y) for error curves and repair; labels only for the criterion `taylor`.
@@ -73,6 +76,7 @@ def compress(
         network: the result of `trace` for this model, so that it is not traced again.
         outputs: outputs that must keep their shapes and meaning, and by which networks are compared; by default all.
             Names or positions in what the network returns, or a function of it, see `gnnrl.trace`.
+        engines: your own engines by name, which a limit on latency may name; see `gnnrl.engines.engine.Engine`.
         device: device to compute on; by default the model's.
         on_stage: function that is called with the name of each stage when it starts.
         on_trial: function that is called after each scored plan.
@@ -105,6 +109,7 @@ def compress(
         calibration_images=calibration_images,
         network=network,
         outputs=outputs,
+        engines=engines,
         seed=seed,
         device=device,
         observer=Callbacks(on_stage, on_trial, on_calibration),
@@ -164,7 +169,7 @@ def compare(
         seeds: seeds of the runs of each searcher.
         episodes: number of plans that each run may score.
         path: file that is written after each run; runs that it holds already are not run again.
-        settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `outputs`,
+        settings: `evaluate`, `calibration`, `test`, `importance`, `repair`, `rules`, `network`, `outputs`, `engines`,
             `calibration_images`, `device`, `executor`, `progress`, `on_stage`, `on_calibration` and `on_trial` as in
             `compress`.
 

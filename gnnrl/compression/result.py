@@ -13,7 +13,8 @@ from gnnrl.artifacts import bundle
 from gnnrl.artifacts.exported import Export
 from gnnrl.artifacts.formats import export
 from gnnrl.latency.agreement import LatencyCheck
-from gnnrl.network.cost import Constraint, Cost
+from gnnrl.network.cost import Cost
+from gnnrl.network.limits import Constraint
 from gnnrl.network.obstacles import find_obstacles, show_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.plan import Plan

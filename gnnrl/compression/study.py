@@ -21,13 +21,14 @@ from gnnrl.compression.progress import Bars, is_watched
 from gnnrl.compression.result import CompressionResult
 from gnnrl.compression.search import Search
 from gnnrl.compression.timing import Timing
+from gnnrl.engines.engine import Engine
 from gnnrl.errors import ConfigError
 from gnnrl.executors.table import find_executor, started
 from gnnrl.modules.copies import copy_network, device_of, on_device
 from gnnrl.modules.modes import outside_inference
 from gnnrl.modules.outputs import Outputs, Places, mark
 from gnnrl.moved import warn_renamed
-from gnnrl.network.cost import Constraint, name_limit
+from gnnrl.network.limits import Constraint, name_limit
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_weights
 from gnnrl.network.tracing.tracer import trace, unwrapped
@@ -55,8 +56,8 @@ class Study:
     unreachable limit is refused before data are read.
 
     Args:
-        model, example_inputs, evaluate, calibration, rules, network, outputs, device: see `gnnrl.compress`; `evaluate`
-            and `calibration` may come later, by `provide`.
+        model, example_inputs, evaluate, calibration, rules, network, outputs, engines, device: see `gnnrl.compress`;
+            `evaluate` and `calibration` may come later, by `provide`.
         observer: object that receives the progress.
         progress: see `gnnrl.compress`; by default there are no lines if an observer is given.
         criteria: `importance`, `repair` and `calibration_images`, see `gnnrl.compress`; `seed` of the criterion
@@ -78,6 +79,7 @@ class Study:
         rules: WidthRules | None = None,
         network: Network | None = None,
         outputs: Outputs | None = None,
+        engines: Mapping[str, Engine] | None = None,
         device: str | torch.device | None = None,
         observer: Observer | None = None,
         progress: bool | None = None,
@@ -86,6 +88,7 @@ class Study:
         self.rules = WidthRules() if rules is None else rules
         if not isinstance(self.rules, WidthRules):
             raise ConfigError(f"rules must be gnnrl.WidthRules(...), got {type(rules).__name__}")
+        self.engines = dict(engines or {})
         self.criteria = Criteria(**criteria)
         self.inputs = example_inputs
         self._evaluate: Evaluate | None = None
@@ -117,7 +120,7 @@ class Study:
     @cached_property
     def timing(self) -> Timing:
         """The latency of the network and of its plans, for limits on it."""
-        return Timing(self.model, self.network, self.inputs)
+        return Timing(self.model, self.network, self.inputs, self.rules, self.engines)
 
     def provide(
         self, evaluate: Evaluate | Iterable[Any], calibration: Iterable[Any] | None, doubt: str | None = None
@@ -148,9 +151,10 @@ class Study:
     def goal(self, constraint: str) -> Goal:
         """Check a limit on this network, and that it can be met; if it limits latency, measure the layers."""
         limits, network = Constraint.parse(constraint), self.network
-        if any(limit.metric == "latency" for limit in limits):
-            with outside_inference():
-                network = self.timing.measured(self.clock)
+        for limit in limits:
+            if limit.metric == "latency":
+                with outside_inference():
+                    network = self.timing.measured(limit, self.clock)
         return Goal.of(str(constraint), limits, network, self.rules)
 
     def goals(self, constraints: Sequence[str]) -> list[Goal]:

@@ -24,12 +24,14 @@ class LatencyCheck:
         limit_ms: the limit, in milliseconds of these measurements.
         dense_ms, pruned_ms: medians of interleaved forward passes.
         predicted_ms: the prediction of the model before this plan corrected it.
+        where: the engine that was measured, its version and precision, the threads and the batch.
     """
 
     limit_ms: float
     dense_ms: float
     pruned_ms: float
     predicted_ms: float
+    where: str = ""
 
     @property
     def error(self) -> float:
@@ -41,10 +43,10 @@ class LatencyCheck:
         """Share of the limit that the pruned network takes; above 1 it misses the limit."""
         return self.pruned_ms / self.limit_ms
 
-    def facts(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float | str]:
         """Return all values as JSON values."""
         names = ("limit_ms", "dense_ms", "pruned_ms", "predicted_ms", "error", "used")
-        return {name: round(float(getattr(self, name)), 4) for name in names}
+        return {name: round(float(getattr(self, name)), 4) for name in names} | {"where": self.where}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +114,26 @@ def _check(
     dense, pruned = map(float, milliseconds)
     network = projection.network
     limit, predicted = dict(projection.budget.limits)["latency"], float(network.cost.metric("latency", widths))
-    # Shares refer to the model's latency of the dense network before any correction.
-    expected = float(network.cost.metric("latency", network.widths)) / _factor(network)
+    # Shares refer to the latency of the dense network before any correction, measured or of the model.
+    whole = network.cost.whole("latency", network.widths)
+    expected = whole / (1.0 if _form(network).reference else _factor(network))
     slower = dense / expected if relative else 1.0
     return LatencyCheck(limit * slower, dense, pruned, predicted * slower)
 
 
-def _factor(network: Network) -> float:
+def _form(network: Network) -> Latency:
     form = network.cost.metrics["latency"].form
     assert isinstance(form, Latency)
-    return form.factor
+    return form
+
+
+def _factor(network: Network) -> float:
+    return _form(network).factor
 
 
 def with_factor(network: Network, factor: float = 1.0) -> Network:
     """Return the network with another correction of its model of latency, by default none; shares refer to that."""
-    metric = network.cost.metrics["latency"]
-    assert isinstance(metric.form, Latency)
-    corrected = replace(metric, form=replace(metric.form, factor=factor))
+    corrected = replace(network.cost.metrics["latency"], form=replace(_form(network), factor=factor))
     return replace(network, cost=network.cost.including("latency", corrected))
 
 

@@ -95,13 +95,19 @@ def time_plans(
         ledger: known times, which are not measured again.
     """
     orders = orders or [np.arange(group.size) for group in network.groups]
-    kept = [[order[len(order) - width :] for order, width in zip(orders, plan, strict=True)] for plan in plans]
 
     def measure() -> NDArray[np.float64]:
-        models = [remove(model, network, units) for units in kept]
-        return time_models(models, example_inputs, rounds=rounds, clock=clock)
+        return time_models(pruned_models(model, network, plans, orders), example_inputs, rounds=rounds, clock=clock)
 
     return (ledger or Ledger()).seconds(name_of("plans", plans.tolist()), len(plans), measure)
+
+
+def pruned_models(
+    model: nn.Module, network: Network, plans: NDArray[np.int64], orders: Sequence[Component]
+) -> list[nn.Module]:
+    """Return the pruned network of each plan [N, G]; the first units of each group's order go."""
+    kept = [[order[len(order) - width :] for order, width in zip(orders, plan, strict=True)] for plan in plans]
+    return [remove(model, network, units) for units in kept]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnrl.network.cost import Form
 from gnnrl.network.labels import Component
 from gnnrl.network.polynomial import Polynomial
 
@@ -75,18 +76,21 @@ class Latency:
     """Milliseconds of a forward pass:  factor · (scale · Σ tables + constant + per_byte · bytes of all results).
 
     Attributes:
-        tables: milliseconds of the layers alone.
+        tables: functions of sizes that sum to the milliseconds of the layers.
         volume: bytes of all results, which the operations other than layers read and write.
         scale, constant, per_byte: coefficients fitted to whole networks.
         factor: correction by a measured plan.
+        reference: milliseconds of the dense network that shares refer to, where that is not this model's own: in
+            another precision of the same engine; None otherwise.
     """
 
-    tables: tuple[Tables, ...]
+    tables: tuple[Form, ...]
     volume: Polynomial
     scale: float = 1.0
     constant: float = 0.0
     per_byte: float = 0.0
     factor: float = 1.0
+    reference: float | None = None
 
     def value(self, sizes: NDArray[np.int64]) -> Floats:
         """Return the milliseconds [...] for sizes [..., S]."""

@@ -7,7 +7,6 @@ MACs are counted per sample for convolutions, linear layers, matrix products and
 it is a function of sizes, too.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -15,17 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnrl.errors import ConfigError, question
+from gnnrl.errors import ConfigError
 from gnnrl.network.labels import Component
+from gnnrl.network.limits import Constraint, as_constraints, show_amount
 from gnnrl.network.polynomial import Polynomial, Sizes
 
-COSTS = ("macs", "params", "bytes", "activations", "latency")
-_SUFFIX = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
-_OF_BYTES = ("kb", "mb", "gb")
-_LIMIT = r"([a-z_]+)\s*<=?\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(%|ms|us|s|[kmg]b|[kmgb]?)"
 _SMALLEST_LIMIT = 1e-9
-_SMALLEST_SIZE = 100
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -126,110 +120,17 @@ class CostModel:
         """Return derivatives of one cost with respect to widths [G] or [N, G]: the price of one unit of each group."""
         return self.metrics[name].price(widths)
 
+    def whole(self, name: str, widths: Component) -> float:
+        """Return the amount that shares of a cost refer to: that of the dense network, whose widths these are.
+
+        Shares of a latency refer to the dense network in fp32, also where another precision was measured.
+        """
+        reference: float | None = getattr(self.metrics[name].form, "reference", None)
+        return float(self.metric(name, widths)) if reference is None else reference
+
     def including(self, name: str, metric: CostFunction) -> "CostModel":
         """Return a copy in which one cost function is added or replaced."""
         return replace(self, metrics={**self.metrics, name: metric})
-
-
-def show_amount(metric: str, amount: float) -> str:
-    """Write an amount of a cost."""
-    return f"{amount:.4g}ms" if metric == "latency" else f"{amount:,.0f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A limit on one cost, as a share of the dense network or an amount: `macs<=50%`, `params<=1.5M`, `latency<=5ms`.
-
-    Attributes:
-        limit: a percentage, an amount, or milliseconds of latency.
-    """
-
-    metric: str
-    limit: float
-    relative: bool
-
-    @classmethod
-    def parse(cls, text: str) -> tuple["Constraint", ...]:
-        """Read limits separated by commas.
-
-        Raises:
-            ConfigError: the text is not a limit. The message shows an example.
-        """
-        ungrouped = re.sub(r"(\d),(?=\d{3}(?!\d))", r"\1", str(text))
-        if (found := re.sub(r"(\d),(?=\d)", r"\1.", ungrouped)) != str(text):
-            raise ConfigError(f"{text!r}: a comma separates limits; write {found}")
-        parts = [part.strip() for part in str(text).split(",") if part.strip()]
-        if not parts:
-            raise ConfigError("no limit was given; write for example macs<=50%")
-        constraints = tuple(_parse_one(part) for part in parts)
-        names = [constraint.metric for constraint in constraints]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"{', '.join(sorted(twice))} is limited twice in {text!r}; give each cost one limit")
-        return constraints
-
-    def __str__(self) -> str:
-        shown = f"{self.limit:.6g}%" if self.relative else show_amount(self.metric, self.limit)
-        return f"{self.metric}<={shown}"
-
-
-def name_limit(constraint: str) -> str:
-    """Return a name for a folder: `macs-50` for `macs<=50%`, `latency-5ms` for `latency<=5ms`.
-
-    Raises:
-        ConfigError: the text is not a limit.
-    """
-    parts = (str(part).replace("<=", "-").replace("%", "").replace(",", "") for part in Constraint.parse(constraint))
-    return "-".join(parts)
-
-
-def as_constraints(constraint: str | Sequence[Constraint]) -> tuple[Constraint, ...]:
-    """Return limits that are given as text or as constraints.
-
-    Raises:
-        ConfigError: the argument is neither of these. The message shows an example.
-    """
-    if isinstance(constraint, str):
-        return Constraint.parse(constraint)
-    if not isinstance(constraint, tuple | list) or not all(isinstance(each, Constraint) for each in constraint):
-        raise ConfigError(f"a limit must be a text, got {constraint!r}; write for example macs<=50%")
-    return tuple(constraint)
-
-
-def _parse_one(text: str) -> Constraint:
-    example = f"write for example macs<=50%, params<=1.5M or latency<=5ms (costs: {', '.join(COSTS)})"
-    match = re.fullmatch(_LIMIT, text, re.IGNORECASE)
-    if not match:
-        raise ConfigError(f"{text!r} is not a limit; {example}")
-    metric, number, unit = match[1].lower(), match[2], match[3].lower()
-    if metric == "flops" and unit == "%":
-        metric = "macs"
-    if metric == "flops":
-        raise ConfigError(f"{text!r}: a number of FLOPs is ambiguous (one MAC is two); limit macs instead, or a share")
-    if metric not in COSTS:
-        hint = question(metric, COSTS)
-        raise ConfigError(f"{text!r} limits {metric!r}, which is not a cost; {hint and f'{hint} Or '}{example}")
-    try:
-        limit = float(number)
-    except ValueError:
-        raise ConfigError(f"{number!r} in {text!r} is not a number; {example}") from None
-    if unit == "%":
-        if not 0 < limit < 100:
-            raise ConfigError(f"{text!r}: a share must be above 0% and below 100%; {example}")
-        return Constraint(metric, limit, True)
-    if limit == float("inf"):
-        raise ConfigError(f"{text!r}: {number} is too large a number; {example}")
-    if (metric == "latency") != (unit in _MILLISECONDS):
-        raise ConfigError(f"{text!r}: only latency, and always latency, has a unit of time (us, ms, s); {example}")
-    if metric == "latency" and limit > 0:
-        return Constraint(metric, limit * _MILLISECONDS[unit], False)
-    if unit in _OF_BYTES:
-        if metric not in ("bytes", "activations"):
-            raise ConfigError(f"{text!r}: {metric} are not counted in bytes; {example}")
-        unit = unit[0]
-    if limit * _SUFFIX.get(unit, 0) <= (1 if unit else _SMALLEST_SIZE):
-        meant = f"did you mean {metric}<={number}%? Or " if 1 <= limit < 100 and not unit else ""
-        raise ConfigError(f"{text!r}: {number} without a unit is neither a share nor a size; {meant}{example}")
-    return Constraint(metric, limit * _SUFFIX[unit], False)
 
 
 @dataclass(frozen=True, slots=True)

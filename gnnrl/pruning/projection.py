@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from gnnrl.errors import ConfigError, NothingToPrune, UnreachableConstraint
-from gnnrl.network.cost import Budget, Constraint, show_amount
+from gnnrl.network.cost import Budget
 from gnnrl.network.labels import Component
+from gnnrl.network.limits import Constraint, show_amount
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules
 from gnnrl.pruning.unreachable import explain_nothing, explain_unreachable

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gnnrl.network.cost import Budget, Cost, show_amount
+from gnnrl.network.cost import Budget, Cost
+from gnnrl.network.limits import show_amount
 from gnnrl.network.obstacles import Obstacle, find_obstacles, role, shorten, show_location
 from gnnrl.network.structure import Network
 from gnnrl.pruning.rules import WidthRules, show_bound
@@ -60,8 +61,7 @@ def _floor(network: Network, rules: WidthRules) -> Cost:
 
 def _reachable(network: Network, floor: Cost, metric: str) -> str:
     """Name the smallest share that this cost is within, in per cent with two digits, rounded up."""
-    dense = getattr(network.cost.measure(network.widths), metric)
-    share = ceil(1e4 * getattr(floor, metric) / dense) / 100
+    share = ceil(1e4 * getattr(floor, metric) / network.cost.whole(metric, network.widths)) / 100
     if share >= 100:
         return f"nothing may be removed that lowers {metric}"
     return f"the smallest limit that can be met is {metric}<={share:.6g}%"

@@ -40,7 +40,7 @@ def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """Send Ctrl-C again if it met Python where no error can be raised; to be `sys.unraisablehook`.
 
     While modules are imported and objects released, Python calls functions whose errors it only prints. A command
-    would go on as if nobody had pressed Ctrl-C.
+    would continue as if nobody had pressed Ctrl-C.
     """
     if issubclass(lost.exc_type, KeyboardInterrupt):
         threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()

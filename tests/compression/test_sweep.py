@@ -7,7 +7,7 @@ import pytest
 import gnnrl
 from gnnrl.compression import timing
 from gnnrl.errors import ConfigError, UnreachableConstraint
-from gnnrl.network.cost import name_limit
+from gnnrl.network.limits import name_limit
 from tests.compression.tiny import LIMITS, batches, near, swept
 from tests.latency.machine import counting_clock
 from tests.topologies import images, topology

@@ -63,7 +63,7 @@ def test_the_error_of_the_model_is_reported(projection: Projection) -> None:
     found = agree(projection, uniform, slower_by(1.02, projection), relative=False)
 
     assert found.check.error == pytest.approx(1 / 1.02 - 1)
-    assert set(found.check.facts()) == {"limit_ms", "dense_ms", "pruned_ms", "predicted_ms", "error", "used"}
+    assert set(found.check.facts()) == {"limit_ms", "dense_ms", "pruned_ms", "predicted_ms", "error", "used", "where"}
 
 
 def test_an_absolute_limit_is_one_on_what_is_measured(projection: Projection) -> None:

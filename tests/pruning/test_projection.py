@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gnnrl.errors import ConfigError
-from gnnrl.network.cost import Budget, as_constraints
+from gnnrl.network.cost import Budget
+from gnnrl.network.limits import as_constraints
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.rules import WidthRules
