@@ -21,6 +21,8 @@ from gnnrl.pruning.reconstruction import Repair, repair
 
 ALL_LAYERS = "all layers"
 """Stands for the names of layers if nothing is repaired."""
+_ROUNDING = 1e-8
+"""Squared relative error of outputs that differ by the rounding of float32 alone."""
 
 
 @torch.no_grad()
@@ -72,7 +74,7 @@ def step_back(
     done = repair(trial, network, kept, calibration, settings, calibration.fitted, None)
     found = [calibration.outputs_of(each, calibration.fitted) for each in (trial, small)]
     repaired, pruned = (float(output_errors(outputs, calibration.outputs, held).mean()) for outputs in found)
-    if repaired <= pruned or not math.isfinite(pruned):
+    if repaired <= max(pruned, _ROUNDING) or not math.isfinite(pruned):
         names = dict.fromkeys(calibration.layers[order].name for order in sorted(done.left))
         return StepBack(done.left, tuple(names))
     warnings.warn(
