@@ -6,6 +6,9 @@ from time import perf_counter
 
 from gnnrl.scoring.plans import Trial
 
+STAGES = ("trace", "latency", "calibrate", "curves", "weigh", "search", "verify", "finetune", "test")
+"""Stages; "latency" only runs if latency is limited, "finetune" only if a function for it is given."""
+
 
 class Observer:
     """Follows a long call. Every method does nothing here; override those that you need.
@@ -18,7 +21,7 @@ class Observer:
     """
 
     def begin(self, stage: str) -> None:
-        """Note that a stage begins; the stages are `gnnrl.compression.study.STAGES`."""
+        """Note that a stage begins; one of `STAGES`."""
 
     def advance(self, done: int, total: int) -> None:
         """Note how many steps of the stage are done, such as layers measured or channels weighed."""

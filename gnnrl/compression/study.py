@@ -41,9 +41,6 @@ from gnnrl.scoring.plans import Evaluate, Executor, Scorer
 from gnnrl.searchers.task import Task
 from gnnrl.storage.fingerprint import digest_of
 
-STAGES = ("trace", "latency", "calibrate", "curves", "weigh", "search", "verify", "finetune", "test")
-"""Stages; "latency" only runs if latency is limited, "finetune" only if a function for it is given."""
-
 
 class Study:
     """A network, its data, and the measurements of both that need no limit.
@@ -151,10 +148,9 @@ class Study:
     def goal(self, constraint: str) -> Goal:
         """Check a limit on this network, and that it can be met; if it limits latency, measure the layers."""
         limits, network = Constraint.parse(constraint), self.network
-        for limit in limits:
-            if limit.metric == "latency":
-                with outside_inference():
-                    network = self.timing.measured(limit, self.clock)
+        for limit in (each for each in limits if each.metric == "latency"):
+            with outside_inference():
+                network = self.timing.measured(limit, self.clock)
         return Goal.of(str(constraint), limits, network, self.rules)
 
     def goals(self, constraints: Sequence[str]) -> list[Goal]:
