@@ -17,8 +17,9 @@ from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.structure import Network
 from gnnrl.pruning.calibration.dense import Calibration
-from gnnrl.pruning.reconstruction import Repair, repair
+from gnnrl.pruning.reconstruction import Repair, Repaired, repair
 
+_CONFIDENT = 1.64
 ALL_LAYERS = "all layers"
 """Stands for the names of layers if nothing is repaired."""
 _ROUNDING = 1e-8
@@ -63,20 +64,31 @@ class StepBack:
 def step_back(
     small: nn.Module, network: Network, kept: Sequence[ArrayLike], calibration: Calibration, settings: Repair
 ) -> StepBack:
-    """Repair a copy without the held-out images; return the layers, or the whole repair, that these speak against.
+    """Repair copies without the held-out images; return the layers, or the whole repair, that these speak against.
 
-    Warns if the whole repair does.
+    Layers whose solved weights are worse on them are left if the network without these is nearer to the dense one with
+    a confidence of 95 %. Warns if nothing is to be repaired.
     """
     held = calibration.images - calibration.fitted
     if not held:
         return StepBack()
-    trial = copy_network(small)
-    done = repair(trial, network, kept, calibration, settings, calibration.fitted, None)
-    found = [calibration.outputs_of(each, calibration.fitted) for each in (trial, small)]
-    repaired, pruned = (float(output_errors(outputs, calibration.outputs, held).mean()) for outputs in found)
+
+    def outputs(left: frozenset[int] | None) -> tuple[list[Tensor], Repaired]:
+        trial = copy_network(small)
+        done = repair(trial, network, kept, calibration, settings, calibration.fitted, left)
+        return calibration.outputs_of(trial, calibration.fitted), done
+
+    found, done = outputs(None)
+    layers: frozenset[int] = frozenset()
+    if done.worse:
+        partly, _ = outputs(done.worse)
+        if is_nearer(*(divergences(each, calibration.outputs, held) for each in (partly, found))):
+            found, layers = partly, done.worse
+    unrepaired = calibration.outputs_of(small, calibration.fitted)
+    repaired, pruned = (float(output_errors(each, calibration.outputs, held).mean()) for each in (found, unrepaired))
     if repaired <= max(pruned, _ROUNDING) or not math.isfinite(pruned):
-        names = dict.fromkeys(calibration.layers[order].name for order in sorted(done.left))
-        return StepBack(done.left, tuple(names))
+        names = dict.fromkeys(calibration.layers[order].name for order in sorted(layers))
+        return StepBack(layers, tuple(names))
     warnings.warn(
         f"the pruned network is not repaired: a repair moves its outputs away from the dense network's on {held} "
         f"calibration samples that the repair did not see ({repaired:.3g} instead of {pruned:.3g}). Give more "
@@ -85,6 +97,12 @@ def step_back(
         stacklevel=3,
     )
     return StepBack(names=(ALL_LAYERS,), everything=True)
+
+
+def is_nearer(errors: Tensor, others: Tensor) -> bool:
+    """Return True if errors of images [n] are smaller than others with a confidence of 95 %."""
+    gain = others - errors
+    return bool(gain.mean() > _CONFIDENT * gain.std() / len(gain) ** 0.5)
 
 
 def output_errors(found: Sequence[Tensor], dense: Sequence[Tensor], images: int) -> Tensor:

@@ -24,7 +24,7 @@ from gnnrl.network.surgery import remove
 from gnnrl.pruning.allocation import WISH_BOUND, Allocation, bend
 from gnnrl.pruning.calibration.dense import Calibration
 from gnnrl.pruning.curves import Curve
-from gnnrl.pruning.held_out import divergences, held_out_outputs
+from gnnrl.pruning.held_out import divergences, held_out_outputs, is_nearer
 from gnnrl.pruning.plan import Plan
 from gnnrl.pruning.projection import Projection
 from gnnrl.pruning.reconstruction import Repair
@@ -32,7 +32,6 @@ from gnnrl.pruning.sensitivity import Sensitivity
 
 ROUNDS = 2
 _LEAST = 0.1
-_CONFIDENT = 1.64
 
 
 def weighted_curves(
@@ -82,10 +81,9 @@ def _chosen(errors: Sequence[Tensor]) -> int:
     """Return the nearest round; 0 if it is not nearer than the closed form beyond the error of the difference."""
     means = [float(each.mean()) if each.isfinite().all() else np.inf for each in errors]
     best = int(np.argmin(means))
-    gain = errors[0] - errors[best]
-    if not gain.isfinite().all():
+    if not (errors[0] - errors[best]).isfinite().all():
         return best
-    return best if float(gain.mean()) > _CONFIDENT * float(gain.std()) / len(gain) ** 0.5 else 0
+    return best if is_nearer(errors[best], errors[0]) else 0
 
 
 def _log_ratios(found: NDArray[np.float64], curves: Sequence[Curve], widths: Component) -> NDArray[np.float64]:

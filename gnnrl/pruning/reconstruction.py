@@ -42,11 +42,11 @@ class Repaired:
 
     Attributes:
         algebra_seconds: time of everything but the network's own forward pass.
-        left: numbers of layer calls whose weights stayed as they are.
+        worse: numbers of layer calls whose solved weights are worse on images that they are not fitted to.
     """
 
     algebra_seconds: float
-    left: frozenset[int]
+    worse: frozenset[int]
 
 
 @torch.no_grad()
@@ -66,8 +66,8 @@ def repair(
         network: the dense network, traced.
         calibration: statistics of the dense network.
         fitted: number of images that layers are fitted to, the first ones: all of them or `calibration.fitted`.
-        left: numbers of layer calls whose weights stay as they are, or None to leave those whose solution is worse on
-            the images that it is not fitted to.
+        left: numbers of layer calls whose weights stay as they are; None solves all, and notes those that are worse on
+            images that they are not fitted to.
     """
     images = fitted or calibration.images
     parts = [part for part in calibration.parts if part.start < images or left is None]
@@ -83,7 +83,7 @@ def repair(
             attempts = [(parts[:1], True), (parts[:1], False)]
         else:
             if not pass_.deferred:
-                return Repaired(pass_.algebra_seconds, frozenset(pass_.left))
+                return Repaired(pass_.algebra_seconds, frozenset(pass_.worse))
         for value, old in zip(_tensors(small), before, strict=True):
             value.copy_(old)
 

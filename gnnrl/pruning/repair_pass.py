@@ -64,12 +64,12 @@ class RepairPass:
         images: number of images that layers are fitted to, the first ones.
         parts: the images that go through the network.
         defer: if True, outputs that are only added are computed at their addition.
-        left: numbers of layer calls whose weights stay as they are, or None to leave those whose solution is worse on
-            the images that it is not fitted to.
+        left: numbers of layer calls whose weights stay as they are; None solves all, and notes those that are worse on
+            images that they are not fitted to.
 
     Attributes:
         deferred: numbers of layer calls whose outputs are computed at their addition.
-        left: numbers of layer calls whose weights stayed as they are.
+        worse: numbers of layer calls whose solved weights are worse on images that they are not fitted to.
         algebra_seconds: time of everything but the network's own forward pass.
     """
 
@@ -99,8 +99,8 @@ class RepairPass:
         self._fit = min(images, parts[-1].stop)
         self._fitted_parts = [part for part in parts if part.start < images]
         self._share = self._fit / self._fitted_parts[-1].stop
-        self._chooses = left is None
-        self.left = set(left or ())
+        self._notes, self._left = left is None, left or ()
+        self.worse: set[int] = set()
         self._inputs: dict[int, Tensor] = {}
         self._means: dict[int, Tensor] = {}
         self._norms = 0
@@ -194,7 +194,7 @@ class RepairPass:
         count = len(self._fitted(record, inputs))
         fitted = inputs[:count], target[:count]
         unsolved = old, shift_of(*fitted, old, call.groups) if record.shifts else target.new_zeros(len(old))
-        if call.order in self.left and not self._chooses:
+        if call.order in self._left:
             return unsolved
         solved = solve(
             *fitted,
@@ -205,9 +205,8 @@ class RepairPass:
             centred=record.shifts,
             images=self._fit,
         )
-        if self._chooses and is_worse(inputs[count:], target[count:], call.groups, solved, unsolved):
-            self.left.add(call.order)
-            return unsolved
+        if self._notes and is_worse(inputs[count:], target[count:], call.groups, solved, unsolved):
+            self.worse.add(call.order)
         return solved
 
     def _fitted(self, record: LayerRecord, rows: Tensor) -> Tensor:

@@ -158,21 +158,20 @@ def test_a_repair_that_unseen_images_speak_against_is_left_out(monkeypatch: pyte
 
 @pytest.mark.parametrize("together", [1000, 24])
 def test_a_layer_whose_repair_is_worse_on_unseen_images_is_left(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second layer is fitted to noise: 40 images for 47 inputs, one lost."""
+    """The second layer is fitted to noise: 46 images for 47 inputs, one lost."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(60, 48), nn.Tanh(), nn.Linear(48, 1)).eval()
     network, kept = gnnrl.trace(model, torch.randn(2, 60)), [range(47)]
     with torch.no_grad():
         model[2].weight[0, 47] = 0.03
     in_parts(monkeypatch, together)
-    record, small = calibrate(model, [torch.randn(53, 60)]), remove(model, network, kept)
+    record, small = calibrate(model, [torch.randn(61, 60)]), remove(model, network, kept)
 
     found = step_back(small, network, kept, record, Repair(ridge=1e-6, per_input=0))
     before = copy.deepcopy(small)
-    done = repair(small, network, kept, record, left=found.layers)
+    repair(small, network, kept, record, left=found.layers)
 
     assert found == StepBack(frozenset({1}), ("2.weight",))
-    assert done.left == {1}
     assert torch.equal(small[2].weight, before[2].weight)
     assert not torch.equal(small[2].bias, before[2].bias)
 
