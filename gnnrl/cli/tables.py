@@ -62,8 +62,8 @@ def _remarks(record: Record, error: float | None) -> Iterator[tuple[str, str]]:
     most, least = extremes({width.name: width.sensitivity for width in record.widths})
     if most:
         yield f"The outputs depend most on {', '.join(most)}; least on {', '.join(least)}.", "dim"
-    if record.unrepaired:
-        yield unrepaired(record.unrepaired), "dim"
+    if untouched := unrepaired(record.unrepaired, record.unsolved):
+        yield untouched, "dim"
     if record.doubt:
         yield f"These numbers say little: {record.doubt}", "yellow"
 

@@ -83,6 +83,7 @@ def finish(
         settings=settings,
         doubt=doubt,
         unrepaired=step.names,
+        unsolved=step.unsolved,
         sensitivity=tuple(curve.sensitivity for curve in task.curves),
     )
 

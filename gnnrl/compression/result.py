@@ -60,6 +60,7 @@ class CompressionResult:
         kept: stage of `model`: "finetuned", or "repaired" without fine-tuning or if that ruined the network.
         unrepaired: weights of layers that were not repaired, because that made them worse on held-out calibration
             images.
+        unsolved: weights that read channels which are gone, but that the repair cannot solve.
         sensitivity: of each group, the logarithm of what the outputs lose if it alone is narrowed, over what its error
             curve promises, about the mean of all groups; None if it was not measured.
     """
@@ -80,6 +81,7 @@ class CompressionResult:
     kept: str = "repaired"
     doubt: str = ""
     unrepaired: tuple[str, ...] = ()
+    unsolved: tuple[str, ...] = ()
     sensitivity: tuple[float | None, ...] = ()
 
     def __repr__(self) -> str:
@@ -105,6 +107,7 @@ class CompressionResult:
             "score": self.score,
             "kept": self.kept,
             "unrepaired": self.unrepaired,
+            "unsolved": self.unsolved,
             "macs": {name: cost.macs for name, cost in self.cost.items()},
             "params": {name: cost.params for name, cost in self.cost.items()},
             **({} if self.latency is None else {"latency": self.latency.facts()}),

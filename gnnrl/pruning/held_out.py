@@ -17,7 +17,7 @@ from gnnrl.errors import GnnrlWarning
 from gnnrl.modules.copies import copy_network
 from gnnrl.network.structure import Network
 from gnnrl.pruning.calibration.dense import Calibration
-from gnnrl.pruning.reconstruction import Repair, Repaired, repair
+from gnnrl.pruning.reconstruction import Repair, Repaired, repair, unsolved
 
 _CONFIDENT = 1.64
 ALL_LAYERS = "all layers"
@@ -53,11 +53,13 @@ class StepBack:
         layers: numbers of the layer calls whose solved weights are worse than the old ones.
         names: names of these weights.
         everything: True if the pruned network is nearer to the dense one without any repair.
+        unsolved: names of the weights that the repair cannot solve.
     """
 
     layers: frozenset[int] = frozenset()
     names: tuple[str, ...] = ()
     everything: bool = False
+    unsolved: tuple[str, ...] = ()
 
 
 @torch.no_grad()
@@ -88,7 +90,8 @@ def step_back(
     repaired, pruned = (float(output_errors(each, calibration.outputs, held).mean()) for each in (found, unrepaired))
     if repaired <= max(pruned, _ROUNDING) or not math.isfinite(pruned):
         names = dict.fromkeys(calibration.layers[order].name for order in sorted(layers))
-        return StepBack(layers, tuple(names))
+        rest = unsolved(small, network, kept, done.solved) if settings.least_squares else ()
+        return StepBack(layers, tuple(names), unsolved=rest)
     warnings.warn(
         f"the pruned network is not repaired: a repair moves its outputs away from the dense network's on {held} "
         f"calibration samples that the repair did not see ({repaired:.3g} instead of {pruned:.3g}). Give more "

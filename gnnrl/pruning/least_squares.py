@@ -65,8 +65,9 @@ def solve(
 
 def shift_of(inputs: Tensor, target: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     """Return the best shift [O] for these weights [O, p]."""
-    mean = inputs.to(weight.dtype).mean(0, keepdim=True)
-    return target.mean(0).to(weight.dtype) - _outputs(mean, weight, groups)[0]
+    exact = torch.promote_types(inputs.dtype, torch.float32)
+    mean = inputs.to(exact).mean(0, keepdim=True)
+    return (target.to(exact).mean(0) - _outputs(mean, weight, groups)[0]).to(weight.dtype)
 
 
 def is_worse(
@@ -76,14 +77,15 @@ def is_worse(
     if not len(inputs):
         return False
     errors = [
-        float((_outputs(inputs.to(weight.dtype), weight, groups) + shift - target).float().square().mean())
-        for weight, shift in (found, old)
+        float((_outputs(inputs, weight, groups) + shift - target).square().mean()) for weight, shift in (found, old)
     ]
     return errors[0] > errors[1] + _ROUNDING * float(target.float().square().mean())
 
 
 def _outputs(inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
-    x, w = inputs.view(len(inputs), groups, -1), weight.reshape(groups, -1, weight.shape[1])
+    exact = torch.promote_types(inputs.dtype, torch.float32)
+    x = inputs.to(exact).view(len(inputs), groups, -1)
+    w = weight.to(exact).reshape(groups, -1, weight.shape[1])
     return torch.einsum("ngp,gop->ngo", x, w).flatten(1)
 
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -43,10 +44,12 @@ class Repaired:
     Attributes:
         algebra_seconds: time of everything but the network's own forward pass.
         worse: numbers of layer calls whose solved weights are worse on images that they are not fitted to.
+        solved: names of the weights that were solved.
     """
 
     algebra_seconds: float
     worse: frozenset[int]
+    solved: frozenset[str]
 
 
 @torch.no_grad()
@@ -83,9 +86,23 @@ def repair(
             attempts = [(parts[:1], True), (parts[:1], False)]
         else:
             if not pass_.deferred:
-                return Repaired(pass_.algebra_seconds, frozenset(pass_.worse))
+                return Repaired(pass_.algebra_seconds, frozenset(pass_.worse), frozenset(pass_.solved))
         for value, old in zip(_tensors(small), before, strict=True):
             value.copy_(old)
+
+
+def unsolved(small: nn.Module, network: Network, kept: Sequence[ArrayLike], solved: Collection[str]) -> tuple[str, ...]:
+    """Name the weights that read channels which are gone, and that a repair did not solve.
+
+    These are the weights of transposed convolutions, of recurrent cells, those with a normalisation of their own, and
+    those that more than one layer reads.
+    """
+    matrices = {name for name, value in small.named_parameters() if value.ndim > 1}
+    tables = {name for each in network.operations if each.name == "embedding" for name in each.parameters.values()}
+    inputs = {name: 0 for each in network.operations if "transpose" in each.name for name in each.parameters.values()}
+    lost = [group for group, units in zip(network.groups, kept, strict=True) if np.size(units) < group.size]
+    reading = {place.tensor for group in lost for place in group.places if place.dim == inputs.get(place.tensor, 1)}
+    return tuple(sorted((reading & matrices) - tables - set(solved)))
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

@@ -70,6 +70,7 @@ class RepairPass:
     Attributes:
         deferred: numbers of layer calls whose outputs are computed at their addition.
         worse: numbers of layer calls whose solved weights are worse on images that they are not fitted to.
+        solved: names of the weights that were solved.
         algebra_seconds: time of everything but the network's own forward pass.
     """
 
@@ -101,6 +102,7 @@ class RepairPass:
         self._share = self._fit / self._fitted_parts[-1].stop
         self._notes, self._left = left is None, left or ()
         self.worse: set[int] = set()
+        self.solved: set[str] = set()
         self._inputs: dict[int, Tensor] = {}
         self._means: dict[int, Tensor] = {}
         self._norms = 0
@@ -190,6 +192,7 @@ class RepairPass:
         self, call: LayerCall, record: LayerRecord, inputs: Tensor, target: Tensor, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Solve on the fitted rows; keep the old weights of layers that are left, with a new shift."""
+        self.solved.add(record.name)
         old = call.matrix if scale is None else call.matrix * scale[:, None]
         count = len(self._fitted(record, inputs))
         fitted = inputs[:count], target[:count]

@@ -80,12 +80,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def unrepaired(names: Sequence[str]) -> str:
-    """Say which weights were not repaired; empty if all were."""
-    if not names:
-        return ""
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return f"Not repaired: {shown}. Their repair made them worse on calibration images that it did not see."
+def unrepaired(worse: Sequence[str], unsolved: Sequence[str] = ()) -> str:
+    """Say which weights were not repaired, and why; empty if all were."""
+    reasons = (
+        (worse, "their repair made them worse on calibration images that it did not see"),
+        (unsolved, "the repair cannot solve weights like these (transposed, recurrent, normalised or shared ones)"),
+    )
+    return " ".join(f"Not repaired: {_shortened(names)}; {reason}." for names, reason in reasons if names)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def factor(sensitivity: float) -> str:

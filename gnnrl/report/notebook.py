@@ -51,6 +51,6 @@ def tell_result(record: Record) -> str:
     return (
         f"{headline(record.model, record.constraint, record.limits)}; {sizes}\nscore: {scores}\n"
         f"{record.searcher} judged {plural(len(record.trials), 'plan')}, {seconds:.0f} s in all"
-        + (f"\n{unrepaired(record.unrepaired)}" if record.unrepaired else "")
+        + (f"\n{untouched}" if (untouched := unrepaired(record.unrepaired, record.unsolved)) else "")
         + (f"\nThese numbers say little: {record.doubt}" if record.doubt else "")
     )

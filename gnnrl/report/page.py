@@ -95,7 +95,11 @@ def summary(record: Record) -> str:
         f"{score(record.score['dense'], record.metric)}"
     )
     changed = f"{plural(groups, 'group')} of {len(record.widths)} lost channels."
-    return " ".join(filter(None, [f"{_alert(record)}{sizes}, with {told}.", changed, unrepaired(record.unrepaired)]))
+    return " ".join(
+        filter(
+            None, [f"{_alert(record)}{sizes}, with {told}.", changed, unrepaired(record.unrepaired, record.unsolved)]
+        )
+    )
 
 
 def _alert(record: Record) -> str:

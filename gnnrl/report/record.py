@@ -97,6 +97,7 @@ class Record(Part):
         kept: stage of the network that was saved, the last one if it is empty.
         doubt: why the scores say little, empty if there is no such reason.
         unrepaired: weights of layers that were not repaired, because held-out calibration images spoke against it.
+        unsolved: weights that read channels which are gone, but that the repair cannot solve.
         metric: "top1" where scores are shares of images recognised, else "score".
         reward: what the search judged by: "top1", "loss" or "score".
         commands: what to do next, one argument list each.
@@ -113,6 +114,7 @@ class Record(Part):
     kept: str = ""
     doubt: str = ""
     unrepaired: tuple[str, ...] = ()
+    unsolved: tuple[str, ...] = ()
     metric: str = "score"
     reward: str = "score"
     test_images: int | None = Field(default=None, ge=0)

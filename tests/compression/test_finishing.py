@@ -89,7 +89,7 @@ def test_what_held_out_images_speak_against_is_left_out_of_the_result(monkeypatc
     assert partly.score["repaired"] > partly.score["pruned"]
     assert unrepaired.unrepaired == ("all layers",)
     assert unrepaired.score["repaired"] == unrepaired.score["pruned"]
-    assert "Not repaired: 1.conv1.0.weight." in repr(partly)
+    assert "Not repaired: 1.conv1.0.weight; their" in repr(partly)
 
 
 def test_sensitivity_is_that_of_the_groups() -> None:

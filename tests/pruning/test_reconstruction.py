@@ -10,7 +10,7 @@ import gnnrl
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.calibration.dense import calibrate
-from gnnrl.pruning.reconstruction import REPAIRS, find_repair, repair
+from gnnrl.pruning.reconstruction import REPAIRS, find_repair, repair, unsolved
 from tests.pruning.calibration.streams import in_parts
 from tests.topologies import images, traced
 
@@ -50,3 +50,29 @@ def test_a_network_that_takes_other_ways_is_repaired_with_what_fits(monkeypatch:
         repair(small, network, kept, calibrate(model, [x]))
 
     assert not torch.isin(small.b.weight, before.b.weight).any()
+
+
+class Tokens(nn.Module):
+    """An embedding, a transposed convolution, a normalised weight and a plain one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.up = nn.Embedding(10, 16), nn.ConvTranspose1d(16, 12, 2, 2)
+        self.normed, self.plain = nn.utils.parametrizations.spectral_norm(nn.Conv1d(12, 8, 1)), nn.Conv1d(8, 3, 1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        y = self.normed(self.up(self.embed(words).transpose(1, 2)).relu()).relu()
+        found: Tensor = self.plain(y)
+        return found
+
+
+def test_weights_that_cannot_be_solved_are_named() -> None:
+    torch.manual_seed(0)
+    model, words = Tokens().eval(), torch.randint(10, (40, 6))
+    network = gnnrl.trace(model, words[:2])
+    kept = [range(group.size // 2) for group in network.groups]
+    small = remove(model, network, kept)
+    done = repair(small, network, kept, calibrate(model, [words]))
+
+    assert done.solved == {"plain.weight"}
+    assert unsolved(small, network, kept, done.solved) == ("normed.parametrizations.weight.original", "up.weight")

@@ -218,6 +218,27 @@ def test_networks_in_other_precisions_are_repaired(dtype: torch.dtype) -> None:
     assert all(bool(torch.isfinite(value).all()) for value in small.parameters())
 
 
+def test_half_precision_is_solved_in_single_precision() -> None:
+    """Sums over thousands of samples in bfloat16 would be off by percents."""
+    case = traced("residual")
+    half, x = copy.deepcopy(case.model).bfloat16(), images(batch=128)
+    whole, kept = pruned(case)
+    small, _ = pruned(Traced("half", half, None, case.network))
+    record, rounded = calibrate(case.model, [x]), calibrate(half, [x.bfloat16()])
+
+    repair(whole, case.network, kept, record)
+    repair(small, case.network, kept, rounded)
+
+    for order, layer in record.layers.items():
+        found = rounded.layers[order].moments
+        if layer.moments is not None and found is not None:
+            assert found.covariance.dtype == torch.float32
+            apart = (found.covariance - layer.moments.covariance).norm()
+            assert apart < 0.02 * layer.moments.covariance.norm()
+    unseen = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert error(small.float(), case.model, unseen) < 1.2 * error(whole, case.model, unseen) + 1e-3
+
+
 def test_few_images_do_not_make_it_worse_than_no_repair() -> None:
     """Fewer samples than inputs: the pull towards the old weights is what keeps this sane."""
     torch.manual_seed(0)

@@ -55,5 +55,5 @@ def test_the_groups_on_which_outputs_depend_most_and_least_have_factors() -> Non
 
 def test_layers_that_were_not_repaired_are_named() -> None:
     assert unrepaired([]) == ""
-    assert unrepaired(["a.weight"]).startswith("Not repaired: a.weight. ")
-    assert "Not repaired: 0, 1, 2, 3 and 2 more. " in unrepaired([str(number) for number in range(6)])
+    assert unrepaired(["a.weight"]).startswith("Not repaired: a.weight; their repair made them worse ")
+    assert "Not repaired: 0, 1, 2, 3 and 2 more; the repair cannot " in unrepaired([], [*"012345"])

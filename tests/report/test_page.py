@@ -141,4 +141,4 @@ def test_sensitivity_stands_beside_the_plan_on_a_logarithmic_scale() -> None:
 def test_layers_that_were_not_repaired_are_named() -> None:
     record = result().record({"unrepaired": ("stem.weight",)})
 
-    assert "Not repaired: stem.weight." in Page(render(record, "out")).text
+    assert "Not repaired: stem.weight; their" in Page(render(record, "out")).text

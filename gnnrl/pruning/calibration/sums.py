@@ -52,6 +52,7 @@ class Products:
 
     def add(self, rows: Tensor) -> None:
         """Add rows [n, p]."""
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         if self._origin is None:
             self._origin = rows.mean(0)
         rows = rows - self._origin
@@ -77,6 +78,7 @@ class Statistics:
     def of(cls, value: Tensor, spread: bool = True) -> "Statistics":
         """Compute them for one tensor; without `spread`, the variance is 0."""
         dims = [dim for dim in range(value.ndim) if dim != 1]
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
         mean = value.mean(dims)
         variance = value.var(dims, correction=0) if spread else torch.zeros_like(mean)
         return cls(value.numel() // max(value.shape[1], 1), mean, variance)
