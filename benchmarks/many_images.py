@@ -73,7 +73,7 @@ def measure(name: str, images: int, *, weigh: bool) -> dict[str, Any]:
     with meter.stage("trace"):
         network = trace(model, torch.randn(1, 3, 224, 224))
     with meter.stage("calibrate"):
-        record = calibrate(model, pixels(images), images=images)
+        record = calibrate(model, pixels(images), images=images, moments=weigh)
     if weigh:
         with meter.stage("curves"):
             curves = error_curves(model, network, record)

@@ -128,7 +128,8 @@ def _consumers(group: Group, weights: dict[str, Tensor], calibration: Calibratio
     for place in group.places:
         for record in calibration.of_weight(place.tensor) if place.dim == 1 else []:
             if record.moments is not None:
-                weight = weights[place.tensor][record.first : record.first + len(record.scale)]
+                whole = weights[place.tensor] if record.weight is None else record.weight.cpu()
+                weight = whole[record.first : record.first + len(record.scale)]
                 found.append(_consumer(record, record.moments, weight, place.positions, calibration.images))
     return found
 

@@ -140,9 +140,9 @@ class RepairPass:
         record = self._calibration.layers.get(call.order)
         if record is None or not self._settings.least_squares or record.name not in self._once:
             return None
-        found = self._names.find(call.weight)
+        found = self._names.find(call.parameter)
         kept = found is not None and found[0] == record.name and len(call.weight) == len(self._outputs(record))
-        alone = not self._shares(record.name, record.centre, call.bias)
+        alone = not self._shares(record.name, record.centre, call.bias, *(call.normed or ()))
         return record if alone and kept and call.rows == record.rows else None
 
     def _shares(self, *values: str | Tensor | None) -> bool:
@@ -184,7 +184,7 @@ class RepairPass:
             each = torch.stack([mean_inputs(call), *(mean for _, mean in found)])[: len(sizes)]
             self._means[call.order] = torch.tensor(sizes, device=each.device) / sum(sizes) @ each.float()
         weight, shift = self._solve(call, record, inputs, self._kept_rows(record, record.target))
-        call.weight.copy_(weight.reshape(call.weight.shape))
+        call.assign(weight)
         if call.bias is not None:
             call.bias.copy_(shift)
 
@@ -266,7 +266,7 @@ class RepairPass:
         usable = scale.abs() > 1e-3 * scale.abs().max()
         safe = torch.where(usable, scale, 1.0)
         solved, shift = self._solve(call, record, inputs, target, safe)
-        call.weight[usable] = (solved / safe[:, None]).reshape(call.weight.shape)[usable]
+        call.assign(torch.where(usable[:, None], solved / safe[:, None], call.matrix))
         if call.norm is not None:
             offset = call.norm["bias"] if call.norm["bias"] is not None else 0.0
             mean = (offset - shift) / safe + (0.0 if call.bias is None else call.bias)

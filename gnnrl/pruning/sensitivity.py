@@ -121,7 +121,7 @@ class Sensitivity:
 
     def _compensate(self, record: LayerRecord, channels: Tensor, changed: Callable[[str], Tensor]) -> None:
         """Let the other inputs of a layer stand in for these: ridge regression of their part of its outputs."""
-        if record.fitted is None or record.name in self._calibration.shared:
+        if record.fitted is None or record.weight is not None or record.name in self._calibration.shared:
             return
         rows = changed(record.name)[record.first : record.first + len(record.scale)]
         kernel = rows[0, 0].numel()

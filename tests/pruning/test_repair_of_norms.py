@@ -12,6 +12,7 @@ import gnnrl
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.calibration.dense import calibrate
+from gnnrl.pruning.curves import error_curves
 from gnnrl.pruning.reconstruction import REPAIRS, Repair, repair
 from tests.pruning.repairs import EXACT, error, pruned
 from tests.topologies import images, randomise, traced
@@ -115,8 +116,33 @@ def test_a_branch_with_a_layer_scale_is_solved_for_the_stream(permuted: bool) ->
     assert errors[True] < 0.7 * errors[False]
 
 
-@pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
-def test_a_layer_of_normalised_weights_is_left_alone_and_the_one_that_reads_it_is_solved(norm: Any) -> None:
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_a_layer_with_a_weight_norm_is_solved_as_a_plain_one(norm: Any) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv1d(4, 16, 3), nn.ReLU(), nn.Conv1d(16, 16, 3), nn.ReLU(), nn.Conv1d(16, 3, 3)).eval()
+    normed, x = copy.deepcopy(plain), torch.randn(64, 4, 32)
+    for number in (0, 2, 4):
+        normed[number] = norm(normed[number])
+    found = []
+    for model in (plain, normed):
+        network = gnnrl.trace(model, x[:2])
+        record = calibrate(model, [x])
+        curves = error_curves(model, network, record)
+        plan = gnnrl.Plan.of_widths(network, [8, 8], [curve.order for curve in curves])
+        assert plan.kept is not None
+        small = remove(model, network, plan.kept)
+        assert repair(small, network, plan.kept, record).solved == {layer.name for layer in record.layers.values()}
+        found.append((curves, error(small, model, x)))
+
+    (wanted, plain_error), (curves, normed_error) = found
+    for curve, like in zip(curves, wanted, strict=True):
+        assert curve.error == pytest.approx(like.error, rel=1e-3)
+    assert normed_error == pytest.approx(plain_error, rel=0.2)
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.spectral_norm])
+def test_a_layer_with_a_spectral_norm_is_left_alone_and_the_one_that_reads_it_is_solved(norm: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), norm(nn.Conv2d(16, 8, 3)), nn.ReLU(), nn.Conv2d(8, 4, 1))
     x = torch.randn(64, 3, 8, 8)

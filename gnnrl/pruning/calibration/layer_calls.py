@@ -43,6 +43,7 @@ class LayerCall:
         norm: arguments of the batch normalisation that directly follows, by their names.
         scale: factor that the outputs are directly multiplied with (layer scale), one number for each channel.
         source: the layer whose outputs a normalisation reads.
+        normed: direction [O, I, *kernel] and length [O, 1, ...] that a weight norm computes the weight from.
         reads: number of functions that read the output, without its normalisation and scale.
     """
 
@@ -53,6 +54,12 @@ class LayerCall:
     scale: Tensor | None = None
     source: "LayerCall | None" = None
     reads: int = 0
+    normed: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def parameter(self) -> Tensor:
+        """The parameter that holds the weight, or its direction."""
+        return self.weight if self.normed is None else self.normed[0]
 
     @property
     def weight(self) -> Tensor:
@@ -91,6 +98,14 @@ class LayerCall:
         """Number of rows that it reads; a narrower network has fewer if channels are rows, as in MLP-Mixers."""
         last = self.kind in _CHANNELS_LAST
         return self.input.numel() // self.input.shape[-1] if last else len(self.input)
+
+    def assign(self, weight: Tensor) -> None:
+        """Change the weight, and the parameters that it is computed from."""
+        self.weight.copy_(weight.view_as(self.weight))
+        if self.normed is not None:
+            direction, length = self.normed
+            direction.copy_(self.weight)
+            length.copy_(direction.flatten(1).norm(dim=1).view_as(length))
 
     @property
     def factor(self) -> Tensor:

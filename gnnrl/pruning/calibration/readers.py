@@ -5,12 +5,13 @@ are: a tensor that an operation reads outside of a seen function has an unknown 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 _OWN = ("weight", "bias", "running_mean", "running_var")
 
@@ -22,12 +23,19 @@ class Readers:
         self._names = {id(value): name for name, value in (*model.named_parameters(), *model.named_buffers())}
         self._own: Counter[str] = Counter()
         self._others: set[str] = set()
+        self._normed: MutableMapping[Tensor, str] = WeakIdKeyDictionary()
+
+    def see_norm(self, direction: Tensor, weight: Tensor) -> None:
+        """Note a weight that a weight norm computes: who reads it reads its direction."""
+        name = self.name(direction)
+        if name is not None:
+            self._normed[weight] = name
 
     def name(self, value: object) -> str | None:
-        """Return the name of the parameter or buffer that this is, or is a view of."""
+        """Return the name of the parameter or buffer that this is, is a view of, or is the normalised weight of."""
         if not isinstance(value, Tensor):
             return None
-        return self._names.get(id(value)) or self._names.get(id(value._base))
+        return self._names.get(id(value)) or self._names.get(id(value._base)) or self._normed.get(value)
 
     def see_layer(self, arguments: dict[str, Any]) -> None:
         """Count a layer or normalisation that reads its own parameters."""

@@ -65,7 +65,7 @@ class Recorder:
 
     def _layer(self, call: LayerCall) -> Tensor:
         output = call.run()
-        found = self._names.find(call.weight)
+        found = self._names.find(call.parameter)
         if found is None:
             return output
         draft = self._drafts.get(call.order)
@@ -97,6 +97,7 @@ class Recorder:
             shifts=call.bias is not None,
             shapes=(call.input.shape, output.shape),
             bias=self._tensors.get(id(call.bias)),
+            weight=None if call.normed is None else call.weight.clone(),
         )
         known = self._moments and call.groups == 1 and inputs <= _WIDEST
         return _Draft(record, inputs=Products() if known else None)

@@ -37,6 +37,7 @@ class LayerRecord:
         deferrable: True if only one addition reads the output, so that it can be computed there.
         moments, fitted: moments of the inputs on all images, and on those that are fitted if some are held out.
         bias: name of the bias.
+        weight: the weight [O, ...], if a weight norm computes it; `name` is that of its direction.
         centre: name of the running mean of the batch normalisation that follows.
         scale: factor that the normalisation or layer scale after the layer applies to each output [O].
         shifts: True if the layer can shift its outputs, by a bias or by the batch normalisation that follows.
@@ -57,6 +58,7 @@ class LayerRecord:
     moments: Moments | None = None
     fitted: Moments | None = None
     bias: str | None = None
+    weight: Tensor | None = None
     centre: str | None = None
 
 

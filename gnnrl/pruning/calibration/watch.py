@@ -74,6 +74,7 @@ class Watch(TorchFunctionMode):
         self._depth = 0
         self._layers = self._additions = 0
         self._origins: MutableMapping[Tensor, _Origin] = WeakIdKeyDictionary()
+        self._normed: MutableMapping[Tensor, tuple[Tensor, Tensor]] = WeakIdKeyDictionary()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -118,6 +119,11 @@ class Watch(TorchFunctionMode):
                 self._see_function(args, kwargs, output := func(*args))
                 return self._multiply(output, *args)
         output = func(*args, **kwargs)
+        if name == "_weight_norm" and not kwargs and len(args) in (2, 3) and args[2:] in ((), (0,)):
+            self._normed[output] = args[:2]
+            if self._readers is not None:
+                self._readers.see_norm(args[0], output)
+            return output
         self._see_function(args, kwargs, output)
         if name in _PERMUTATIONS and args and self._origin(args[0]) is not None:
             self._permute(output, func, args, kwargs)
@@ -140,7 +146,7 @@ class Watch(TorchFunctionMode):
         arguments = {key: given[key] for key in NAMES[name]}
         if name in SCALINGS and (arguments["weight"] is None or arguments["weight"].ndim != 1):
             return None
-        call = LayerCall(self._layers, name, arguments)
+        call = LayerCall(self._layers, name, arguments, normed=self._normed.get(arguments["weight"]))
         origin = self._origin(call.input) if name in SCALINGS else None
         if origin is not None and origin.dims[call.channel_dim] == origin.call.channel_dim % len(origin.dims):
             call.source = origin.call

@@ -59,3 +59,21 @@ def test_running_statistics_belong_to_their_normalisation() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
 
     assert shared(model.eval(), torch.randn(2, 3, 4, 4)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("run", "alone"),
+    [
+        (lambda m, x: m.b(m.a(x)), True),
+        (lambda m, x: m.a(m.a(x)), False),
+        (lambda m, x: m.b(m.a(x)) + m.a.weight.sum(), False),
+    ],
+)
+def test_the_direction_of_a_weight_norm_is_read_by_what_reads_the_weight(
+    run: Callable[[Reading, Tensor], Tensor], alone: bool
+) -> None:
+    model = Reading(run)
+    nn.utils.parametrizations.weight_norm(model.a)
+    direction = "a.parametrizations.weight.original1"
+
+    assert (direction not in shared(model.eval(), torch.randn(3, 4))) == alone
