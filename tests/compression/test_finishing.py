@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.compression.study import STAGES
+from gnnrl.compression.observer import STAGES
 from gnnrl.errors import EvaluationError, GnnrlWarning
 from gnnrl.pruning.held_out import StepBack
 from gnnrl.scoring import plans
