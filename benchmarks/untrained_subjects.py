@@ -86,12 +86,15 @@ def macs(model: nn.Module, x: Tensor) -> int:
 
 @torch.no_grad()
 def recalibrated(model: nn.Module, x: Tensor) -> nn.Module:
-    """The network with statistics of its BatchNorms of these images, averaged over batches of 50."""
-    for module in model.modules():
+    """The network with statistics of its BatchNorms of these images, averaged over batches of 50.
+
+    Nothing else trains: dropped branches would spoil the statistics.
+    """
+    for module in model.eval().modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None
-    model.train()
+            module.train()
     for part in x.split(50):
         model(part)
     return model.eval()
