@@ -1,9 +1,11 @@
-"""Processor seconds and memory of calibration, weights and repair of one network, for `repair.py`.
+"""Processor seconds and memory of calibration, weights and repair with many images.
 
-    python benchmarks/many_images.py torchvision:resnet50 1000
+    python benchmarks/many_images.py torchvision:resnet50 1000 [--weigh]
+    python benchmarks/many_images.py --report
 
-prints them as JSON: random weights and random pixels of 224x224, half of each group kept. Memory is the peak of what
-the process holds itself (RssAnon), without pages of mapped files, which the system drops when it needs them.
+keeps them in `results/many_images.json`: random weights and random pixels of 224x224, half of each group kept. Memory
+is the peak of what the process holds itself (RssAnon), without pages of mapped files, which the system drops when it
+needs them. `repair.py` prints the table, too.
 """
 
 import json
@@ -15,6 +17,7 @@ from threading import Event, Thread
 from time import perf_counter, process_time
 from typing import Any
 
+import machine
 import torch
 from torch import Tensor
 
@@ -88,6 +91,29 @@ def measure(name: str, images: int, *, weigh: bool) -> dict[str, Any]:
     return {"images": record.images, "parts": len(record.parts), **meter.stages}
 
 
+def table(document: dict[str, Any]) -> Iterator[str]:
+    """Lines of the table of all rows."""
+    yield "| 224x224 | images | parts | calibrate, s | GB | weigh, s | GB | repair, s | GB |"
+    yield "| --- |" + " ---: |" * 8
+    for name, rows in document.items():
+        for row in rows.values():
+            stages = [row.get(stage) for stage in ("calibrate", "weigh", "repair")]
+            cells = [f"{each['seconds']:.0f} | {each['gigabytes']:.1f}" if each else " | " for each in stages]
+            yield f"| {name} | {row['images']:,} | {row['parts']} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure one network, or print what is known."""
+    path = Path(__file__).parent / "results" / "many_images.json"
+    document = json.loads(path.read_text()) if path.exists() else {}
+    if "--report" not in sys.argv:
+        torch.set_num_threads(1)
+        name, images = sys.argv[1:3]
+        row = measure(name, int(images), weigh="--weigh" in sys.argv)
+        document.setdefault("rows", {}).setdefault(name, {})[images] = row
+        machine.write("many_images", {**machine.describe(), "rows": document["rows"]})
+    print("\n".join(table(document["rows"])))
+
+
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), weigh="--weigh" in sys.argv)))
+    main()

@@ -6,7 +6,8 @@
 group and layer normalisation are trained once and kept in `--work`. Widths are those of the error curves; every row
 reads the test set once, before any fine-tuning. One table takes repair apart on the ResNets, one has its accuracy and
 processor seconds by images and samples, and the last seconds and memory of ImageNet-size networks with random weights,
-each in a process of its own. A row that the result file has already is not measured again.
+each in a process of its own; `many_images.py` measures these with more images. A row that the result file has already
+is not measured again.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import machine
+import many_images
 import torch
 from small_networks import SMALL, trained
 from torch import Tensor, nn
@@ -250,6 +252,8 @@ def _print(document: dict[str, Any]) -> None:
     for name, row in document["large"].items():
         seconds = f"{row['calibrate_seconds']:.0f} | {row['repair_seconds']:.0f}"
         print(f"| {name} | {row['images']} | {seconds} | {row['before_gigabytes']:.1f} | {row['peak_gigabytes']:.1f} |")
+    known = Path(__file__).parent / "results" / "many_images.json"
+    print("", *many_images.table(json.loads(known.read_text())["rows"]), sep="\n")
 
 
 def _table(title: str, columns: Sequence[str], rows: dict[str, Any]) -> None:
