@@ -43,6 +43,8 @@ def _shapes_after(network: Network, alive: NDArray[np.bool_]) -> dict[tuple[str,
 
 def _only_checked(network: Network) -> set[tuple[str, _Shape]]:
     """Return name and dense shape of operations whose results only decide whether the user's code raises an error."""
+    if not any(operation.name in _CHECKS for operation in network.operations):
+        return set()
     readers: dict[int, list[int]] = {}
     for operation in network.operations:
         for index in operation.inputs:

@@ -5,6 +5,7 @@ the MACs with `call.work`, and returns the labels of the output.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, fx
 from torch._guards import detect_fake_mode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -212,7 +214,10 @@ class Call:
         self.works.append(Work(self.index, factor * fixed, labelled))
 
     def macs(self) -> int:
-        """Return the MACs of the dense operation as torch counts them, on fake tensors."""
+        """Return the MACs of the dense operation as torch counts them, on fake tensors.
+
+        An operation whose result depends on values, such as `torch.equal`, does not run on them. It counts as zero.
+        """
         if any(not source.meta.keys() & {"val", "graph"} for source in self.node.all_input_nodes):
             return 0
         known = fx.map_arg(
@@ -223,7 +228,8 @@ class Call:
         mode = detect_fake_mode((args, kwargs))
         if mode is None or not callable(self.node.target):
             return 0
-        with mode, FlopCounterMode(display=False) as counter:
+        depends_on_values = suppress(DataDependentOutputException, DynamicOutputShapeException)
+        with depends_on_values, mode, FlopCounterMode(display=False) as counter:
             self.node.target(*args, **kwargs)
         return int(counter.get_total_flops()) // 2
 

@@ -1,10 +1,13 @@
 import numpy as np
 import torch
-from torch import fx
+from torch import Tensor, fx, nn
 
+from gnnrl.network.cost import measure
 from gnnrl.network.labelling.operations.call import Tensors, operation_name, passed, vector
 from gnnrl.network.labels import LabelSpace, Value
 from gnnrl.network.reasons import Kind
+from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.counting import count_macs
 
 
 def tensors() -> Tensors:
@@ -50,3 +53,23 @@ def test_an_operation_is_named_without_namespace_and_overload() -> None:
 
     assert operation_name(node) == "conv2d"
     assert operation_name(fx.Graph().call_function(len)) == "len"
+
+
+class Spoken(nn.Module):
+    """Makes a spectrum, and a sound of it; the inverse of a transform checks its window by values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.spectrum, self.head = nn.Linear(6, 12), nn.Linear(12, 40), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.view_as_complex(self.spectrum(self.first(x).relu()).view(-1, 5, 4, 2))
+        return self.head(torch.istft(spectrum, 8, hop_length=2, window=torch.ones(8)))
+
+
+def test_an_operation_that_looks_at_values_is_counted_without_running() -> None:
+    model, x = Spoken().eval(), torch.randn(2, 6)
+    network = trace(model, x)
+
+    assert [group.name for group in network.groups] == ["first"]
+    assert measure(network).macs == count_macs(model, x) // 2
