@@ -10,7 +10,7 @@ _FLAT = [[3, 3, 3]] * 4
 _ROWS: dict[str, tuple[str, dict[str, Any], int, int]] = {
     "unet": ("UNet", {"channels": (16, 32, 64, 128), "strides": (2, 2, 2), "num_res_units": 2}, 32, 48),
     "segresnet": ("SegResNet", {"init_filters": 16}, 32, 48),
-    "swinunetr": ("SwinUNETR", {"feature_size": 24, "depths": (1, 1, 1, 1)}, 64, 96),
+    "swinunetr": ("SwinUNETR", {"feature_size": 12, "depths": (1, 1, 1, 1)}, 64, 96),
     "dynunet": (
         "DynUNet",
         {

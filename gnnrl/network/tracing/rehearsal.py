@@ -33,13 +33,17 @@ class Rehearsal:
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Outputs | None = None
     ) -> None:
         self.model, self.args, self.kwargs, self.outputs = model, args, kwargs, outputs
-        buffers = {id(buffer): buffer.clone() for buffer in model.buffers()}
-        self.dense = copy_network(model, {**buffers, **{id(parameter): parameter for parameter in model.parameters()}})
-        narrow_all(self.dense)
         self.run()
 
     def run(self) -> None:
-        """Run and log the dense network. A later run logs what every run calls, without tables made only once."""
+        """Run and log a new copy of the dense network, since a network may keep a table of its first run, as YOLO does.
+
+        A later run logs what every copy calls, without tables that the process makes only once.
+        """
+        buffers = {id(buffer): buffer.clone() for buffer in self.model.buffers()}
+        own = {id(parameter): parameter for parameter in self.model.parameters()}
+        self.dense = copy_network(self.model, {**buffers, **own})
+        narrow_all(self.dense)
         drop_caches(self.dense)
         self.calls = CallLog()
         self.result = run_watched(self.dense, self.args, self.kwargs, self.calls)

@@ -100,10 +100,19 @@ def _compare(attempt: Probe, found: Findings) -> None:
 
 
 def _bind(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Failure) -> bool:
-    """Bind an attribute of a failing module, and the same one in modules of its class, if the probe gets further."""
+    """Bind an attribute of a failing module, and the same one in modules of its class, if the probe gets further.
+
+    The code may also read attributes of modules directly inside it (`self.block.hidden_size`).
+    """
     for name in reversed(failure.modules):
         read = failure.read.get(name, frozenset())
-        candidates = [binding for binding in _candidates(attempt, name, found.bindings) if binding.attribute in read]
+        inside = [child for child, _ in attempt.model.get_submodule(name).named_children() if child in read]
+        candidates = [
+            binding
+            for home in (name, *(f"{name}.{child}".lstrip(".") for child in inside))
+            for binding in _candidates(attempt, home, found.bindings, near=name)
+            if binding.attribute in read
+        ]
         for binding in candidates:
             alike = _alike(attempt, binding, found.bindings)
             for chosen in ([binding, *alike], [binding]) if alike else ([binding],):
@@ -127,11 +136,15 @@ def _is_ambiguous(binding: Binding, candidates: Sequence[Binding]) -> bool:
     return sum((other.attribute, other.position) == place for other in candidates) > 1
 
 
-def _candidates(attempt: Probe, name: str, bound: Sequence[Binding]) -> list[Binding]:
-    """Return attributes of a module that state a size which a plan changes, each with every owner of this size."""
+def _candidates(attempt: Probe, name: str, bound: Sequence[Binding], near: str | None = None) -> list[Binding]:
+    """Return attributes of a module that state a size which a plan changes, each with every owner of this size.
+
+    Args:
+        near: the module whose tensors may have this size; by default the same module.
+    """
     taken = {(binding.module, binding.attribute, binding.position) for binding in bound}
     sizes: dict[int, list[Component]] = {}
-    for axis in attempt.axes.get(name, ()):
+    for axis in attempt.axes.get(name if near is None else near, ()):
         owners = sizes.setdefault(len(axis.owner), [])
         if not any(np.array_equal(axis.owner, owner) for owner in owners):
             owners.append(axis.owner)

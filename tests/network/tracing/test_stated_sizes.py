@@ -11,6 +11,8 @@ from gnnrl.errors import TraceError
 from gnnrl.network.reasons import Kind
 from gnnrl.network.surgery import remove
 from gnnrl.network.tracing.tracer import trace
+from gnnrl.pruning.plan import Plan
+from gnnrl.pruning.pruner import prune
 from gnnrl.pruning.verification import verify
 from tests.topologies import Head, conv, images, traced
 
@@ -183,3 +185,38 @@ def test_groups_whose_sizes_are_computed_from_one_another_go_together() -> None:
     heads = {(place.tensor, place.dim) for place in stream.places}
     assert {("1.q.weight", 0), ("2.kv.weight", 0), ("2.reduce.weight", 0), ("2.out.weight", 1)} <= heads
     assert {(binding.module, binding.attribute) for binding in network.bindings} == {("1", "heads"), ("2", "heads")}
+
+
+class Step(nn.Module):
+    """Carries a state of `size` channels, which the network around it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size, self.update = 8, conv(8 + 4, 8)
+
+    def forward(self, state: Tensor, context: Tensor) -> Tensor:
+        return self.update(torch.cat([state, context], 1))
+
+
+class Carried(nn.Module):
+    """Cuts channels into a state and a context by a size that another module states, as RAFT does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.step, self.head = conv(3, 12), Step(), Head(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = self.both(x)
+        state, context = both.split([self.step.size, both.shape[1] - self.step.size], 1)
+        return self.head(self.step(state.tanh(), context))
+
+
+def test_a_size_that_a_module_inside_states_is_bound() -> None:
+    model = Carried().eval()
+    network = trace(model, images())
+    widths = [group.size // 2 for group in network.groups]
+    small = prune(model, images(), Plan.of_widths(network, widths))
+
+    assert Kind.STATED_SIZE not in {reason.kind for group in network.frozen for reason in group.reasons}
+    assert {binding.attribute for binding in network.bindings} == {"size"}
+    assert small.step.size < 8
