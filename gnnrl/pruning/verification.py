@@ -15,8 +15,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gnnrl.errors import GnnrlWarning, VerificationError
+from gnnrl.errors import GnnrlWarning, VerificationError, first_line
 from gnnrl.modules.copies import copy_network
+from gnnrl.modules.locations import user_location
 from gnnrl.modules.spectral import settle
 from gnnrl.network.labelling.operations.reductions import AVERAGES
 from gnnrl.network.structure import Network, Operation
@@ -54,7 +55,13 @@ def verify(
     """
     predicted = network.cost.measure(np.array([np.size(units) for units in kept]))
     dense_output = network.counted(run(model, example_inputs))
-    output = network.counted(run(small, example_inputs))
+    try:
+        output = network.counted(run(small, example_inputs))
+    except Exception as error:
+        where = user_location(error)
+        raise VerificationError(
+            f"the pruned network does not run: {first_line(error)}{where and f' (at {where})'}"
+        ) from error
     shapes, expected = [tuple(x.shape) for x in output], [tuple(x.shape) for x in dense_output]
     if shapes != expected:
         raise VerificationError(f"the pruned network returns {shapes}, the dense one {expected}")

@@ -234,3 +234,12 @@ def test_a_weight_that_is_divided_by_its_own_length_is_masked() -> None:
 
     assert kept
     assert not masked[0].weight[-1].any()
+
+
+def test_a_network_that_does_not_run_is_refused_with_its_own_error() -> None:
+    broken = small()
+    broken[0] = nn.Linear(7, 7)
+
+    with pytest.raises(VerificationError, match="the pruned network does not run: ") as refused:
+        verify(CASE.model, broken, CASE.network, KEPT, CASE.example_inputs)
+    assert isinstance(refused.value.__cause__, RuntimeError)
