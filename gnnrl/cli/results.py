@@ -73,8 +73,7 @@ class Pruned(Outcome):
 
     def show(self) -> None:
         """Print tables and commands."""
-        error = None if self.latency is None else float(self.latency["error"])
-        show_result(stdout(), self.record, self.out, self.seconds, error)
+        show_result(stdout(), self.record, self.out, self.seconds, self.latency)
 
 
 def run_job(job: Job, narrator: Narrator, start: float, found: Found | None = None) -> Pruned:

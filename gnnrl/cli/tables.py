@@ -1,7 +1,7 @@
 """A compression as two tables: the network with its limits, and its layers."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -21,13 +21,15 @@ _BAR = 24
 _MOST_LAYERS = 40
 
 
-def show_result(console: Console, record: Record, place: str, seconds: float, error: float | None = None) -> None:
+def show_result(
+    console: Console, record: Record, place: str, seconds: float, latency: Mapping[str, float | str] | None = None
+) -> None:
     """Print the limits and whether they are met, the tables, where the result is saved, and what to try next.
 
     Args:
         place: directory of the result.
         seconds: time of the command.
-        error: relative error of the predicted latency, if latency is limited.
+        latency: facts of the measured latency, if it is limited.
     """
     ascii_only = console.options.ascii_only
     console.print(
@@ -35,7 +37,7 @@ def show_result(console: Console, record: Record, place: str, seconds: float, er
     )
     console.print(changes(record, ascii_only=ascii_only))
     console.print(layers(record.widths, ascii_only=ascii_only))
-    for text, style in _remarks(record, error):
+    for text, style in _remarks(record, latency):
         console.print(_fit(text, ascii_only), style=style, markup=False)
     console.print(Text.assemble("Saved in ", (place, "bold"), f", after {seconds:.0f} s. Next:"))
     loading = f'gnnrl.load(fresh_model, "{place}")'
@@ -44,7 +46,7 @@ def show_result(console: Console, record: Record, place: str, seconds: float, er
         console.print(Text.assemble(f"  {where}", (what, "cyan")), soft_wrap=True)
 
 
-def _remarks(record: Record, error: float | None) -> Iterator[tuple[str, str]]:
+def _remarks(record: Record, latency: Mapping[str, float | str] | None) -> Iterator[tuple[str, str]]:
     """Yield (text, style) of what the tables do not say."""
     yield noise(record), "dim"
     levels, images = record.score, record.judged_images
@@ -54,8 +56,9 @@ def _remarks(record: Record, error: float | None) -> Iterator[tuple[str, str]]:
         lost = 100 * (levels["repaired"] - levels["finetuned"])
         advice = "use a smaller --learning-rate, or --finetune-epochs 0"
         yield f"Fine-tuning lost {lost:.1f} points{kept}: {advice}.", "yellow"
-    if error is not None:
-        yield f"Latency was measured; the prediction was off by {error:+.1%}.", "dim"
+    if latency is not None:
+        off = f"the prediction was off by {float(latency['error']):+.1%}"
+        yield f"Latency was measured in {latency['where']}; {off}.", "dim"
     difference = record.verified_difference
     checked = f"; removing equals zeroing to {difference:.0e}" if difference is not None else ""
     yield f"Verified: counted MACs and parameters are the predicted ones{checked}.", "dim"

@@ -28,7 +28,7 @@ class Asked:
     def text(self) -> str:
         """The limit as people write it: MACs ≤ 60%."""
         metric, _, most = self.limit.partition("<=")
-        return f"{COSTS.get(metric, metric)}\u00a0≤\u00a0{most}"
+        return f"{COSTS.get(metric, metric)}\u00a0≤\u00a0{most.replace('@', ' in ')}"
 
     @property
     def is_met(self) -> bool:
@@ -41,7 +41,7 @@ class Asked:
         gap = abs(self.allowed - self.pruned)
         if not gap:
             return "met exactly"
-        if self.limit.endswith("%"):
+        if "%" in self.limit:
             gap, unit, digits = 100 * gap / max(self.dense, 1e-9), "points", 1
         elif self._is_latency:
             unit, digits = "ms", 2
@@ -71,10 +71,10 @@ class Asked:
 
 
 def show_limit(constraint: str) -> str:
-    """Write a limit, or several, as people do: MACs ≤ 50%."""
+    """Write a limit, or several, as people do: MACs ≤ 50%, latency ≤ 60% in onnxruntime."""
     for name, shown in COSTS.items():
         constraint = constraint.replace(f"{name}<", f"{shown}<")
-    return constraint.replace("<=", "\u00a0≤\u00a0").replace(",", ", ")
+    return constraint.replace("<=", "\u00a0≤\u00a0").replace(",", ", ").replace("@", " in ")
 
 
 def headline(model: str, constraint: str, asked: Iterable[Asked]) -> str:
