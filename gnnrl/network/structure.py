@@ -37,6 +37,8 @@ class Operation:
         axes: dimensions of the first result that a plan can shorten.
         others: the same, shape and axes, of each further result.
         operands: the same of each computed tensor that it reads, if the operation has multiply-accumulates.
+        averaged: shape and axes of the tensor whose average or length it computes to normalise channels. Removed
+            channels are left out of it.
         is_filled: whether the result is filled with one number, so that its size may follow any other tensor.
     """
 
@@ -52,6 +54,7 @@ class Operation:
     axes: tuple["Axis", ...] = ()
     others: tuple[tuple[tuple[int, ...], tuple["Axis", ...]], ...] = ()
     operands: Mapping[str, tuple[tuple[int, ...], tuple["Axis", ...]]] = field(default_factory=dict)
+    averaged: tuple[tuple[int, ...], tuple["Axis", ...]] | None = None
     is_filled: bool = False
 
     @property

@@ -1,11 +1,12 @@
 """Verification of a pruned network against its plan, before any repair.
 
 Three checks: it runs, and its outputs have the shapes of the dense network's; its counted size is the predicted one;
-and its outputs are those of the dense network with the removed channels zeroed.
+and its outputs are those of the dense network with the removed channels zeroed, and left out of normalisations.
 """
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -19,13 +20,12 @@ from gnnrl.errors import GnnrlWarning, VerificationError, first_line
 from gnnrl.modules.copies import copy_network
 from gnnrl.modules.locations import user_location
 from gnnrl.modules.spectral import settle
-from gnnrl.network.labelling.operations.reductions import AVERAGES
-from gnnrl.network.structure import Network, Operation
+from gnnrl.network.structure import Network
 from gnnrl.pruning.counting import count_macs, run
+from gnnrl.pruning.leaving_out import LeavingOut
 
 TOLERANCE = 1e-4
 _DIVIDING = {"reciprocal", "rsqrt", "log", "log2", "log10"}
-_OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Verification:
     Attributes:
         macs: multiply-accumulates of one sample, predicted and counted.
         params: number of parameters, predicted and counted.
-        difference: largest difference from the masked dense network, relative to its largest output; None if the
-            network normalises over channels, so that zeroed channels still count.
+        difference: largest difference from the masked dense network, relative to its largest output; None if it could
+            not be computed: a normalisation, in which zeroed channels would count, is not called as it was traced.
     """
 
     macs: int
@@ -71,26 +71,17 @@ def verify(
             f"the pruned network has {macs:,} MACs and {params:,} parameters, the plan promised "
             f"{predicted.macs:,} and {predicted.params:,}"
         )
-    if any(_normalises_over_channels(network, operation) for operation in network.operations):
+    leaving_out = LeavingOut(network, network.alive(kept))
+    with leaving_out if leaving_out.is_needed else nullcontext():
+        masked = network.counted(run(mask(model, network, kept), example_inputs))
+    if leaving_out.is_needed and not (leaving_out.is_complete and all(_is_finite(value) for value in masked)):
         return Verification(macs, params, None)
-    masked = network.counted(run(mask(model, network, kept), example_inputs))
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
     if not difference <= TOLERANCE and not difference <= _noise(model, network, example_inputs, dense_output):
         raise VerificationError(
             f"the pruned network differs from the masked dense one by {difference:.2g} of its largest output"
         )
     return Verification(macs, params, difference)
-
-
-def _normalises_over_channels(network: Network, operation: Operation) -> bool:
-    """Return True if removed channels would change a normalisation; a training batch norm is one over weights."""
-    if operation.name in AVERAGES and operation.inputs:
-        source = network.operations[operation.inputs[0]]
-        dims, rank = operation.settings.get("dim"), len(source.shape)
-        worked = range(rank) if dims in (None, []) else [dims] if isinstance(dims, int) else dims
-        axes = [*source.axes, *(axis for _, others in source.others for axis in others)]
-        return not {axis.dim for axis in axes}.isdisjoint(dim % rank for dim in worked)
-    return operation.name in _OVER_CHANNELS or (operation.name == "batch_norm" and bool(operation.settings["training"]))
 
 
 def mask(model: nn.Module, network: Network, kept: Sequence[ArrayLike]) -> nn.Module:
@@ -152,3 +143,7 @@ def _noise(model: nn.Module, network: Network, example_inputs: Any, output: list
 
 def _difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) if a.numel() else 0.0
+
+
+def _is_finite(value: Tensor) -> bool:
+    return bool(value.isfinite().all())

@@ -18,7 +18,9 @@ from gnnrl.network.labelling.groups import Grouping, find_groups
 from gnnrl.network.labelling.kinds import kinds_of
 from gnnrl.network.labelling.liveness import find_buffers
 from gnnrl.network.labelling.nodes import arguments_of, enclosing_modules
-from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name
+from gnnrl.network.labelling.operations.call import Call, Tensors, Work, operation_name, vector
+from gnnrl.network.labelling.operations.normalisation import is_over_channels
+from gnnrl.network.labelling.operations.reductions import is_average
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
 from gnnrl.network.labelling.regions import flattened
@@ -59,6 +61,7 @@ class Labelling:
         self.operations: list[Operation] = []
         self.nodes: list[fx.Node] = []
         self.operands: list[dict[str, Value]] = []
+        self.averaged: dict[int, fx.Node] = {}
         self._index: dict[fx.Node, int] = {}
         self.graph = flattened(program.graph_module)
         self.unread, self.ends = unread_of(self.graph), ends_of(self.graph) if outputs is None else set()
@@ -103,6 +106,7 @@ class Labelling:
                 operation,
                 axes=_axes(first, found),
                 is_filled=node in self.filled,
+                averaged=self._averaged(operation.index, found),
                 others=tuple((other.shape, _axes(other, found)) for other in others),
                 operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
             )
@@ -129,17 +133,29 @@ class Labelling:
             unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
         )
 
+    def _known(self, node: fx.Node) -> Any:
+        """Return the labels of a node; those of a parameter or buffer that some rule has read."""
+        known = self.values.get(node)
+        if not isinstance(known, str):
+            return known
+        shape = self.tensors.shapes[known]
+        labels = {dim: self.tensors.labels.get((known, dim)) for dim in range(len(shape))}
+        return Value(shape, tuple(part for dim in labels for part in vector(labels[dim], dim, shape).components))
+
     def _touched(self, index: int) -> list[Value]:
         """Return the labels of the results of an operation, then those of the tensors that it reads."""
         found = []
         for node in (self.nodes[index], *self.nodes[index].all_input_nodes):
-            known = self.values.get(node)
-            if isinstance(known, str):
-                shape = self.tensors.shapes[known]
-                labels = (self.tensors.labels.get((known, dim)) for dim in range(len(shape)))
-                known = Value(shape, tuple(each for each in labels if each is not None))
+            known = self._known(node)
             found += [value for value in (known if isinstance(known, list) else [known]) if isinstance(value, Value)]
         return found
+
+    def _averaged(self, index: int, found: Grouping) -> tuple[tuple[int, ...], tuple[Axis, ...]] | None:
+        """Return shape and axes of the tensor that an operation averages, None if it averages none."""
+        if index not in self.averaged:
+            return None
+        value = self._known(self.averaged[index])
+        return (value.shape, _axes(value, found)) if isinstance(value, Value) else None
 
     def _stored_weights(self) -> dict[int, str]:
         """Return the stored weight of each operation that has one."""
@@ -193,6 +209,8 @@ class Labelling:
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
         self.values[node] = rule(call) if rule else _without_rule(call)
         self.operands.append(call.operands() if self.works and self.works[-1].operation == call.index else {})
+        if is_over_channels(call) or is_average(call):
+            self.averaged[call.index] = node.all_input_nodes[0]
         if rule and leaves_zero(call):
             self.zeros.add(node)
         self._follow_weights(call)

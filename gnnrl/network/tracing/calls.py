@@ -1,6 +1,7 @@
 """Calls of torch in a forward pass: logged for the dense network, and checked against that log for a narrower one."""
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isclose, prod
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,37 @@ def _is_whole(operation: Operation) -> bool:
     return operation.name == "slice" and not start and (end is None or end > 2**62)
 
 
+def rescaled(network: Network, alive: NDArray[np.bool_]) -> dict[int, float]:
+    """Return the numbers of a narrower network that make an average of a sum or length of channels, by operation.
+
+    `x.sum(1) / x.shape[1]` and `x.norm(dim=1) * x.shape[1] ** -0.5` are averages that are written by hand.
+    """
+    found = {}
+    for operation in network.operations:
+        number = operation.settings.get("other")
+        source = network.operations[operation.inputs[0]] if len(operation.inputs) == 1 else None
+        if operation.name not in ("mul", "div") or not isinstance(number, float | int) or source is None:
+            continue
+        if source.averaged is None or source.name not in POWERS:
+            continue
+        power = POWERS[source.name] * (1 if operation.name == "div" else -1)
+        shape, axes = source.averaged
+        worked = reduced_dims(source)
+        before, after = (prod(sizes[dim] for dim in worked) for sizes in (shape, _after(shape, axes, alive)))
+        if before > 1 and isclose(number, before**power, rel_tol=1e-6):
+            found[operation.index] = float(after**power)
+    return found
+
+
+def reduced_dims(operation: Operation) -> list[int]:
+    """Return the dimensions that an operation averages or sums over."""
+    assert operation.averaged is not None
+    rank, dims = len(operation.averaged[0]), operation.settings.get("dim")
+    return [dim % rank for dim in (range(rank) if dims in (None, []) else [dims] if isinstance(dims, int) else dims)]
+
+
+POWERS = {"sum": 1.0, "norm": 0.5, "linalg_vector_norm": 0.5}
+"""Powers of the number of channels by which a sum, or a length, is divided to an average."""
 _ARITHMETIC = {"add", "sub", "mul", "div", "true_divide", "pow", "add_", "sub_", "mul_", "div_"}
 _ARITHMETIC |= {"rsub", "__rsub__", "__rtruediv__", "__rpow__"}
 
@@ -196,6 +228,11 @@ class CallCheck(CallLog):
         cuts = _cuts_after(network, alive).items()
         self._expected = {key: iter(after) for key, after in cuts if dense.cuts.count(key) == len(after)}
         self._cuts = iter(dense.cuts)
+        numbers = rescaled(network, alive)
+        self._numbers = {
+            (network.operations[index].shape, float(network.operations[index].settings["other"])): number
+            for index, number in numbers.items()
+        }
 
     def see_cut(self, shapes: Cut) -> None:
         """Compare the parts of a cut tensor with those of the same cut of the dense network."""
@@ -208,10 +245,18 @@ class CallCheck(CallLog):
         """Compare a call with the same call of the dense network, and log it."""
         at, dense = len(self.shapes), self._dense
         if at < len(dense.shapes) and dense.shapes[at][0] == name:
-            if numbers != (before := dense.numbers[at]) and dense.shapes[at] not in self._free:
+            before = dense.numbers[at]
+            is_free = dense.shapes[at] in self._free or self._is_average(dense.shapes[at][1], before, numbers)
+            if numbers != before and not is_free:
                 raise ValueError(f"{name} by {before} becomes {name} by {numbers}: the number depends on this size")
             expected = self._predicted.get(dense.shapes[at])
             if expected is not None and shape not in expected:
                 wanted = " or ".join(str(list(item)) for item in sorted(expected))
                 raise ValueError(f"{name} makes {list(shape)} instead of {wanted}")
         super().see(name, shape, numbers)
+
+    def _is_average(self, shape: _Shape, before: tuple[float, ...], numbers: tuple[float, ...]) -> bool:
+        """Return whether numbers follow the channels that are averaged."""
+        expected = [self._numbers.get((shape, number)) for number in before]
+        pairs = zip(expected, numbers, strict=False)
+        return len(before) == len(numbers) and all(wanted is not None and isclose(wanted, got) for wanted, got in pairs)

@@ -7,11 +7,17 @@ from gnnrl.network.labels import Component, Value
 from gnnrl.network.reasons import Kind
 
 VECTORS = ("weight", "bias", "running_mean", "running_var")
+OVER_CHANNELS = {"layer_norm", "group_norm", "rms_norm"}
 
 
 def batch_norm(call: Call) -> Value:
     """Normalise every channel (dimension 1) over the batch, or over each image (instance normalisation)."""
     return _affine(call, call.value("input"), 1)
+
+
+def is_over_channels(call: Call) -> bool:
+    """Return whether a normalisation averages over channels; batch normalisation in training may do so over weights."""
+    return call.name in OVER_CHANNELS or (call.name == "batch_norm" and bool(call["training"]))
 
 
 def _affine(call: Call, value: Value, dim: int) -> Value:

@@ -56,10 +56,15 @@ def reduction(call: Call) -> Value | list[Value]:
     if dims is None or dims == []:
         dims = range(len(value.shape))
     reduced = {dim % len(value.shape) for dim in ([dims] if isinstance(dims, int) else dims)}
-    averages = call.name in AVERAGES and _normalises(call.node, call.shape_of(next(iter(call.arguments))))
-    if call.name != "sum" and not _is_length(call) and not averages:
+    if call.name != "sum" and not _is_length(call) and not is_average(call):
         value = call.whole(value, reduced, Kind.TAKEN_OVER)
     return call.results(_reduced(call, value, reduced))
+
+
+def is_average(call: Call) -> bool:
+    """Return whether a call averages channels, or measures their length, and the result only normalises them."""
+    is_one = call.name in AVERAGES or call.name == "sum" or _is_length(call)
+    return is_one and _normalises(call.node, call.shape_of(next(iter(call.arguments))))
 
 
 def _is_length(call: Call) -> bool:
