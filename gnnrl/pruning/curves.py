@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnrl.modules.guarding import own_errors
 from gnnrl.network.labels import Component
 from gnnrl.network.structure import Group, Network
 from gnnrl.pruning.calibration.dense import Calibration
@@ -73,6 +74,7 @@ class _Consumer:
 
 
 @torch.no_grad()
+@own_errors("computing error curves")
 def error_curves(
     model: nn.Module,
     network: Network,

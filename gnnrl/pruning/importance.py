@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnnrl.errors import ConfigError, DataError
+from gnnrl.modules.guarding import own_errors
 from gnnrl.modules.modes import evaluating
 from gnnrl.network.structure import Group, Network
 from gnnrl.pruning.calibration.batches import Feed
@@ -21,6 +22,7 @@ Batches = Iterable[tuple[Tensor, ...]]
 
 
 @torch.no_grad()
+@own_errors("scoring the importance of units")
 def importance(
     criterion: str,
     model: nn.Module,

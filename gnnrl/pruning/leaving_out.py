@@ -1,7 +1,7 @@
 """A masked network whose normalisations leave removed channels out, as those of the pruned network do.
 
-Calls of torch are compared with the operations of the traced network: the n-th call of a function on a tensor of one
-shape is the n-th such operation.
+Calls of torch are compared with the operations of the traced network: the n-th call of a function is the n-th operation
+of its name.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,8 @@ from torch.overrides import TorchFunctionMode
 from gnnrl.network.structure import Network, Operation
 from gnnrl.network.tracing.calls import POWERS, reduced_dims, rescaled
 
-_Key = tuple[str, tuple[int, ...]]
+_Key = str | tuple[str, tuple[int, ...], float]
 _NORMS = {"layer_norm", "rms_norm", "group_norm", "batch_norm"}
-_SCALED = {"mul", "div"}
 _OTHER_NAMES = {"true_divide": "div", "__rmul__": "mul"}
 
 
@@ -33,14 +32,15 @@ class LeavingOut(TorchFunctionMode):
         super().__init__()
         self._numbers = rescaled(network, alive)
         self._kept = {each.index: _left(each, alive) for each in network.operations if _is_average(each)}
-        self._waiting: dict[_Key, list[Operation]] = {}
-        for operation in network.operations:
-            shape = operation.averaged[0] if operation.averaged else operation.shape
-            if operation.index in self._kept or operation.index in self._numbers:
-                self._waiting.setdefault((operation.name, shape), []).append(operation)
-        self._names = {name for name, _ in self._waiting}
-        self._is_lost = False
         self.is_needed = bool(self._numbers) or any(self._kept.values())
+        scaled = {_scaling(network.operations[index]) for index in self._numbers}
+        names = {network.operations[index].name for index in self._kept}
+        self._waiting: dict[_Key, list[Operation]] = {}
+        for each in network.operations:
+            key = each.name if each.name in names else _scaling(each)
+            if key in names | scaled:
+                self._waiting.setdefault(key, []).append(each)
+        self._is_lost = False
 
     @property
     def is_complete(self) -> bool:
@@ -54,28 +54,35 @@ class LeavingOut(TorchFunctionMode):
         given = dict(kwargs or {})
         name = getattr(func, "__name__", "").removesuffix("_")
         name = _OTHER_NAMES.get(name, name)
-        value = args[0] if args and isinstance(args[0], Tensor) else given.get("input")
-        if name not in self._names or not isinstance(value, Tensor):
+        value = args[0] if args else given.get("input")
+        numbers = [float(arg) for arg in args[1:2] if isinstance(arg, int | float)]
+        key: _Key = name
+        if name in ("mul", "div") and numbers and isinstance(value, Tensor):
+            key = name, tuple(value.shape), numbers[0]
+        if not isinstance(value, Tensor) or key not in self._waiting:
             return func(*args, **given)
-        waiting = self._waiting.get((name, tuple(value.shape)))
-        if name in _SCALED:
-            return func(*self._scaled(waiting, args), **given)
-        if not waiting:
-            self._is_lost = self._is_lost or waiting is not None
+        if not self._waiting[key]:
+            self._is_lost = True
             return func(*args, **given)
-        kept = {dim: index.to(value.device) for dim, index in self._kept[waiting.pop(0).index].items()}
+        operation = self._waiting[key].pop(0)
+        if operation.index in self._numbers:
+            return func(value, self._numbers[operation.index], *args[2:], **given)
+        kept = {dim: index.to(value.device) for dim, index in self._kept.get(operation.index, {}).items()}
         if not kept:
+            return func(*args, **given)
+        if operation.averaged is None or tuple(value.shape) != operation.averaged[0]:
+            self._is_lost = True
             return func(*args, **given)
         if name in _NORMS:
             return _normed(func, value, kept, args, given)
         return func(_chosen(value, kept), *args[1:], **{key: each for key, each in given.items() if key != "input"})
 
-    def _scaled(self, waiting: list[Operation] | None, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return arguments with the number of the narrower network, if the call makes an average of a sum or length."""
-        number = next((arg for arg in args[1:] if isinstance(arg, int | float)), None)
-        if not waiting or number is None or waiting[0].settings["other"] != number:
-            return args
-        return args[0], self._numbers[waiting.pop(0).index], *args[2:]
+
+def _scaling(operation: Operation) -> _Key:
+    """Return name, shape and number of a product with one number, by which its call is known; "" for any other."""
+    number = operation.settings.get("other")
+    is_one = operation.name in ("mul", "div") and isinstance(number, int | float)
+    return (operation.name, operation.shape, float(number)) if is_one else ""  # type: ignore[arg-type]
 
 
 def _is_average(operation: Operation) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnrl.modules.guarding import own_errors
 from gnnrl.network.labels import Component
 from gnnrl.network.surgery import remove
 from gnnrl.pruning.allocation import WISH_BOUND, Allocation, bend
@@ -34,6 +35,7 @@ ROUNDS = 2
 _LEAST = 0.1
 
 
+@own_errors("weighting error curves")
 def weighted_curves(
     model: nn.Module,
     projection: Projection,

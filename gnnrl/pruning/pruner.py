@@ -7,6 +7,7 @@ from torch import nn
 
 from gnnrl.errors import ConfigError
 from gnnrl.modules.copies import copy_network
+from gnnrl.modules.guarding import own_errors
 from gnnrl.modules.modes import outside_inference
 from gnnrl.modules.outputs import Outputs, Places, mark
 from gnnrl.network.structure import Network
@@ -21,6 +22,7 @@ from gnnrl.pruning.reconstruction import find_repair, repair
 from gnnrl.pruning.verification import verify
 
 
+@own_errors("pruning the network")
 def prune(
     model: nn.Module,
     example_inputs: Any,

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gnnrl.errors import GnnrlWarning, VerificationError, first_line
+from gnnrl.errors import ConfigError, GnnrlWarning, VerificationError, first_line
 from gnnrl.modules.copies import copy_network
+from gnnrl.modules.guarding import own_errors
 from gnnrl.modules.locations import user_location
 from gnnrl.modules.spectral import settle
 from gnnrl.network.structure import Network
@@ -44,6 +45,7 @@ class Verification:
     difference: float | None
 
 
+@own_errors("verifying the pruned network")
 @torch.no_grad()
 def verify(
     model: nn.Module, small: nn.Module, network: Network, kept: Sequence[ArrayLike], example_inputs: Any
@@ -52,9 +54,15 @@ def verify(
 
     Raises:
         VerificationError: any of the three differs.
+        ConfigError: the dense network does not return finite numbers.
     """
     predicted = network.cost.measure(np.array([np.size(units) for units in kept]))
     dense_output = network.counted(run(model, example_inputs))
+    if not all(map(_is_finite, dense_output)):
+        raise ConfigError(
+            "the network returns NaN or infinite values for the example inputs, so nothing can be compared with them; "
+            "give example inputs for which it returns numbers"
+        )
     try:
         output = network.counted(run(small, example_inputs))
     except Exception as error:

@@ -1,8 +1,7 @@
 """Labelling of an exported program: its operations are run on labels instead of activations."""
 
-import hashlib
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,9 +22,10 @@ from gnnrl.network.labelling.operations.normalisation import is_over_channels
 from gnnrl.network.labelling.operations.reductions import is_average
 from gnnrl.network.labelling.operations.registry import RULES
 from gnnrl.network.labelling.operations.zeros import is_filled, is_labelled, leaves_zero
+from gnnrl.network.labelling.recording import axes_of, fingerprint_of, recorded
 from gnnrl.network.labelling.regions import flattened
 from gnnrl.network.labelling.shares import stored_weight, with_shares
-from gnnrl.network.labels import Component, LabelSpace, Value, squeeze_fixed, wide
+from gnnrl.network.labels import Component, LabelSpace, Value
 from gnnrl.network.reasons import Kind, Reason
 from gnnrl.network.structure import Axis, Network, Operation
 
@@ -41,6 +41,7 @@ class Labelling:
         program: torch.export.ExportedProgram,
         batch_size: int,
         outputs: tuple[int, ...] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.outputs = outputs
         self.model = model
@@ -67,6 +68,7 @@ class Labelling:
         self.unread, self.ends = unread_of(self.graph), ends_of(self.graph) if outputs is None else set()
         self._specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
         for node in self.graph.nodes:
+            check()
             if node.op == "placeholder":
                 self._placeholder(node)
             elif node.op == "call_function":
@@ -104,11 +106,11 @@ class Labelling:
         operations = tuple(
             replace(
                 operation,
-                axes=_axes(first, found),
+                axes=axes_of(first, found),
                 is_filled=node in self.filled,
                 averaged=self._averaged(operation.index, found),
-                others=tuple((other.shape, _axes(other, found)) for other in others),
-                operands={name: (value.shape, _axes(value, found)) for name, value in read.items()},
+                others=tuple((other.shape, axes_of(other, found)) for other in others),
+                operands={name: (value.shape, axes_of(value, found)) for name, value in read.items()},
             )
             for operation, node, (first, *others), read in zip(
                 self.operations, self.nodes, results, self.operands, strict=True
@@ -129,7 +131,7 @@ class Labelling:
             cost=found.cost,
             batch_size=self.batch_size,
             outputs=self.outputs,
-            fingerprint=self._fingerprint(),
+            fingerprint=fingerprint_of(self.tensors.shapes, self.operations, self.outputs),
             unrun=find_unrun([name for name in self.first_names if name in self.trainable], read),
         )
 
@@ -155,7 +157,7 @@ class Labelling:
         if index not in self.averaged:
             return None
         value = self._known(self.averaged[index])
-        return (value.shape, _axes(value, found)) if isinstance(value, Value) else None
+        return (value.shape, axes_of(value, found)) if isinstance(value, Value) else None
 
     def _stored_weights(self) -> dict[int, str]:
         """Return the stored weight of each operation that has one."""
@@ -203,7 +205,7 @@ class Labelling:
             return
         modules = enclosing_modules(node)
         call = self._read(node, modules[-1][0] if modules else "")
-        self.operations.append(self._operation(call, modules))
+        self.operations.append(recorded(call, modules, self._index))
         self.nodes.append(node)
         self._index[node] = call.index
         rule = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
@@ -244,49 +246,6 @@ class Labelling:
             ends=self.ends,
         )
 
-    def _operation(self, call: Call, modules: tuple[tuple[str, str], ...]) -> Operation:
-        sources = [source for source in call.node.all_input_nodes if self._index.get(source, -1) >= 0]
-        plain = (int, float, bool, str, list, tuple, type(None))
-        named = {name: self.values.get(arg) for name, arg in call.arguments.items() if isinstance(arg, fx.Node)}
-        for name, args in call.arguments.items():
-            nodes = enumerate(args) if isinstance(args, list | tuple) else ()
-            named |= {f"{name}.{at}": self.values.get(arg) for at, arg in nodes if isinstance(arg, fx.Node)}
-        return Operation(
-            index=call.index,
-            name=call.name.removesuffix("_") if not call.name.startswith("_") else call.name,
-            module=call.module,
-            modules=modules,
-            location=call.location,
-            inputs=tuple(dict.fromkeys(self._index[source] for source in sources)),
-            parameters={name: value for name, value in named.items() if isinstance(value, str)},
-            settings={
-                name: value
-                for name, value in call.arguments.items()
-                if isinstance(value, plain) and not _mentions_nodes(value)
-            },
-            shape=call.shape,
-        )
-
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for name, shape in self.tensors.shapes.items():
-            digest.update(f"{name}{shape};".encode())
-        for operation in self.operations:
-            digest.update(f"{operation.name}{operation.inputs};".encode())
-        if self.outputs is not None:
-            digest.update(f"{self.outputs}".encode())
-        return digest.hexdigest()[:16]
-
-
-def _axes(value: Value, found: Grouping) -> tuple[Axis, ...]:
-    """Return the dimensions that a plan can shorten. Ties left each component varying along one dimension."""
-    axes = []
-    for component in value.components:
-        owner = squeeze_fixed(found.table[component])
-        if len(dims := wide(owner)) == 1:
-            axes.append(Axis(dims.pop(), owner.ravel()))
-    return tuple(axes)
-
 
 def _first_names(everything: Sequence[tuple[str, torch.Tensor]]) -> dict[str, str]:
     """Map each name of a parameter or buffer to its first name, because tied parameters are one tensor."""
@@ -311,7 +270,3 @@ def _weight(arguments: Mapping[str, Any]) -> Any:
 def _holds_tensors(result: Any) -> bool:
     items = result if isinstance(result, list | tuple) else [result]
     return bool(items) and all(isinstance(item, torch.Tensor) for item in items)
-
-
-def _mentions_nodes(value: Any) -> bool:
-    return isinstance(value, list | tuple) and any(isinstance(item, fx.Node) for item in value)

@@ -6,11 +6,10 @@ changed.
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import RLock
-from time import monotonic
 from typing import Any
 
 import torch
@@ -19,12 +18,14 @@ from torch.export import _trace
 from torch.nn.modules import transformer
 
 from gnnrl.errors import ConfigError, GnnrlError, InputsError, TraceError, first_line
+from gnnrl.modules.guarding import own_errors
 from gnnrl.modules.locations import last_user_line, user_location
 from gnnrl.modules.modes import evaluating
 from gnnrl.modules.outputs import Outputs, returning_tensors
 from gnnrl.network.labelling.program import Labelling
 from gnnrl.network.structure import Network
 from gnnrl.network.tracing.admission import check_network, check_sizes
+from gnnrl.network.tracing.deadline import Deadline
 from gnnrl.network.tracing.followed_sizes import followed_sizes
 from gnnrl.network.tracing.rehearsal import Rehearsal
 from gnnrl.network.tracing.stated_sizes import try_out
@@ -34,6 +35,7 @@ _ONE_AT_A_TIME = RLock()
 """`torch.export` is not thread-safe."""
 
 
+@own_errors("the trace of the network", TraceError)
 def trace(
     model: nn.Module, example_inputs: Inputs, *, outputs: Outputs | None = None, trace_seconds: float = 120
 ) -> Network:
@@ -49,7 +51,7 @@ def trace(
         outputs: outputs that must keep their shapes and meaning; by default all. Names or positions in what the network
             returns, or a function that takes it and returns some of its tensors. Give `["logits"]` if a network also
             returns hidden states. The result is passed on with `network=`.
-        trace_seconds: time after which the search for lines that need the dense sizes stops with an error.
+        trace_seconds: time after which the trace stops with an error that names the step it was in.
 
     Raises:
         ConfigError: `outputs` chooses something that the network does not return.
@@ -64,34 +66,22 @@ def trace(
         raise InputsError(f"the example inputs hold no samples: their batch size is 0 ({shapes})")
     check_network(model)
     with _ONE_AT_A_TIME, evaluating(model), torch.no_grad(), _unread_masks():
-        rehearsal = _rehearse(model, args, kwargs, outputs)
-        with returning_tensors(rehearsal.dense, rehearsal.result, always=outputs is not None):
-            program = _export(rehearsal.dense, args, kwargs)
+        deadline = Deadline(trace_seconds, type(model).__name__)
+        with deadline:
+            rehearsal = _rehearse(model, args, kwargs, outputs)
+            deadline.step = "torch.export wrote its program"
+            with returning_tensors(rehearsal.dense, rehearsal.result, always=outputs is not None):
+                program = _export(rehearsal.dense, args, kwargs)
         check_sizes(model, program)
-        labelling = Labelling(model, program, batch_size_of(args, kwargs), rehearsal.counted)
+        deadline.step = "channels were labelled"
+        labelling = Labelling(model, program, batch_size_of(args, kwargs), rehearsal.counted, deadline.check)
         network = labelling.network()
-        stop = _stop_after(trace_seconds, type(model).__name__)
-        while (findings := try_out(rehearsal, network, stop)).frozen or findings.tied:
+        while (findings := try_out(rehearsal, network, deadline.check_probe)).frozen or findings.tied:
             labelling.tie(network, findings.tied)
             labelling.freeze(network, findings.frozen)
             network = labelling.network()
     followed = followed_sizes(model, network, findings.bindings)
     return replace(network, bindings=(*findings.bindings, *followed))
-
-
-def _stop_after(seconds: float, name: str) -> Callable[[Sequence[str]], None]:
-    """Return a function that raises an error if the time is over and narrower copies of the network still fail."""
-    end = monotonic() + seconds
-
-    def stop(failing: Sequence[str]) -> None:
-        if failing and monotonic() > end:
-            raise TraceError(
-                f"tracing {name} takes more than {seconds:g} s: narrower copies of it still fail in "
-                f"{failing[-1] or 'the network itself'}. Let that module take its sizes from its inputs, or give more "
-                "time (gnnrl.trace(..., trace_seconds=600)) and pass the result as network="
-            )
-
-    return stop
 
 
 def unwrapped(model: Any) -> nn.Module:
@@ -196,6 +186,8 @@ def _rehearse(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], o
 def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.export.ExportedProgram:
     try:
         return exported(model, args, kwargs)
+    except GnnrlError:
+        raise
     except Exception as error:
         where = last_user_line(str(error)) or user_location(error)
         raise TraceError(

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import DataError, wants_contiguous
 from gnnrl.modules.copies import device_of
+from gnnrl.modules.guarding import own_errors
 from gnnrl.modules.modes import evaluating
 from gnnrl.pruning.calibration.batches import Feed, gather
 from gnnrl.pruning.calibration.layer_calls import LayerCall, normalise
@@ -113,6 +114,7 @@ def fitted_of(images: int, most: int = _MOST_HELD) -> int:
     return images if images < 8 else images - min(images // 4, most)
 
 
+@own_errors("calibrating the network")
 @torch.no_grad()
 def calibrate(
     model: nn.Module,
