@@ -40,7 +40,7 @@ def with_shares(
         weight = weights.get(operation.index, "")
         dim = int("transpose" in operation.name and operation.settings["groups"] == 1)
         if (labels := tensors.labels.get((weight, dim))) is None:
-            labels = _channels(values.get(operation.index, ()))
+            labels = _channels(values.get(operation.index, ()), found.homes)
         parts = np.zeros(len(groups))
         homes = found.homes[labels.ravel()]
         np.add.at(parts, homes[homes >= 0], macs[operation.index] / max(labels.size, 1))
@@ -51,10 +51,13 @@ def with_shares(
     return told[: len(found.groups)], [*told[len(found.groups) :], *nobodys]
 
 
-def _channels(values: Sequence[Value]) -> Component:
-    """Return the most labels of the result, or else of the tensors that the operation reads."""
-    known = next((value.components for value in values if value.components), ())
-    return max(known, key=lambda labels: labels.size, default=np.empty(0, np.int64))
+def _channels(values: Sequence[Value], homes: Component) -> Component:
+    """Return the most labels of the first tensor that has any of a layer, or none."""
+    for value in values:
+        known = [labels for labels in value.components if (homes[labels] >= 0).all()]
+        if known:
+            return max(known, key=lambda labels: labels.size)
+    return np.empty(0, np.int64)
 
 
 def _nobodys(operation: Operation, share: float) -> Group:
