@@ -93,6 +93,11 @@ class Kind(Enum):
     FIXED_HEADS = "fixed-heads", "attention has a fixed number of heads", _FOLLOW
     FIXED_MASK = "fixed-mask", "attention has a mask of fixed size", _FOLLOW
     FIXED_OPERAND = "fixed-operand", "{operation} combines these channels with a tensor of fixed size", _FOLLOW
+    PLAIN_TENSOR = (
+        "plain-tensor",
+        "{operation} combines these channels with {detail}, a tensor that is not a parameter or buffer",
+        "register it in __init__ (self.register_buffer(name, tensor, persistent=False)), so that it is cut as well",
+    )
     FIXED_INPUT = (
         "fixed-input",
         "{operation} reads a fixed number of channels (the network's input, or an operation without a rule)",

@@ -58,6 +58,7 @@ class Labelling:
         self.zeros: set[fx.Node] = set()
         self.weights: set[fx.Node] = set()
         self.tables: set[fx.Node] = set()
+        self.plain: dict[fx.Node, str] = {}
         self.filled: set[fx.Node] = set()
         self.operations: list[Operation] = []
         self.nodes: list[fx.Node] = []
@@ -177,6 +178,9 @@ class Labelling:
             self.values[node] = Value(tuple(value.shape)) if isinstance(value, torch.Tensor) else value
             if spec.kind == InputKind.CONSTANT_TENSOR:
                 self.weights.add(node)
+                owner, _, name = str(spec.target).rpartition(".")
+                if name in vars(dict(self.model.named_modules()).get(owner, self.model)):
+                    self.plain[node] = str(spec.target)
 
     def _output(self, node: fx.Node) -> None:
         specs = self.program.graph_signature.output_specs
@@ -222,6 +226,8 @@ class Labelling:
         sources = [source for source in call.node.all_input_nodes if self.values.get(source) is not None]
         if self.weights.issuperset(sources):
             self.weights.add(call.node)
+        if len(sources) == 1 and sources[0] in self.plain:
+            self.plain[call.node] = self.plain[sources[0]]
         if is_filled(call.node, self.filled):
             self.filled.add(call.node)
         labelled = [source for source in sources if is_labelled(self.values[source])]
@@ -244,6 +250,7 @@ class Labelling:
             weights=self.weights,
             filled=self.filled,
             ends=self.ends,
+            plain=self.plain,
         )
 
 

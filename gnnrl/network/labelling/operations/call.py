@@ -72,6 +72,7 @@ class Call:
         zeros: results that are zero in removed channels, see `zeros`.
         weights: parameters, buffers, and results that are computed from only these.
         ends: operations whose results become outputs with all of their channels, see `ends_of`.
+        plain: names of tensors that are plain attributes of modules, and of what is computed from one alone.
         filled: results that are filled with one number. Their sizes follow other tensors if probes confirm it.
     """
 
@@ -88,6 +89,7 @@ class Call:
     weights: set[fx.Node]
     filled: set[fx.Node]
     ends: set[fx.Node]
+    plain: dict[fx.Node, str]
 
     @property
     def space(self) -> LabelSpace:
@@ -163,7 +165,12 @@ class Call:
 
     def reason(self, kind: Kind) -> Reason:
         """Return a reason with the name, module and line of this operation."""
-        return Reason(Kind.OUTPUT if self.node in self.ends else kind, self.name, self.module, self.location)
+        name = next((self.plain[source] for source in self.node.all_input_nodes if source in self.plain), "")
+        if self.node in self.ends:
+            kind = Kind.OUTPUT
+        elif kind is Kind.FIXED_OPERAND and name:
+            return Reason(Kind.PLAIN_TENSOR, self.name, self.module, self.location, name)
+        return Reason(kind, self.name, self.module, self.location)
 
     def freeze(self, value: Value, kind: Kind, dims: Sequence[int] | None = None) -> None:
         """Freeze all channels of a tensor, or those of some dimensions."""

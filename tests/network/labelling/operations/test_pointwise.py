@@ -67,3 +67,29 @@ def test_a_thousand_operations_in_a_row_are_no_deeper_than_one() -> None:
     network = trace(Between(many).eval(), images(size=4))
 
     assert any(place.tensor == "make.weight" for group in network.groups for place in group.places)
+
+
+class Scaled(nn.Module):
+    """Channels that are scaled by a table, which is a plain attribute or a buffer."""
+
+    def __init__(self, as_buffer: bool) -> None:
+        super().__init__()
+        self.make, self.read = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)
+        table = torch.linspace(0.5, 1.5, 8)[:, None, None]
+        if as_buffer:
+            self.register_buffer("table", table, persistent=False)
+        else:
+            self.table = table
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read(self.make(x) * self.table.detach().clone())
+
+
+def test_a_plain_tensor_is_named_with_what_to_do() -> None:
+    network = trace(Scaled(as_buffer=False).eval(), images(size=4))
+
+    (reason,) = {group.reasons[0] for group in network.frozen if group.name == "make"}
+    assert reason.kind is Kind.PLAIN_TENSOR
+    assert "with table, a tensor that is not a parameter or buffer" in reason.text
+    assert "register_buffer" in reason.remedy
+    assert [group.size for group in trace(Scaled(as_buffer=True).eval(), images(size=4)).groups] == [8]
