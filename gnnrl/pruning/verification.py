@@ -37,7 +37,8 @@ class Verification:
         macs: multiply-accumulates of one sample, predicted and counted.
         params: number of parameters, predicted and counted.
         difference: largest difference from the masked dense network, relative to its largest output; None if it could
-            not be computed: a normalisation, in which zeroed channels would count, is not called as it was traced.
+            not be computed: a normalisation, in which zeroed channels would count, is not called as it was traced,
+            or the masked network divides by zero.
     """
 
     macs: int
@@ -82,7 +83,9 @@ def verify(
     leaving_out = LeavingOut(network, network.alive(kept))
     with leaving_out if leaving_out.is_needed else nullcontext():
         masked = network.counted(run(mask(model, network, kept), example_inputs))
-    if leaving_out.is_needed and not (leaving_out.is_complete and all(_is_finite(value) for value in masked)):
+    # a removed channel may be divided by its length or deviation, which is zero in the masked network alone
+    divides = all(map(_is_finite, output)) and not all(map(_is_finite, masked))
+    if divides or (leaving_out.is_needed and not leaving_out.is_complete):
         return Verification(macs, params, None)
     difference = max(_difference(a, b) for a, b in zip(output, masked, strict=True))
     if not difference <= TOLERANCE and not difference <= _noise(model, network, example_inputs, dense_output):

@@ -243,3 +243,23 @@ def test_a_network_that_does_not_run_is_refused_with_its_own_error() -> None:
     with pytest.raises(VerificationError, match="the pruned network does not run: ") as refused:
         verify(CASE.model, broken, CASE.network, KEPT, CASE.example_inputs)
     assert isinstance(refused.value.__cause__, RuntimeError)
+
+
+class DividedByLength(nn.Module):
+    """Divides each channel by its own length, which is zero in a masked channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.make, self.read = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.make(x)
+        return self.read(y / y.flatten(2).norm(dim=2)[..., None, None])
+
+
+def test_a_masked_network_that_divides_by_zero_is_no_reason_to_refuse() -> None:
+    model = DividedByLength().eval()
+    network = trace(model, images())
+    kept = [np.arange(4)]
+
+    assert verify(model, remove(model, network, kept), network, kept, images()).difference is None
