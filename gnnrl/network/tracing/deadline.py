@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from gnnrl.errors import TraceError
@@ -24,8 +25,9 @@ class Deadline(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run a call if there is time left."""
-        self.check()
+        """Run a call if there is time left. Dynamo, which reads the branches of torch.cond, cannot read a clock."""
+        if not torch.compiler.is_dynamo_compiling():
+            self.check()
         return func(*args, **(kwargs or {}))
 
     def check(self) -> None:
