@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnnrl.errors import ConfigError, DataError
+from gnnrl.errors import ConfigError, DataError, GnnrlError
 from gnnrl.network.tracing.tracer import trace
 from gnnrl.pruning.importance import CRITERIA, importance
 from tests.topologies import Head, conv, fresh, images, topology, traced
@@ -90,7 +90,7 @@ def test_taylor_leaves_gradients_modes_and_requires_grad_alone(model: nn.Module)
 def test_taylor_restores_gradients_even_when_the_network_fails(model: nn.Module) -> None:
     network = trace(model, images())
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(GnnrlError, match="RuntimeError"):
         importance("taylor", model, network, [(torch.zeros(2, 7, 4, 4), torch.zeros(2, dtype=torch.long))])
 
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
