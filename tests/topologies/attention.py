@@ -98,6 +98,36 @@ def heads_in_step_with_the_stream() -> tuple[nn.Module, Any]:
     return nn.Sequential(conv(3, 12), SharedWidth(), SharedWidth(), conv(12, 8), Head(8)), images(size=4)
 
 
+class StatedWidth(nn.Module):
+    """Attention whose width is an attribute."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_width, self.width = heads, width // heads, width
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, _ = x.shape
+        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, self.head_width).permute(2, 0, 3, 1, 4).unbind(0)
+        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, self.width))
+
+
+class ComputedWidth(StatedWidth):
+    """Attention whose width is that of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, c = x.shape
+        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, c))
+
+
+@fixture
+def stated_width_beside_a_stream_of_as_many_heads() -> tuple[nn.Module, Any]:
+    """The second block ties the stream to its heads, so that it has three units, as the heads of the first block."""
+    blocks = StatedWidth(12, 3), ComputedWidth(12, 3)
+    return nn.Sequential(nn.Linear(6, 12), *blocks, nn.Linear(12, 4)), torch.randn(2, 5, 6)
+
+
 @fixture
 def heads_of_windows() -> tuple[nn.Module, Any]:
     """Attention in windows, which come after the heads (NesT)."""

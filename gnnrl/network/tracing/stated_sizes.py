@@ -117,9 +117,9 @@ def _bind(attempt: Probe, found: Findings, narrowed: Sequence[int], failure: Fai
             alike = _alike(attempt, binding, found.bindings)
             for chosen in ([binding, *alike], [binding]) if alike else ([binding],):
                 bound = [*found.bindings, *chosen]
-                if _is_further(attempt.run(narrowed, bound), failure) and (
-                    not _is_ambiguous(binding, candidates)
-                    or _is_further(attempt.run(narrowed, bound, 1), attempt.run(narrowed, found.bindings, 1))
+                if _is_further(attempt.run(narrowed, bound), failure) and all(
+                    _is_further(attempt.run(groups, bound, variant), attempt.run(groups, found.bindings, variant))
+                    for groups, variant in _doubts(attempt, binding, candidates, narrowed)
                 ):
                     found.bindings += chosen
                     return True
@@ -130,10 +130,21 @@ def _is_further(now: Failure | None, before: Failure | None) -> bool:
     return now is None or (before is not None and now.progress > before.progress)
 
 
-def _is_ambiguous(binding: Binding, candidates: Sequence[Binding]) -> bool:
-    """Return whether an attribute may state the size of several owners. Two may keep equally many units by chance."""
+def _doubts(
+    attempt: Probe, binding: Binding, candidates: Sequence[Binding], narrowed: Sequence[int]
+) -> list[tuple[Sequence[int], int]]:
+    """Return the probes (groups, variant) that tell a binding from those to other owners of the same size.
+
+    Two owners may keep equally many units by chance, those of a few units in every variant. So the groups of this owner
+    are narrowed alone, too: the attribute must follow them, and not those of another owner.
+    """
     place = binding.attribute, binding.position
-    return sum((other.attribute, other.position) == place for other in candidates) > 1
+    others = [other.owner for other in candidates if (other.attribute, other.position) == place]
+    if len(others) < 2:
+        return []
+    along = attempt.network.groups_along
+    alone = along([binding.owner]) - along(owner for owner in others if not np.array_equal(owner, binding.owner))
+    return [(narrowed, 1), *([(sorted(alone & set(narrowed)), 0)] if alone & set(narrowed) else [])]
 
 
 def _candidates(attempt: Probe, name: str, bound: Sequence[Binding], near: str | None = None) -> list[Binding]:
