@@ -74,7 +74,7 @@ def command(
 
 
 @contextmanager
-def engine(narrator: Narrator, threads: int | None = None) -> Iterator[None]:
+def torch_loaded(narrator: Narrator, threads: int | None = None) -> Iterator[None]:
     """Load PyTorch, which takes seconds, and compute on this many threads inside; None leaves the choice to PyTorch."""
     narrator.begin("loading PyTorch")
     import_module("gnnrl.compression.pipeline")

@@ -10,7 +10,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from gnnrl.cli.command import Outcome, command, engine
+from gnnrl.cli.command import Outcome, command, torch_loaded
 from gnnrl.cli.console import Lines, Narrator
 
 
@@ -60,6 +60,6 @@ def test_a_narrator_is_no_option_and_quiet_without_a_terminal(quiet: bool, argum
 
 def test_threads_are_those_asked_for_inside_and_those_from_before_afterwards() -> None:
     before = torch.get_num_threads()
-    with engine(Narrator(), before + 1):
+    with torch_loaded(Narrator(), before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 
-from gnnrl.cli.command import Outcome, command, engine
+from gnnrl.cli.command import Outcome, command, torch_loaded
 from gnnrl.cli.completion import each_of
 from gnnrl.cli.console import Narrator, stdout
 from gnnrl.cli.jobs import Job, Metric, check_written
@@ -75,7 +75,7 @@ def compare(
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"--searchers names {twice[0]} twice; give each searcher once")
     check_written(job)
-    with engine(narrator, job.threads), _explained(out / _FILE):
+    with torch_loaded(narrator, job.threads), _explained(out / _FILE):
         from gnnrl.cli.preparing import check_settings, prepare
         from gnnrl.compression.contest import Contest
         from gnnrl.compression.figures import draw_comparison

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gnnrl.cli import torchrun
-from gnnrl.cli.command import command, engine
+from gnnrl.cli.command import command, torch_loaded
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import check_named
 from gnnrl.cli.options import option
@@ -50,7 +50,7 @@ def finetune(
 def tune_on(job: Tuning, narrator: Narrator, found: Found | None = None) -> Tuned:
     """Fine-tune in a run that survives interruptions, a new one or a found one; a process that helps another exits."""
     check_named(job.source, job.data, job.device)
-    with engine(narrator, job.threads):
+    with torch_loaded(narrator, job.threads):
         from gnnrl.cli.tuning import check_tuning, help_tuning, tune_result
 
         torchrun.take_place(job.device)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnnrl.cli.command import command, engine
+from gnnrl.cli.command import command, torch_loaded
 from gnnrl.cli.completion import complete_model
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.inputs import Source, check_named
@@ -33,7 +33,7 @@ def inspect(
     """
     check_named(source)
     widths.check(constraint)
-    with engine(narrator):
+    with torch_loaded(narrator):
         from gnnrl.cli.follower import Follower
         from gnnrl.cli.inspection import Applied, Inspected
         from gnnrl.cli.loading import load_network

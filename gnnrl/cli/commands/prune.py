@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gnnrl.cli.command import Outcome, command, engine
+from gnnrl.cli.command import Outcome, command, torch_loaded
 from gnnrl.cli.config_file import ConfigOption, PrintConfigOption, show_settings
 from gnnrl.cli.console import Narrator
 from gnnrl.cli.jobs import Job, Sweep, check_written, read_limits
@@ -71,7 +71,7 @@ def work_on(job: Job, narrator: Narrator, found: Found | None = None, *, dry_run
         check_target(job.out, force=job.force)
     elif found is None and (job.force or not run_path(job.out).exists()):
         check_sweep(job.out, [each.out for each in job.jobs()], force=job.force)
-    with engine(narrator, job.threads):
+    with torch_loaded(narrator, job.threads):
         from gnnrl.cli.dry_run import rehearse
         from gnnrl.cli.results import run_job
         from gnnrl.cli.sweeps import run_sweep
