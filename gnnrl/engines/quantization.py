@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +80,11 @@ def quantize_openvino(network: Any, samples: Sequence[Sequence[Any]]) -> Any:
     Raises:
         ConfigError: NNCF is not installed.
     """
+    for name in ("nncf", "torch.utils.cpp_extension"):  # NNCF loads the latter, which warns of a missing GPU
+        logging.getLogger(name).setLevel(logging.ERROR)
     nncf = require("nncf", "openvino")
-    logging.getLogger("nncf").setLevel(logging.ERROR)
-    return nncf.quantize(network, nncf.Dataset([list(each) for each in samples]), subset_size=len(samples))
+    with redirect_stdout(StringIO()):  # bars of its own
+        return nncf.quantize(network, nncf.Dataset([list(each) for each in samples]), subset_size=len(samples))
 
 
 class _Samples:
