@@ -13,11 +13,13 @@ from gnnrl.cli.streams import WIDEST, Aside, above, apart, console_on, is_plain
 
 
 def test_streams_are_redirected_in_one_place_that_knows_the_display() -> None:
-    """And in worker processes, which show nothing live."""
+    """And in worker processes, which show nothing live; what a quantisation prints is dropped, and reaches none."""
     package = Path(gnnrl.__file__).parent
     pattern = re.compile(r"redirect_std\w+\(|os\.dup2|sys\.std(out|err) = ")
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if pattern.search(path.read_text())}
-    assert found == {"cli/streams.py", "executors/output.py", "executors/ray_cluster.py"}
+    dropped = "engines/quantization.py"
+    assert found == {"cli/streams.py", "executors/output.py", "executors/ray_cluster.py", dropped}
+    assert "redirect_stdout(StringIO())" in (package / dropped).read_text()
 
 
 class Screen(io.StringIO):
