@@ -22,18 +22,8 @@ from gnnrl.compression.result import CompressionResult
 from gnnrl.report.record import Record
 
 _RECORDED = {
-    *(
-        "model",
-        "data",
-        "constraint",
-        "score",
-        "kept",
-        "unrepaired",
-        "unsolved",
-        "doubt",
-        "test_images",
-        "verified_difference",
-    ),
+    *("model", "data", "constraint", "score", "kept", "doubt", "test_images", "verified_difference"),
+    *("unrepaired", "unsolved"),
     *("macs", "params", "file_bytes", "latency_ms", "images_per_second", "threads"),
 }
 """Fields of a record that `--json` prints as they are."""

@@ -1,7 +1,7 @@
 """A goal: one limit on one network, parsed, checked and projected once."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gnnrl.errors import ConfigError, GnnrlWarning
 from gnnrl.network.limits import Constraint
@@ -29,8 +29,7 @@ class Goal:
     def of(cls, constraint: str, limits: tuple[Constraint, ...], network: Network, rules: WidthRules) -> "Goal":
         """Check that the limits can be met; the error names the smallest possible limit."""
         latency = next((limit for limit in limits if limit.metric == "latency"), None)
-        budget = [_against(limit, network) for limit in limits]
-        return cls(constraint, Projection.build(network, budget, rules), latency)
+        return cls(constraint, Projection.build(network, limits, rules), latency)
 
     @property
     def network(self) -> Network:
@@ -51,10 +50,3 @@ class Goal:
             )
         if met := self.explain_met():
             warnings.warn(met, GnnrlWarning, stacklevel=5)
-
-
-def _against(limit: Constraint, network: Network) -> Constraint:
-    """Return a share of the latency as milliseconds, because it may be measured in another precision."""
-    if limit.metric != "latency" or not limit.relative:
-        return limit
-    return replace(limit, limit=network.cost.whole("latency", network.widths) * limit.limit / 100, relative=False)

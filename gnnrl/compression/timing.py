@@ -11,7 +11,7 @@ from torch import nn
 from gnnrl.compression.goal import Goal
 from gnnrl.compression.observer import Clock
 from gnnrl.engines.engine import Engine, Target, time_in_turns
-from gnnrl.engines.table import ENGINES, find_target
+from gnnrl.engines.table import find_target
 from gnnrl.latency.agreement import Agreement, agree, scaled_onto, with_factor
 from gnnrl.latency.ledger import Ledger, name_of
 from gnnrl.latency.measurement import measure_latency, pruned_models, time_plans
@@ -113,7 +113,7 @@ class Timing:
         found = self._agreed(
             goal, lambda onto: widths if onto is goal.projection else scaled_onto(onto, widths), orders
         )
-        target = self.target(goal.latency) or Target("eager", ENGINES["eager"])
+        target = self.target(goal.latency) or find_target("eager")
         return replace(found, check=replace(found.check, where=target.describe(self.inputs)))
 
     def _agreed(self, goal: Goal, choose: Callable[[Projection], Component], orders: Plans) -> Agreement:

@@ -1,10 +1,9 @@
 """What an engine is, and the networks that are timed in one at one precision."""
 
 import math
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from gnnrl.errors import ConfigError, ExportError, GnnrlError, choices, first_line
+from gnnrl.latency.stopwatch import Call, median_seconds
 
-Call = Callable[[], Any]
-_REPEATS, _WARM_UP = 3, 1
+_REPEATS = 3
 
 
 @runtime_checkable
@@ -36,7 +35,7 @@ class Engine(Protocol):
         """Return the seconds of one forward pass of what `build` returned; it is asked several times."""
 
 
-class Runtime:
+class Runtime(ABC):
     """An engine of this package: it builds a function without arguments, which runs the network once.
 
     Attributes:
@@ -54,20 +53,13 @@ class Runtime:
         """Its name and version, such as "onnxruntime 1.31.1"; raises ConfigError if it is not installed."""
         return f"torch {torch.__version__}"
 
+    @abstractmethod
     def build(self, model: nn.Module, example_inputs: Any, precision: str = "fp32") -> Call:
         """Return a function that runs the network once, with as many threads as PyTorch uses now."""
-        raise NotImplementedError
 
     def time(self, built: Call) -> float:
         """Return the median seconds of a few calls."""
-        for _ in range(_WARM_UP):
-            built()
-        seconds = []
-        for _ in range(_REPEATS):
-            start = perf_counter()
-            built()
-            seconds.append(perf_counter() - start)
-        return median(seconds)
+        return float(median_seconds([lambda: built], rounds=1, repeats=_REPEATS)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from torch import nn
 
 from gnnrl.artifacts.inputs import Call as Inputs
 from gnnrl.artifacts.onnx import export_onnx, onnx_session, run_onnx
-from gnnrl.engines.engine import Call, Runtime
+from gnnrl.engines.engine import Runtime
 from gnnrl.engines.quantization import quantize_onnx
 from gnnrl.imports import require
+from gnnrl.latency.stopwatch import Call
 
 
 class OnnxRuntime(Runtime):
@@ -36,4 +37,4 @@ class OnnxRuntime(Runtime):
             if precision == "int8":
                 file = quantize_onnx(file, Path(folder) / "int8.onnx", [tensors])
             session = onnx_session(file)
-        return partial(run_onnx, session, [tensor.detach().cpu() for tensor in tensors])
+        return partial(run_onnx, session, tensors)

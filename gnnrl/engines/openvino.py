@@ -9,9 +9,10 @@ from torch import nn
 
 from gnnrl.artifacts.inputs import Call as Inputs
 from gnnrl.artifacts.onnx import export_onnx
-from gnnrl.engines.engine import Call, Runtime
+from gnnrl.engines.engine import Runtime
 from gnnrl.engines.quantization import quantize_openvino
 from gnnrl.imports import require
+from gnnrl.latency.stopwatch import Call
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """What the layers that are not quantised compute in; left alone, OpenVINO takes bfloat16 where the processor has it."""

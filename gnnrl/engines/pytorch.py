@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
-from gnnrl.engines.engine import Call, Runtime
+from gnnrl.engines.engine import Runtime
+from gnnrl.latency.measurement import forward_pass
+from gnnrl.latency.stopwatch import Call
 from gnnrl.modules.copies import copy_network
-from gnnrl.network.tracing.tracer import as_arguments
 
 
 class Eager(Runtime):
@@ -19,17 +19,7 @@ class Eager(Runtime):
     def build(self, model: nn.Module, example_inputs: Any, precision: str = "fp32") -> Call:
         """Return a function that runs a copy of the network in evaluation mode."""
         network = self._prepared(copy_network(model).eval())
-        args, kwargs = as_arguments(example_inputs)
-        on_gpu = any(isinstance(leaf, Tensor) and leaf.is_cuda for leaf in tree_leaves(example_inputs))
-
-        @torch.no_grad()
-        def call() -> Any:
-            result = network(*args, **kwargs)
-            if on_gpu:
-                torch.cuda.synchronize()
-            return result
-
-        return call
+        return torch.no_grad()(forward_pass(network, example_inputs))
 
     def _prepared(self, model: nn.Module) -> Any:
         return model

@@ -1,6 +1,7 @@
 """find_target("onnxruntime:int8"): the engines of this package and those of the user, by name."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from gnnrl.engines.engine import Engine, Runtime, Target
 from gnnrl.engines.onnxruntime import OnnxRuntime
@@ -21,7 +22,14 @@ def engines_in(constraint: str) -> Mapping[str, Engine]:
     """
     limits = (limit.engine for limit in Constraint.parse(constraint))
     names = [":".join(name.split(":")[:2]) for name in limits if ".py:" in name]
-    return {name: made(name) for name in names}
+    return {name: _made_once(name) for name in names}
+
+
+@cache
+def _made_once(name: str) -> Engine:
+    """Make an engine of the user, which may hold a device that cannot be opened twice."""
+    engine: Engine = made(name)
+    return engine
 
 
 def find_target(text: str, own: Mapping[str, Engine] | None = None) -> Target:

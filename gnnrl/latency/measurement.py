@@ -115,21 +115,24 @@ def time_models(
     models: Sequence[nn.Module], example_inputs: Any, *, rounds: int = _NETWORK_ROUNDS, clock: Clock = perf_counter
 ) -> NDArray[np.float64]:
     """Measure the median seconds of a forward pass of each model, in evaluation mode; the models take turns."""
+    makers = [partial(forward_pass, model, example_inputs) for model in models]
+    with evaluating(nn.ModuleList(models)):
+        return median_seconds(makers, rounds=rounds, repeats=_REPEATS, warm_up=2, clock=clock)
+
+
+def forward_pass(model: nn.Module, example_inputs: Any) -> Call:
+    """Return a function that runs a network once, and waits for the GPU if the inputs are there."""
     args, kwargs = as_arguments(example_inputs)
     tensors = [leaf for leaf in tree_leaves(example_inputs) if isinstance(leaf, Tensor)]
     on_gpu = any(tensor.device.type == "cuda" for tensor in tensors)
 
-    def maker(model: nn.Module) -> Callable[[], Call]:
-        def call() -> None:
-            model(*args, **kwargs)
-            if on_gpu:
-                torch.cuda.synchronize()
+    def call() -> Any:
+        result = model(*args, **kwargs)
+        if on_gpu:
+            torch.cuda.synchronize()
+        return result
 
-        return lambda: call
-
-    makers = [maker(model) for model in models]
-    with evaluating(nn.ModuleList(models)):
-        return median_seconds(makers, rounds=rounds, repeats=_REPEATS, warm_up=2, clock=clock)
+    return call
 
 
 def _like(model: nn.Module) -> Tensor:

@@ -50,8 +50,7 @@ def counted(model: nn.Module, result: Any) -> Any:
     outputs = vars(model).get(_MARK) or vars(getattr(model, "module", model)).get(_MARK)
     if outputs is None:
         return result
-    tensors = tensors_of(result)
-    found = [tensors[position] for position in chosen_outputs(result, outputs)]
+    found = Places(chosen_outputs(result, outputs))(result)
     return found[0] if len(found) == 1 else found
 
 

@@ -7,7 +7,7 @@ for all groups at once).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,7 +55,10 @@ class Projection:
         if not network.groups:
             raise NothingToPrune(explain_nothing(network))
         rules = rules or WidthRules()
-        budget = Budget.of(constraint, network.cost.measure(network.widths))
+        dense = network.cost.measure(network.widths)
+        if dense.latency is not None:
+            dense = replace(dense, latency=network.cost.whole("latency", network.widths))
+        budget = Budget.of(constraint, dense)
         projection = cls(network, budget, tuple(rules.ladders(network)))
         if not projection.holds(projection.narrowest):
             raise UnreachableConstraint(explain_unreachable(network, budget, rules))
